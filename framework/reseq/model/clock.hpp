@@ -1,0 +1,16 @@
+/// Time as the state machines see it: always an argument, never read by them.
+#pragma once
+
+#include <chrono>
+
+namespace reseq {
+
+using duration = std::chrono::nanoseconds;
+
+/// A monotonic instant. The programs take it from `std::chrono::steady_clock`, the tests make it up.
+using time_point = std::chrono::time_point<std::chrono::steady_clock, duration>;
+
+/// Wall-clock time, for people and records only; never for ordering or timeouts.
+using wall_time = std::chrono::sys_time<std::chrono::milliseconds>;
+
+} // namespace reseq

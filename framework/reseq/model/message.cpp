@@ -1,0 +1,28 @@
+#include "reseq/model/message.hpp"
+
+#include <algorithm>
+
+namespace reseq {
+namespace {
+
+bool same_name(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+} // namespace
+
+std::string_view find_header(const header_list& headers, std::string_view name) {
+  const auto found = std::ranges::find_if(headers, [&](const header& h) { return same_name(h.name, name); });
+  return found == headers.end() ? std::string_view{} : std::string_view{found->value};
+}
+
+std::size_t size_bytes(const content& body) {
+  auto bytes = body.payload.size() + body.content_type.size();
+  for (const auto& h : body.headers) bytes += h.name.size() + h.value.size();
+  return bytes;
+}
+
+std::size_t message::size_bytes() const { return id_.size() + key_.size() + reseq::size_bytes(body_); }
+
+} // namespace reseq
