@@ -9,16 +9,19 @@
 namespace reseq {
 
 enum class errc {
-  invalid,      ///< the input is wrong; the same input will be wrong again
-  not_found,    ///< what was named does not exist
-  conflict,     ///< what was asked contradicts what is recorded
-  unavailable,  ///< a store, a peer or a file is away; may come back by itself
-  no_space,     ///< the disk is full; may come back by itself
-  fenced,       ///< a later owner exists: stop, change nothing
-  in_doubt,     ///< a commit may or may not have happened; look before doing it again
-  corrupt,      ///< what was read cannot be what was written
-  incompatible, ///< written by another version, or in use by somebody else
-  internal,     ///< a defect of this program
+  invalid,       ///< the input is wrong; the same input will be wrong again
+  too_large,     ///< the input is larger than what is configured to be taken
+  unprocessable, ///< well formed, but names what does not exist, or reuses an id for other content
+  not_found,     ///< what was named does not exist
+  conflict,      ///< what was asked contradicts what is recorded
+  unavailable,   ///< a store, a peer or a file is away; may come back by itself
+  full,          ///< a bounded queue or backlog is full; room comes as it drains
+  no_space,      ///< the disk is full; may come back by itself
+  fenced,        ///< a later owner exists: stop, change nothing
+  in_doubt,      ///< a commit may or may not have happened; look before doing it again
+  corrupt,       ///< what was read cannot be what was written
+  incompatible,  ///< written by another version, or in use by somebody else
+  internal,      ///< a defect of this program
 };
 
 struct error {

@@ -3,17 +3,14 @@
 #include <algorithm>
 
 namespace reseq {
-namespace {
 
-bool same_name(std::string_view a, std::string_view b) {
+bool same_header_name(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
   return std::ranges::equal(a, b, {}, lower, lower);
 }
 
-} // namespace
-
 std::string_view find_header(const header_list& headers, std::string_view name) {
-  const auto found = std::ranges::find_if(headers, [&](const header& h) { return same_name(h.name, name); });
+  const auto found = std::ranges::find_if(headers, [&](const header& h) { return same_header_name(h.name, name); });
   return found == headers.end() ? std::string_view{} : std::string_view{found->value};
 }
 

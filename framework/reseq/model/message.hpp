@@ -19,6 +19,9 @@ struct header {
 
 using header_list = std::vector<header>;
 
+/// Whether two header names are the same but for ASCII case.
+bool same_header_name(std::string_view a, std::string_view b);
+
 /// The value of the first header called `name` (any case), or an empty view.
 std::string_view find_header(const header_list& headers, std::string_view name);
 

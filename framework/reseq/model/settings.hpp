@@ -24,6 +24,8 @@ struct retry_settings {
   duration give_up_after = std::chrono::minutes{1}; ///< and not before this much time since the first attempt
   bool hedge = true;
   give_up on_exhausted = give_up::hold;
+
+  friend bool operator==(const retry_settings&, const retry_settings&) = default;
 };
 
 /// The built-in `delay` transform: takes time and now and then misbehaves, from a seed.
@@ -36,6 +38,8 @@ struct delay_settings {
   double hang_rate = 0;   ///< share of attempts that never answer
   double crash_rate = 0;  ///< share of attempts that kill the worker process
   std::uint64_t seed = 0; ///< 0: another one each start
+
+  friend bool operator==(const delay_settings&, const delay_settings&) = default;
 };
 
 /// One step of a chain.
@@ -43,6 +47,8 @@ struct transform_settings {
   std::string use;      ///< the name it is registered under
   std::string version;  ///< the author's, part of the fingerprint; may be empty
   delay_settings delay; ///< for `use = "delay"`
+
+  friend bool operator==(const transform_settings&, const transform_settings&) = default;
 };
 
 struct destination_settings {
@@ -59,6 +65,8 @@ struct destination_settings {
   std::uint32_t max_dead_letters = 100;       ///< in a row; then the lane is held
   std::map<std::string, std::string> when;    ///< header → shell glob; all must match; empty: always
   std::vector<transform_settings> transforms; ///< its own, after the pipeline's
+
+  friend bool operator==(const destination_settings&, const destination_settings&) = default;
 };
 
 struct pipeline_settings {
@@ -67,6 +75,8 @@ struct pipeline_settings {
   retry_settings retry;
   std::vector<transform_settings> transforms;
   std::vector<destination_settings> destinations;
+
+  friend bool operator==(const pipeline_settings&, const pipeline_settings&) = default;
 };
 
 } // namespace reseq

@@ -1,0 +1,109 @@
+#include <algorithm>
+
+#include <caf/send.hpp>
+#include <nlohmann/json.hpp>
+
+#include "actors/api/gather.hpp"
+#include "actors/api/http_api.hpp"
+
+namespace reseq::actors {
+namespace {
+
+using nlohmann::json;
+
+net::http_response changed_response(std::uint64_t changed) {
+  return api::json_response(200, json{{"changed", changed}}.dump());
+}
+
+/// What contradicts a lane's state is 409 here; for submissions it would be 422.
+net::http_response operation_problem(const error& what) {
+  return what.code == errc::conflict ? api::problem_response(wire::make_problem(409, what.text()))
+                                     : api::error_response(what);
+}
+
+/// `{"destinations":["billing"]}`; an empty body means all.
+result<std::optional<std::vector<std::string>>> wanted_destinations(const std::string& body) {
+  if (body.empty()) return std::nullopt;
+  const auto parsed = json::parse(body, nullptr, false);
+  const auto malformed = [] {
+    return fail(errc::invalid, R"(the body is empty or {"destinations":["NAME",…]})", "destinations");
+  };
+  if (!parsed.is_object() || parsed.size() != 1 || !parsed.contains("destinations")) return malformed();
+  const auto& list = parsed["destinations"];
+  if (!list.is_array() || !std::ranges::all_of(list, [](const json& one) { return one.is_string(); }))
+    return malformed();
+  return list.get<std::vector<std::string>>();
+}
+
+/// Adds up what each destination changed. Only if none could, the first reason is the answer.
+net::http_response sum_up(const std::vector<result<std::uint64_t>>& outcomes) {
+  std::uint64_t changed = 0;
+  const error* first = nullptr;
+  for (const auto& one : outcomes) {
+    if (one)
+      changed += *one;
+    else if (!first)
+      first = &one.error();
+  }
+  return changed == 0 && first ? operation_problem(*first) : changed_response(changed);
+}
+
+} // namespace
+
+void http_api::operate_message(const api_pipeline& of, const api::route& where, const net::http_request& request,
+                               const net::responder& answer) {
+  auto wanted = wanted_destinations(request.body);
+  if (!wanted) return answer(api::error_response(wanted.error()));
+  if (*wanted)
+    for (const auto& label : **wanted)
+      if (!of.destinations.contains(label))
+        return answer(api::problem_response(
+          wire::make_problem(422, "pipeline " + of.name + " has no destination " + label, "destinations")));
+  const auto what = where.what == api::endpoint::retry_message ? operate::kind::retry : operate::kind::skip;
+  auto use = [&of, what, answer, wanted = *wanted](const result<std::optional<store::stored_message>>& found) {
+    if (!found) return answer(api::error_response(found.error()));
+    if (!*found) return answer(api::problem_response(wire::make_problem(404, "there is no message at this position")));
+    std::vector<core::enrolment> places;
+    for (const auto& place : (*found)->enrolled)
+      if (!wanted || std::ranges::find(*wanted, of.name_of(place.destination)) != wanted->end())
+        places.push_back(place);
+    if (places.empty())
+      return answer(api::problem_response(wire::make_problem(409, "the message goes to none of these destinations")));
+    api::gather<std::uint64_t>(
+      places.size(),
+      [&](std::size_t i, reply<std::uint64_t> done) {
+        caf::anon_send(of.actor, operate{what, places[i].destination, places[i].seq, std::move(done)});
+      },
+      [answer](const std::vector<result<std::uint64_t>>& outcomes) { answer(sum_up(outcomes)); });
+  };
+  caf::anon_send(setup_.reader,
+                 ask_message{of.shard, where.at, {}, reply<std::optional<store::stored_message>>(std::move(use))});
+}
+
+void http_api::operate_destination(const api_pipeline& of, destination_id which, operate::kind what,
+                                   const net::responder& answer) {
+  caf::anon_send(
+    of.actor, operate{what, which, std::nullopt, reply<std::uint64_t>([answer](const result<std::uint64_t>& outcome) {
+                        answer(outcome ? changed_response(*outcome) : operation_problem(outcome.error()));
+                      })});
+}
+
+void http_api::retry_all_held(const api_pipeline& of, const net::responder& answer) {
+  std::vector<destination_id> all;
+  for (const auto& [label, id] : of.destinations) all.push_back(id);
+  api::gather<std::uint64_t>(
+    all.size(),
+    [&](std::size_t i, reply<std::uint64_t> done) {
+      caf::anon_send(of.actor, operate{operate::kind::retry, all[i], std::nullopt, std::move(done)});
+    },
+    [answer](const std::vector<result<std::uint64_t>>& outcomes) {
+      std::uint64_t changed = 0; // a destination that holds nothing is no reason to fail
+      for (const auto& one : outcomes) {
+        if (!one && one.error().code != errc::conflict) return answer(operation_problem(one.error()));
+        changed += one.value_or(0);
+      }
+      answer(changed_response(changed));
+    });
+}
+
+} // namespace reseq::actors

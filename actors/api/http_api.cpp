@@ -1,0 +1,138 @@
+#include "actors/api/http_api.hpp"
+
+#include <algorithm>
+
+namespace reseq::actors {
+
+using api::endpoint;
+using api::error_response;
+using api::problem_response;
+using api::route;
+
+namespace api {
+
+net::http_response json_response(unsigned status, std::string body) {
+  body += '\n';
+  return {status, "application/json", {}, std::move(body), false};
+}
+
+net::http_response problem_response(const wire::problem& what) {
+  net::http_response made{what.status, std::string{wire::problem_type}, {}, wire::to_json(what) + "\n", false};
+  if (what.retry_after_s) made.headers.push_back({"Retry-After", std::to_string(*what.retry_after_s)});
+  return made;
+}
+
+net::http_response error_response(const error& what) { return problem_response(wire::problem_of(what)); }
+
+} // namespace api
+
+namespace {
+
+bool has_bearer(const header_list& headers, const std::string& token) {
+  constexpr std::string_view scheme = "Bearer ";
+  const auto given = find_header(headers, "authorization");
+  if (given.size() != scheme.size() + token.size() || !given.starts_with(scheme)) return false;
+  unsigned differing = 0; // the same time wherever they differ
+  for (std::size_t i = 0; i < token.size(); ++i)
+    differing |= static_cast<unsigned char>(given[scheme.size() + i]) ^ static_cast<unsigned char>(token[i]);
+  return differing == 0;
+}
+
+} // namespace
+
+std::string api_pipeline::name_of(destination_id id) const {
+  for (const auto& [label, known] : destinations)
+    if (known == id) return label;
+  return {};
+}
+
+http_api::http_api(api_setup setup, net::loop& on) : setup_(std::move(setup)), loop_(on) {}
+
+net::server_options http_api::options(std::string host, std::uint16_t port) const {
+  net::server_options made;
+  made.host = std::move(host);
+  made.port = port;
+  made.max_body = std::max(setup_.http.max_batch, setup_.http.max_message);
+  made.body_limit = [one = setup_.http.max_message, batch = setup_.http.max_batch](std::string_view,
+                                                                                   std::string_view path) {
+    if (path.ends_with("/messages/batch")) return batch;
+    return path.ends_with("/messages") ? one : std::uint64_t{64} << 10U;
+  };
+  made.admit = [this](const net::http_request& head) { return admit(head); };
+  return made;
+}
+
+const api_pipeline* http_api::find(const std::string& name) const {
+  const auto found = std::ranges::find(setup_.pipelines, name, &api_pipeline::name);
+  return found == setup_.pipelines.end() ? nullptr : &*found;
+}
+
+std::optional<net::http_response> http_api::refuse_credentials(const net::http_request& head, endpoint what) const {
+  const auto& needed = api::is_submission(what) ? setup_.http.token : setup_.http.control_token;
+  if (what == endpoint::livez || what == endpoint::readyz || needed.empty() || has_bearer(head.headers, needed))
+    return std::nullopt;
+  auto made = problem_response(wire::make_problem(
+    401, std::string{"this needs \"Authorization: Bearer …\" with "} +
+           (api::is_submission(what) ? "http.token" : "http.control_token") + " of this supervisor's configuration"));
+  made.headers.push_back({"WWW-Authenticate", "Bearer"});
+  return made;
+}
+
+/// Decides over everything that can be decided before the body is read.
+std::optional<net::http_response> http_api::admit(const net::http_request& head) const {
+  const auto matched = api::match(head.method, head.path);
+  if (const auto* unknown = std::get_if<wire::problem>(&matched)) return problem_response(*unknown);
+  if (const auto* other = std::get_if<api::wrong_method>(&matched)) {
+    auto made = problem_response(wire::make_problem(405, "this path takes " + other->allow));
+    made.headers.push_back({"Allow", other->allow});
+    return made;
+  }
+  const auto& where = std::get<route>(matched);
+  if (auto refusal = refuse_credentials(head, where.what)) return refusal;
+  if (where.pipeline.empty()) return std::nullopt;
+  const auto* pipeline = find(where.pipeline);
+  if (!pipeline) return problem_response(wire::make_problem(404, "there is no pipeline " + where.pipeline));
+  if (!where.destination.empty() && !pipeline->destinations.contains(where.destination))
+    return problem_response(
+      wire::make_problem(404, "pipeline " + where.pipeline + " has no destination " + where.destination));
+  if (where.shard != 0)
+    return problem_response(
+      wire::make_problem(404, "pipeline " + where.pipeline + " has no shard " + std::to_string(where.shard)));
+  if (draining_ && api::is_submission(where.what)) {
+    auto made = problem_response(wire::make_problem(503, "this supervisor is stopping"));
+    made.close = true;
+    return made;
+  }
+  return std::nullopt;
+}
+
+void http_api::closed(std::uint64_t connection) { connections_.erase(connection); }
+
+void http_api::handle(net::http_request request, const net::responder& answer) {
+  if (auto refusal = admit(request)) return answer(std::move(*refusal));
+  const auto where = std::get<route>(api::match(request.method, request.path));
+  const auto* pipeline = find(where.pipeline);
+  const auto destination = where.destination.empty() ? destination_id{} : pipeline->destinations.at(where.destination);
+  switch (where.what) {
+  case endpoint::livez: return answer(api::json_response(200, R"({"status":"alive"})"));
+  case endpoint::readyz:
+    if (draining_) return answer(problem_response(wire::make_problem(503, "this supervisor is stopping")));
+    return answer(api::json_response(200, R"({"status":"ready"})"));
+  case endpoint::metrics: return scrape(answer);
+  case endpoint::pipelines: return list_pipelines(answer);
+  case endpoint::pipeline: return show_pipeline(*pipeline, answer);
+  case endpoint::destination: return show_destination(*pipeline, destination, answer);
+  case endpoint::message: return show_message(*pipeline, where, answer);
+  case endpoint::held: return show_held(*pipeline, answer);
+  case endpoint::dead_letters: return show_dead_letters(*pipeline, request, answer);
+  case endpoint::submit: return submit_one(*pipeline, request, answer);
+  case endpoint::submit_batch: return submit_batch(*pipeline, request, answer);
+  case endpoint::retry_message:
+  case endpoint::skip_message: return operate_message(*pipeline, where, request, answer);
+  case endpoint::retry_held: return retry_all_held(*pipeline, answer);
+  case endpoint::pause: return operate_destination(*pipeline, destination, operate::kind::pause, answer);
+  case endpoint::resume: return operate_destination(*pipeline, destination, operate::kind::resume, answer);
+  }
+}
+
+} // namespace reseq::actors

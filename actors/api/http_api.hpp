@@ -1,0 +1,106 @@
+/// Everything a supervisor does over HTTP (INTERFACE "HTTP").
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "actors/api/routes.hpp"
+#include "actors/metrics.hpp"
+#include "actors/protocol.hpp"
+#include "reseq/config/settings.hpp"
+#include "reseq/core/router.hpp"
+#include "reseq/net/http_server.hpp"
+#include "reseq/wire/incoming.hpp"
+#include "reseq/wire/receipt.hpp"
+
+namespace reseq::actors {
+
+/// A pipeline as the API reaches it.
+struct api_pipeline {
+  std::string name;
+  store::shard_handle shard;
+  core::pipeline_index index;
+  epoch owner;
+  std::shared_ptr<const core::router> router;
+  std::map<std::string, destination_id> destinations;
+  std::set<destination_id> own_chains; ///< destinations with transforms of their own
+  shard_actor actor;
+
+  [[nodiscard]] std::string name_of(destination_id id) const;
+};
+
+struct api_setup {
+  std::string node;
+  config::http_settings http;
+  std::vector<api_pipeline> pipelines;
+  journal_actor journal;
+  reader_actor reader;
+  dispatcher_actor dispatcher;
+  std::shared_ptr<metrics> measured;
+};
+
+/// `handle`, `closed` and what they start run on the loop's thread; answers come from wherever they are made.
+class http_api {
+public:
+  http_api(api_setup setup, net::loop& on);
+
+  /// The server's options: who is admitted, and how large a body may be.
+  [[nodiscard]] net::server_options options(std::string host, std::uint16_t port) const;
+
+  void handle(net::http_request request, const net::responder& answer);
+  void closed(std::uint64_t connection);
+
+  /// From now on `/readyz` says no and submissions get 503. Any thread.
+  void drain() { draining_ = true; }
+
+private:
+  [[nodiscard]] std::optional<net::http_response> admit(const net::http_request& head) const;
+  [[nodiscard]] const api_pipeline* find(const std::string& name) const;
+  [[nodiscard]] std::optional<net::http_response> refuse_credentials(const net::http_request& head,
+                                                                     api::endpoint what) const;
+
+  void submit_one(const api_pipeline& to, net::http_request& request, const net::responder& answer);
+  void submit_batch(const api_pipeline& to, net::http_request& request, const net::responder& answer);
+  [[nodiscard]] result<submission> make_submission(const api_pipeline& to, wire::incoming&& in,
+                                                   std::uint64_t connection);
+  [[nodiscard]] bool is_refused(std::uint64_t connection, const api_pipeline& to, destination_id destination) const;
+  void remember_refusals(std::uint64_t connection, const api_pipeline& to,
+                         const std::vector<result<receipt>>& receipts);
+
+  void list_pipelines(const net::responder& answer);
+  void show_pipeline(const api_pipeline& of, const net::responder& answer);
+  void show_destination(const api_pipeline& of, destination_id which, const net::responder& answer);
+  void show_message(const api_pipeline& of, const api::route& where, const net::responder& answer);
+  void show_held(const api_pipeline& of, const net::responder& answer);
+  void show_dead_letters(const api_pipeline& of, const net::http_request& request, const net::responder& answer);
+  void scrape(const net::responder& answer);
+
+  void operate_message(const api_pipeline& of, const api::route& where, const net::http_request& request,
+                       const net::responder& answer);
+  void operate_destination(const api_pipeline& of, destination_id which, operate::kind what,
+                           const net::responder& answer);
+  void retry_all_held(const api_pipeline& of, const net::responder& answer);
+
+  api_setup setup_;
+  net::loop& loop_;
+  std::atomic<bool> draining_{false};
+  /// Open connections, and which destinations a connection has been refused for (DESIGN §4.3).
+  std::unordered_map<std::uint64_t, std::set<std::pair<std::string, std::string>>> connections_;
+};
+
+namespace api {
+
+/// Answers as the API makes them.
+net::http_response json_response(unsigned status, std::string body);
+net::http_response problem_response(const wire::problem& what);
+net::http_response error_response(const error& what);
+
+} // namespace api
+} // namespace reseq::actors

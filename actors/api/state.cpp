@@ -1,0 +1,186 @@
+#include <charconv>
+
+#include <caf/send.hpp>
+
+#include "actors/api/gather.hpp"
+#include "actors/api/http_api.hpp"
+#include "actors/api/json.hpp"
+
+namespace reseq::actors {
+
+using nlohmann::json;
+
+namespace {
+
+using statuses = std::vector<core::destination_status>;
+
+std::string dump(const json& what) {
+  return what.dump(-1, ' ', false, json::error_handler_t::replace); // errors of transforms may be any bytes
+}
+
+json destination_json(const api_setup& setup, const api_pipeline& of, const core::destination_status& status) {
+  auto made = api::to_json(of, status);
+  made["owner"] = setup.node;
+  return made;
+}
+
+json pipeline_json(const api_setup& setup, const api_pipeline& of, const statuses& all) {
+  json destinations = json::array();
+  for (const auto& one : all) destinations.push_back(destination_json(setup, of, one));
+  return {{"name", of.name},
+          {"shards", 1},
+          {"owner", setup.node},
+          {"epoch", of.owner.value()},
+          {"destinations", std::move(destinations)}};
+}
+
+/// Which chain makes what `destination` gets.
+core::chain_index chain_of(const api_pipeline& of, destination_id destination) {
+  return core::chain_index{of.own_chains.contains(destination) ? destination.value() : 0};
+}
+
+std::uint32_t limit_of(const std::string& query) {
+  constexpr std::string_view key = "limit=";
+  std::uint32_t limit = 100;
+  if (const auto at = query.find(key); at != std::string::npos)
+    std::from_chars(query.data() + at + key.size(), query.data() + query.size(), limit);
+  return std::clamp(limit, std::uint32_t{1}, std::uint32_t{1000});
+}
+
+} // namespace
+
+void http_api::list_pipelines(const net::responder& answer) {
+  api::gather<statuses>(
+    setup_.pipelines.size(),
+    [&](std::size_t i, reply<statuses> done) {
+      caf::anon_send(setup_.pipelines[i].actor, ask_status{std::nullopt, std::move(done)});
+    },
+    [this, answer](const std::vector<result<statuses>>& all) {
+      json list = json::array();
+      for (std::size_t i = 0; i < all.size(); ++i) {
+        if (!all[i]) return answer(api::error_response(all[i].error()));
+        list.push_back(pipeline_json(setup_, setup_.pipelines[i], *all[i]));
+      }
+      answer(api::json_response(200, dump({{"pipelines", std::move(list)}})));
+    });
+}
+
+void http_api::show_pipeline(const api_pipeline& of, const net::responder& answer) {
+  caf::anon_send(of.actor, ask_status{std::nullopt, reply<statuses>([this, &of, answer](const result<statuses>& all) {
+                                        if (!all) return answer(api::error_response(all.error()));
+                                        answer(api::json_response(200, dump(pipeline_json(setup_, of, *all))));
+                                      })});
+}
+
+/// What the head waits for at the dispatcher belongs into `blocked_by`: two questions, one after the other.
+void http_api::show_destination(const api_pipeline& of, destination_id which, const net::responder& answer) {
+  const auto ask_dispatcher = [this, &of, answer](const core::destination_status& status) {
+    auto made = destination_json(setup_, of, status);
+    if (!status.head || status.head->phase != "transform") return answer(api::json_response(200, dump(made)));
+    const auto add_attempts = [made, answer](const result<std::optional<named_task_status>>& task) mutable {
+      if (task && *task) {
+        const auto attempts = api::to_json(**task);
+        auto& head = made["blocked_by"];
+        head["attempts"] = attempts["failed"];
+        head["last_error"] = attempts["last_error"];
+        head["next_attempt"] = attempts["next_attempt"];
+        head["history"] = attempts["history"];
+      }
+      answer(api::json_response(200, dump(made)));
+    };
+    caf::anon_send(setup_.dispatcher, ask_task{{of.index, status.head->at, status.head->chain},
+                                               reply<std::optional<named_task_status>>(add_attempts)});
+  };
+  caf::anon_send(of.actor, ask_status{which, reply<statuses>([answer, ask_dispatcher](const result<statuses>& one) {
+                                        if (!one) return answer(api::error_response(one.error()));
+                                        ask_dispatcher(one->front());
+                                      })});
+}
+
+namespace {
+
+json message_json(const store::stored_message& found) {
+  return {{"shard", 0},
+          {"position", found.at.value()},
+          {"id", found.message->id()},
+          {"key", found.message->key().empty() ? json(nullptr) : json(found.message->key())},
+          {"content_type", found.message->content_type()},
+          {"bytes", found.message->payload().size()},
+          {"accepted", api::timestamp(found.accepted)},
+          {"destinations", json::array()}};
+}
+
+net::http_response no_such_message(const api::route& where) {
+  return api::problem_response(wire::make_problem(
+    404, "there is no message at position " + std::to_string(where.at.value()) + ", or retention has removed it"));
+}
+
+} // namespace
+
+void http_api::show_message(const api_pipeline& of, const api::route& where, const net::responder& answer) {
+  using attempts = std::optional<named_task_status>;
+  using sequences = std::vector<core::sequence_status>;
+  const auto ask_attempts = [this, &of, answer](json made, const sequences& found, position at) {
+    api::gather<attempts>(
+      found.size(),
+      [&](std::size_t i, reply<attempts> done) {
+        caf::anon_send(setup_.dispatcher,
+                       ask_task{{of.index, at, chain_of(of, found[i].destination)}, std::move(done)});
+      },
+      [made, found, answer, &of](const std::vector<result<attempts>>& tasks) mutable {
+        for (std::size_t i = 0; i < found.size(); ++i) {
+          json one{{"destination", of.name_of(found[i].destination)},
+                   {"sequence", found[i].seq.value()},
+                   {"state", found[i].state}};
+          if (tasks[i] && *tasks[i]) one["attempts"] = api::to_json(**tasks[i]);
+          made["destinations"].push_back(std::move(one));
+        }
+        answer(api::json_response(200, dump(made)));
+      });
+  };
+  const auto ask_shard = [&of, answer, ask_attempts](const store::stored_message& found) {
+    auto use = [made = message_json(found), at = found.at, answer, ask_attempts](const result<sequences>& of_each) {
+      if (!of_each) return answer(api::error_response(of_each.error()));
+      ask_attempts(made, *of_each, at);
+    };
+    caf::anon_send(of.actor, ask_sequences{found.enrolled, reply<sequences>(std::move(use))});
+  };
+  auto use = [answer, where, ask_shard](const result<std::optional<store::stored_message>>& found) {
+    if (!found) return answer(api::error_response(found.error()));
+    if (!*found) return answer(no_such_message(where));
+    ask_shard(**found);
+  };
+  caf::anon_send(setup_.reader,
+                 ask_message{of.shard, where.at, {}, reply<std::optional<store::stored_message>>(std::move(use))});
+}
+
+void http_api::show_held(const api_pipeline& of, const net::responder& answer) {
+  caf::anon_send(of.actor, ask_status{std::nullopt, reply<statuses>([&of, answer](const result<statuses>& all) {
+                                        if (!all) return answer(api::error_response(all.error()));
+                                        json list = json::array();
+                                        for (const auto& destination : *all)
+                                          for (const auto& held : destination.held)
+                                            list.push_back(api::to_json(of, held));
+                                        answer(api::json_response(200, dump({{"held", std::move(list)}})));
+                                      })});
+}
+
+void http_api::show_dead_letters(const api_pipeline& of, const net::http_request& request,
+                                 const net::responder& answer) {
+  using letters = std::vector<store::dead_letter>;
+  auto use = [&of, answer](const result<letters>& found) {
+    if (!found) return answer(api::error_response(found.error()));
+    json list = json::array();
+    for (const auto& letter : *found) {
+      auto one = api::to_json(of, letter.record);
+      one["id"] = letter.message_id;
+      one["bytes"] = letter.body ? letter.body->payload.size() : 0;
+      list.push_back(std::move(one));
+    }
+    answer(api::json_response(200, dump({{"dead_letters", std::move(list)}})));
+  };
+  caf::anon_send(setup_.reader,
+                 ask_dead_letters{of.shard, std::nullopt, limit_of(request.query), reply<letters>(std::move(use))});
+}
+
+} // namespace reseq::actors

@@ -1,0 +1,114 @@
+#include <chrono>
+
+#include <caf/send.hpp>
+
+#include "actors/api/http_api.hpp"
+
+namespace reseq::actors {
+namespace {
+
+using clock = std::chrono::steady_clock;
+
+constexpr std::size_t max_batch_lines = 100'000;
+
+net::http_response receipt_response(const receipt& r) {
+  return api::json_response(r.duplicate ? 200 : 202, wire::to_json(r));
+}
+
+/// After a transient refusal nothing that was sent later on the connection may be accepted: it closes.
+net::http_response refusal(const error& what) {
+  auto made = api::error_response(what);
+  made.close = made.status == 503;
+  return made;
+}
+
+std::string line_of(const result<receipt>& one) {
+  return (one ? wire::to_json(*one) : wire::to_json(wire::problem_of(one.error()))) + "\n";
+}
+
+} // namespace
+
+bool http_api::is_refused(std::uint64_t connection, const api_pipeline& to, destination_id destination) const {
+  const auto found = connections_.find(connection);
+  return found != connections_.end() && found->second.contains({to.name, to.name_of(destination)});
+}
+
+result<submission> http_api::make_submission(const api_pipeline& to, wire::incoming&& in, std::uint64_t connection) {
+  if (!in.pipeline.empty() && in.pipeline != to.name)
+    return fail(errc::unprocessable, "this path is pipeline " + to.name + "'s, not " + in.pipeline + "'s", "pipeline");
+  auto routes = to.router->route(in.destinations, in.body.headers);
+  if (!routes) return tl::unexpected(std::move(routes.error()));
+  for (const auto destination : *routes)
+    if (is_refused(connection, to, destination))
+      return fail(errc::full,
+                  "an earlier message for it was refused on this connection, and what was sent later must not overtake "
+                  "that; begin anew on another connection",
+                  to.name_of(destination));
+  const auto print = wire::fingerprint(in);
+  in.body.headers = to.router->carried(in.body.headers);
+  return submission{std::make_shared<const message>(std::move(in.id), std::move(in.key), std::move(in.body)), print,
+                    std::move(*routes)};
+}
+
+/// What was sent later may be on its way already, so a destination that was full stays refused on this connection.
+void http_api::remember_refusals(std::uint64_t connection, const api_pipeline& to,
+                                 const std::vector<result<receipt>>& receipts) {
+  for (const auto& one : receipts) {
+    if (one || one.error().code != errc::full) continue;
+    loop_.post([this, connection, name = to.name, destination = one.error().where] {
+      if (const auto open = connections_.find(connection); open != connections_.end())
+        open->second.emplace(name, destination);
+    });
+  }
+}
+
+void http_api::submit_one(const api_pipeline& to, net::http_request& request, const net::responder& answer) {
+  connections_.try_emplace(request.connection);
+  auto in = wire::from_http(request.headers, std::move(request.body));
+  if (!in) return answer(api::error_response(in.error()));
+  auto made = make_submission(to, std::move(*in), request.connection);
+  if (!made) return answer(api::error_response(made.error()));
+  const auto started = clock::now();
+  reply<std::vector<result<receipt>>> done{[this, &to, answer, started, connection = request.connection](
+                                             const result<std::vector<result<receipt>>>& receipts) {
+    if (!receipts) return answer(refusal(receipts.error()));
+    setup_.measured->accept.Observe(seconds(clock::now() - started));
+    remember_refusals(connection, to, *receipts);
+    const auto& one = receipts->front();
+    if (one && one->duplicate) setup_.measured->duplicates.Increment();
+    answer(one ? receipt_response(*one) : refusal(one.error()));
+  }};
+  caf::anon_send(setup_.journal, submit{to.shard, {std::move(*made)}, std::move(done)});
+}
+
+void http_api::submit_batch(const api_pipeline& to, net::http_request& request, const net::responder& answer) {
+  connections_.try_emplace(request.connection);
+  auto lines = wire::from_ndjson(request.body, {setup_.http.max_message, max_batch_lines});
+  if (!lines) return answer(api::error_response(lines.error()));
+  std::vector<submission> good;
+  std::vector<std::optional<error>> bad; // by line; nothing: it is among `good`
+  for (auto& in : *lines) {
+    auto made = make_submission(to, std::move(in), request.connection);
+    if (made) good.push_back(std::move(*made));
+    bad.push_back(made ? std::nullopt : std::optional{made.error()});
+  }
+  const auto started = clock::now();
+  reply<std::vector<result<receipt>>> done{
+    [this, &to, answer, started, bad = std::move(bad),
+     connection = request.connection](const result<std::vector<result<receipt>>>& receipts) {
+      if (!receipts) return answer(refusal(receipts.error()));
+      setup_.measured->accept.Observe(seconds(clock::now() - started));
+      remember_refusals(connection, to, *receipts);
+      std::string body;
+      auto next = receipts->begin();
+      for (const auto& line : bad) {
+        if (!line && *next && (*next)->duplicate) setup_.measured->duplicates.Increment();
+        body += line_of(line ? result<receipt>{tl::unexpected(*line)} : *next++);
+      }
+      answer({200, "application/x-ndjson", {}, std::move(body), false});
+    }};
+  if (good.empty()) return done(std::vector<result<receipt>>{});
+  caf::anon_send(setup_.journal, submit{to.shard, std::move(good), std::move(done)});
+}
+
+} // namespace reseq::actors

@@ -1,0 +1,281 @@
+#include "actors/dispatcher.hpp"
+
+#include <algorithm>
+
+#include <caf/actor_cast.hpp>
+#include <spdlog/spdlog.h>
+
+namespace reseq::actors {
+namespace {
+
+/// Takes the same time wherever the texts differ, so that a token cannot be guessed byte by byte.
+bool same_secret(const std::string& a, const std::string& b) {
+  unsigned differing = a.size() == b.size() ? 0 : 1;
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i)
+    differing |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
+  return differing == 0;
+}
+
+core::attempt_end end_of(answer_kind kind) {
+  switch (kind) {
+  case answer_kind::failed: return core::attempt_end::failed;
+  case answer_kind::permanent: return core::attempt_end::permanent;
+  default: return core::attempt_end::done;
+  }
+}
+
+} // namespace
+
+dispatcher_actor::behavior_type
+dispatcher_state::make_behavior(dispatcher_actor::stateful_pointer<dispatcher_state> to_self, dispatcher_setup with) {
+  self = to_self;
+  setup = std::move(with);
+  table = std::make_unique<core::dispatch_table>(setup.seed);
+  for (const auto& p : setup.pipelines) {
+    table->add_pipeline(p.retry);
+    served one{p, {}, {}, {}};
+    for (const auto& [label, id] : p.destinations) one.names.emplace(id, label);
+    pipelines.push_back(std::move(one));
+  }
+  self->set_down_handler([this](const caf::down_msg& down) { on_down(down.source, to_string(down.reason)); });
+  return {
+    [this](const hello& who, const worker_actor& handle) { on(who, handle); },
+    [this](answers& given) { on(given); },
+    [this](const farewell& leaving) {
+      on(leaving);
+      return caf::ok_atom::value;
+    },
+    [this](core::pipeline_index index, const shard_actor& owner) { pipelines.at(index.value()).shard = owner; },
+    [this](work_wanted& wanted) { on(wanted); },
+    [this](const ask_task& question) { question.done(inspect(question.key)); },
+    [this](const ask_dispatcher& question) { question.done(status()); },
+    [this](const wake& timer) {
+      if (scheduled == timer.at) scheduled.reset();
+      table->tick(now());
+      perform();
+    },
+  };
+}
+
+time_point dispatcher_state::now() const { return self->clock().now(); }
+
+void dispatcher_state::on(work_wanted& wanted) {
+  auto& pipeline = pipelines.at(wanted.pipeline.value());
+  for (const auto& [at, chain] : wanted.withdrawn) {
+    table->withdraw({wanted.pipeline, at, chain});
+    forget(pipeline, at, chain);
+  }
+  for (auto& work : wanted.work) {
+    auto& [message, chains] = pipeline.jobs[work.at];
+    message = std::move(work.message);
+    if (std::ranges::find(chains, work.chain) == chains.end()) chains.push_back(work.chain);
+    table->submit({wanted.pipeline, work.at, work.chain}, work.head, now());
+  }
+  for (const auto& [at, chain] : wanted.heads) table->make_head({wanted.pipeline, at, chain}, now());
+  perform();
+}
+
+void dispatcher_state::forget(served& pipeline, position at, core::chain_index chain) {
+  const auto found = pipeline.jobs.find(at);
+  if (found == pipeline.jobs.end()) return;
+  std::erase(found->second.wanted, chain);
+  if (found->second.wanted.empty()) pipeline.jobs.erase(found);
+}
+
+void dispatcher_state::on(const hello& who, const worker_actor& handle) {
+  if (auto why = reason_to_refuse(who); !why.empty()) {
+    spdlog::warn("worker {} refused: {}", who.node, why);
+    self->send(handle, welcome{false, std::move(why), {}, {}});
+    return;
+  }
+  join(who, handle);
+}
+
+std::string dispatcher_state::reason_to_refuse(const hello& who) const {
+  if (who.protocol != protocol_version)
+    return "it speaks protocol version " + std::to_string(who.protocol) + ", this supervisor speaks version " +
+           std::to_string(protocol_version) + "; run the same release on both";
+  if (!same_secret(who.token, setup.token))
+    return "its cluster.token is not this supervisor's; set the same one on both";
+  if (who.slots == 0 || who.slots > 100'000) return "it offers " + std::to_string(who.slots) + " slots";
+  if (who.pipelines.size() != who.fingerprints.size()) return "its handshake is malformed";
+  return {};
+}
+
+std::vector<core::pipeline_index> dispatcher_state::offered(const hello& who, welcome& reply) const {
+  std::vector<core::pipeline_index> indices;
+  for (std::size_t i = 0; i < who.pipelines.size(); ++i) {
+    const auto& wanted = who.pipelines[i];
+    const auto found = std::ranges::find_if(pipelines, [&](const served& p) { return p.is.name == wanted; });
+    if (found == pipelines.end()) {
+      reply.refused.push_back("pipeline " + wanted + " is not configured at this supervisor");
+    } else if (found->is.fingerprint != who.fingerprints[i]) {
+      reply.refused.push_back("pipeline " + wanted +
+                              " has other transforms at this supervisor; "
+                              "build and configure both alike");
+    } else {
+      indices.emplace_back(static_cast<std::uint32_t>(found - pipelines.begin()));
+      reply.pipelines.push_back(wanted);
+    }
+  }
+  return indices;
+}
+
+void dispatcher_state::join(const hello& who, const worker_actor& handle) {
+  const auto address = handle.address();
+  drop(address); // a worker that says hello again begins anew
+  welcome reply{true, {}, {}, {}};
+  auto offers = offered(who, reply);
+  for (const auto& why : reply.refused) spdlog::warn("worker {}: {}", who.node, why);
+  if (offers.empty()) {
+    reply.accepted = false;
+    reply.why = "none of its pipelines can be used here";
+    self->send(handle, std::move(reply));
+    return;
+  }
+  const auto id = table->join(who.slots, std::move(offers));
+  peers.emplace(address, peer{id, handle, who.node, who.slots, false});
+  addresses.emplace(id, address);
+  node_names.emplace(id, who.node);
+  self->monitor(handle);
+  spdlog::info("worker {} joined with {} slots", who.node, who.slots);
+  self->send(handle, std::move(reply));
+  perform();
+}
+
+void dispatcher_state::drop(const caf::actor_addr& gone) {
+  const auto found = peers.find(gone);
+  if (found == peers.end()) return;
+  const auto id = found->second.id;
+  self->demonitor(gone);
+  std::erase_if(flights, [&](const auto& entry) { return entry.second.worker == id; });
+  addresses.erase(id);
+  peers.erase(found);
+  table->leave(id, now());
+}
+
+void dispatcher_state::on_down(const caf::actor_addr& gone, const std::string& why) {
+  const auto found = peers.find(gone);
+  if (found == peers.end()) return;
+  if (found->second.leaving) {
+    spdlog::info("worker {} left", found->second.node);
+  } else {
+    ++deaths;
+    setup.measured->worker_deaths.Increment();
+    spdlog::warn("worker {} died ({}); what it had is dispatched again", found->second.node, why);
+  }
+  drop(gone);
+  perform();
+}
+
+void dispatcher_state::on(const farewell& leaving) {
+  const auto found = peers.find(caf::actor_cast<caf::actor_addr>(self->current_sender()));
+  if (found == peers.end() || found->second.leaving) return;
+  spdlog::info("worker {} is leaving: {}", found->second.node, leaving.why);
+  found->second.leaving = true;
+  table->retire(found->second.id);
+}
+
+void dispatcher_state::on(answers& given) {
+  const auto from = peers.find(caf::actor_cast<caf::actor_addr>(self->current_sender()));
+  if (from == peers.end()) return; // it was refused, or it is gone: its work has gone elsewhere
+  std::map<core::pipeline_index, work_done> news;
+  for (auto& item : given.items) take(from->second, item, news);
+  perform(std::move(news));
+}
+
+void dispatcher_state::take(peer& from, answer& item, std::map<core::pipeline_index, work_done>& news) {
+  const auto found = flights.find(dispatch_id{item.dispatch});
+  if (found == flights.end() || found->second.worker != from.id || item.chain >= found->second.chains.size()) {
+    spdlog::warn("worker {} answered for work that it does not have; ignored", from.node);
+    return;
+  }
+  auto& copy = found->second;
+  const auto chain = copy.chains[item.chain];
+  setup.measured->transform.Observe(static_cast<double>(item.took_ns) / 1e9);
+  const auto end = end_of(item.kind);
+  if (table->answer(from.id, found->first, chain, end, item.error, now()) && end == core::attempt_end::done) {
+    auto& pipeline = pipelines[copy.pipeline.value()];
+    news[copy.pipeline].done.push_back({copy.at, chain, to_result(pipeline, item)});
+    forget(pipeline, copy.at, chain);
+  }
+  if (--copy.unanswered == 0) flights.erase(found);
+}
+
+core::work_result dispatcher_state::to_result(const served& pipeline, answer& item) const {
+  core::work_result made;
+  if (item.kind == answer_kind::produced) made.body = std::move(item.body);
+  if (!item.narrowed) return made;
+  made.only_to.emplace();
+  for (const auto& label : item.only_to) {
+    const auto known = pipeline.is.destinations.find(label);
+    if (known == pipeline.is.destinations.end())
+      spdlog::warn("pipeline {}: a transform narrows to {}, which is no destination", pipeline.is.name, label);
+    else
+      made.only_to->push_back(known->second);
+  }
+  return made;
+}
+
+void dispatcher_state::perform(std::map<core::pipeline_index, work_done> news) {
+  for (auto& lost : table->take_given_up()) {
+    forget(pipelines[lost.key.pipeline.value()], lost.key.at, lost.key.chain);
+    news[lost.key.pipeline].given_up.push_back(std::move(lost));
+  }
+  for (auto& [index, what] : news) self->send(pipelines[index.value()].shard, std::move(what));
+  assign();
+  setup.measured->publish(table->counters(), published);
+  schedule();
+}
+
+void dispatcher_state::assign() {
+  std::map<worker_id, orders> outgoing;
+  for (const auto& copy : table->assign(now())) outgoing[copy.worker].items.push_back(make_order(copy));
+  for (auto& [worker, batch] : outgoing) self->send(peers.at(addresses.at(worker)).handle, std::move(batch));
+}
+
+order dispatcher_state::make_order(const core::dispatch& copy) {
+  const auto& pipeline = pipelines[copy.pipeline.value()];
+  order made;
+  made.dispatch = copy.id.value();
+  made.attempt = copy.number.value();
+  made.pipeline = pipeline.is.name;
+  made.message = pipeline.jobs.at(copy.at).message;
+  for (const auto chain : copy.chains)
+    made.chains.push_back(chain.value() == 0 ? std::string{} : pipeline.names.at(destination_id{chain.value()}));
+  flights.emplace(copy.id, flight{copy.worker, copy.pipeline, copy.at, copy.chains, copy.chains.size()});
+  return made;
+}
+
+void dispatcher_state::schedule() {
+  const auto due = table->next_deadline();
+  if (!due || (scheduled && *scheduled <= *due)) return;
+  scheduled = due;
+  self->delayed_send(self, std::max(*due - now(), duration::zero()), wake{*due});
+}
+
+std::optional<named_task_status> dispatcher_state::inspect(const core::task_key& key) const {
+  auto known = table->inspect(key);
+  if (!known) return std::nullopt;
+  named_task_status made{std::move(*known), {}};
+  for (const auto& one : made.status.history) {
+    const auto label = node_names.find(one.worker);
+    made.workers.push_back(label == node_names.end() ? std::string{"?"} : label->second);
+  }
+  return made;
+}
+
+dispatcher_status dispatcher_state::status() const {
+  dispatcher_status made;
+  made.counters = table->counters();
+  for (const auto& [address, worker] : peers) {
+    made.workers.push_back(worker.node);
+    made.slots += worker.slots;
+  }
+  made.in_flight = table->in_flight();
+  made.waiting = table->waiting();
+  made.worker_deaths = deaths;
+  return made;
+}
+
+} // namespace reseq::actors

@@ -1,0 +1,107 @@
+/// Owns the dispatch table: takes work from the shards, gives it to workers, passes first answers back.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "actors/metrics.hpp"
+#include "actors/protocol.hpp"
+#include "reseq/core/dispatch_table.hpp"
+
+namespace reseq::actors {
+
+/// A pipeline as the dispatcher knows it.
+struct dispatched_pipeline {
+  std::string name;
+  std::string fingerprint; ///< of its transforms; workers must have the same
+  retry_settings retry;
+  std::map<std::string, destination_id> destinations;
+};
+
+struct dispatcher_setup {
+  std::vector<dispatched_pipeline> pipelines; ///< `core::pipeline_index` counts them from 0
+  std::string token;                          ///< what workers must show
+  std::uint64_t seed = 0;
+  std::shared_ptr<metrics> measured;
+};
+
+struct dispatcher_state {
+  static inline const char* name = "dispatcher";
+
+  /// A connected worker.
+  struct peer {
+    worker_id id;
+    worker_actor handle;
+    std::string node;
+    std::uint32_t slots = 0;
+    bool leaving = false;
+  };
+
+  /// A message that some task needs.
+  struct job {
+    message_ptr message;
+    std::vector<core::chain_index> wanted;
+  };
+
+  /// A copy at a worker.
+  struct flight {
+    worker_id worker;
+    core::pipeline_index pipeline;
+    position at;
+    std::vector<core::chain_index> chains;
+    std::size_t unanswered = 0;
+  };
+
+  struct served {
+    dispatched_pipeline is;
+    shard_actor shard;
+    std::unordered_map<position, job> jobs;
+    std::map<destination_id, std::string> names;
+  };
+
+  dispatcher_actor::behavior_type make_behavior(dispatcher_actor::stateful_pointer<dispatcher_state> to_self,
+                                                dispatcher_setup with);
+
+  void on(work_wanted& wanted);
+  void on(const hello& who, const worker_actor& handle);
+  void on(answers& given);
+  void on(const farewell& leaving);
+  void on_down(const caf::actor_addr& gone, const std::string& why);
+
+  [[nodiscard]] std::string reason_to_refuse(const hello& who) const;
+  std::vector<core::pipeline_index> offered(const hello& who, welcome& reply) const;
+  void join(const hello& who, const worker_actor& handle);
+  void drop(const caf::actor_addr& gone);
+
+  void take(peer& from, answer& item, std::map<core::pipeline_index, work_done>& news);
+  [[nodiscard]] core::work_result to_result(const served& pipeline, answer& item) const;
+  void forget(served& pipeline, position at, core::chain_index chain);
+
+  void perform(std::map<core::pipeline_index, work_done> news = {});
+  void assign();
+  [[nodiscard]] order make_order(const core::dispatch& copy);
+  void schedule();
+  [[nodiscard]] std::optional<named_task_status> inspect(const core::task_key& key) const;
+  [[nodiscard]] dispatcher_status status() const;
+  [[nodiscard]] time_point now() const;
+
+  dispatcher_actor::stateful_pointer<dispatcher_state> self = nullptr;
+  dispatcher_setup setup;
+  std::unique_ptr<core::dispatch_table> table;
+  std::vector<served> pipelines;
+  std::map<caf::actor_addr, peer> peers;
+  std::unordered_map<worker_id, caf::actor_addr> addresses;
+  std::unordered_map<worker_id, std::string> node_names; ///< also of those that have gone, for attempt histories
+  std::unordered_map<dispatch_id, flight> flights;
+  core::dispatch_counters published;
+  std::optional<time_point> scheduled;
+  std::uint64_t deaths = 0;
+};
+
+} // namespace reseq::actors

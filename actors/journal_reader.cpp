@@ -1,0 +1,35 @@
+#include "actors/journal_reader.hpp"
+
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+namespace reseq::actors {
+namespace {
+
+result<std::optional<store::stored_message>> look_up(store::journal& journal, const ask_message& what) {
+  if (what.at) return journal.find(what.shard, *what.at);
+  const auto at = journal.find_id(what.shard, what.id);
+  if (!at) return tl::unexpected(at.error());
+  if (!*at) return std::nullopt;
+  return journal.find(what.shard, **at);
+}
+
+} // namespace
+
+reader_actor::behavior_type reader(reader_actor::stateful_pointer<reader_state> self,
+                                   std::shared_ptr<store::journal> journal) {
+  return {
+    [=](const read_backlog& request, const shard_actor& owner) {
+      const auto& what = request.what;
+      auto items = journal->read(request.shard, what.destination, what.from, what.max_messages, what.max_bytes);
+      if (!items) spdlog::warn("journal: reading a backlog failed and will be tried again: {}", items.error().text());
+      self->send(owner, backlog{what.destination, std::move(items)});
+    },
+    [=](const ask_message& what) { what.done(look_up(*journal, what)); },
+    [=](const ask_dead_letters& what) { what.done(journal->dead_letters(what.shard, what.after, what.limit)); },
+    [=](const ask_epoch& what) { what.done(journal->current_epoch(what.shard)); },
+  };
+}
+
+} // namespace reseq::actors

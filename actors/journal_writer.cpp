@@ -1,0 +1,127 @@
+#include "actors/journal_writer.hpp"
+
+#include <chrono>
+#include <iterator>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+namespace reseq::actors {
+namespace {
+
+constexpr auto expire_every = std::chrono::seconds{30};
+constexpr std::uint32_t expire_at_once = 2000; // keeps each transaction short: producers wait behind it
+
+wall_time wall_now() {
+  return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+}
+
+} // namespace
+
+journal_actor::behavior_type writer_state::make_behavior(journal_actor::stateful_pointer<writer_state> to_self,
+                                                         std::shared_ptr<store::journal> to_journal,
+                                                         writer_options with, std::shared_ptr<metrics> counted) {
+  self = to_self;
+  journal = std::move(to_journal);
+  options = with;
+  measured = std::move(counted);
+  self->delayed_send(self, expire_every, wake{});
+  return {
+    [this](store::shard_handle shard, const shard_actor& owner) { shards[shard] = owner; },
+    [this](submit& request) { take(request); },
+    [this](save& request) { take(request); },
+    [this](const accepted_taken& taken) {
+      untaken_bytes -= taken.bytes;
+      schedule();
+    },
+    [this](flush) {
+      flushing = false;
+      commit();
+    },
+    [this](const wake&) { expire(); },
+  };
+}
+
+void writer_state::take(submit& request) {
+  auto& part = batch[request.shard];
+  for (auto& s : request.submissions) batch_bytes += s.message->size_bytes();
+  part.commit.submissions.insert(part.commit.submissions.end(), request.submissions.begin(), request.submissions.end());
+  part.submits.push_back(std::move(request));
+  if (batch_bytes >= options.max_batch_bytes && untaken_bytes < options.max_untaken_bytes)
+    commit();
+  else
+    schedule();
+}
+
+void writer_state::take(save& request) {
+  auto& part = batch[request.shard];
+  part.commit.change = std::move(request.change); // a shard has at most one under way
+  part.saves = true;
+  schedule();
+}
+
+/// The `flush` goes behind what is in the mailbox already: all of that joins the batch.
+void writer_state::schedule() {
+  if (flushing || batch.empty() || untaken_bytes >= options.max_untaken_bytes) return;
+  flushing = true;
+  self->send(self, flush{});
+}
+
+void writer_state::commit() {
+  if (batch.empty()) return;
+  auto parts = std::exchange(batch, {});
+  batch_bytes = 0;
+  std::vector<store::shard_commit> commits;
+  commits.reserve(parts.size());
+  for (auto& [shard, part] : parts) {
+    part.commit.shard = shard;
+    commits.push_back(std::move(part.commit));
+  }
+  auto done = journal->commit(commits, wall_now());
+  measured->commits.Increment();
+  if (!done) spdlog::error("journal: nothing of {} shards' batch was written: {}", commits.size(), done.error().text());
+  std::size_t index = 0;
+  for (auto& [shard, part] : parts) {
+    if (done)
+      settle(part, std::move((*done)[index++]));
+    else
+      settle(part, tl::unexpected(done.error()));
+  }
+  schedule();
+}
+
+void writer_state::settle(collecting& part, result<store::shard_committed> outcome) {
+  const auto owner = shards.find(part.submits.empty() ? part.commit.shard : part.submits.front().shard);
+  if (part.saves && owner != shards.end()) self->send(owner->second, saved{outcome.has_value()});
+  if (!outcome) {
+    for (auto& request : part.submits) request.done(tl::unexpected(outcome.error()));
+    return;
+  }
+  auto next = outcome->receipts.begin();
+  for (auto& request : part.submits) {
+    const auto end = std::next(next, static_cast<std::ptrdiff_t>(request.submissions.size()));
+    request.done(std::vector<result<receipt>>(std::make_move_iterator(next), std::make_move_iterator(end)));
+    next = end;
+  }
+  measured->accepted.Increment(static_cast<double>(outcome->accepted.size()));
+  if (outcome->accepted.empty() || owner == shards.end()) return;
+  accepted told{std::move(outcome->accepted), 0};
+  for (const auto& m : told.messages) told.bytes += m.message->size_bytes();
+  untaken_bytes += told.bytes;
+  self->send(owner->second, std::move(told));
+}
+
+void writer_state::expire() {
+  const auto before = wall_now() - std::chrono::duration_cast<std::chrono::milliseconds>(options.retention);
+  bool more = false;
+  for (const auto& [shard, owner] : shards) {
+    const auto gone = journal->expire(shard, before, expire_at_once);
+    if (!gone)
+      spdlog::warn("journal: retention failed and will be tried again: {}", gone.error().text());
+    else
+      more = more || *gone == expire_at_once;
+  }
+  self->delayed_send(self, more ? caf::timespan{std::chrono::milliseconds{10}} : caf::timespan{expire_every}, wake{});
+}
+
+} // namespace reseq::actors

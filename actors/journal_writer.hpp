@@ -1,0 +1,56 @@
+/// The journal's writing side: group commit.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "actors/metrics.hpp"
+#include "actors/protocol.hpp"
+#include "reseq/model/clock.hpp"
+#include "reseq/store/journal.hpp"
+
+namespace reseq::actors {
+
+struct writer_options {
+  duration retention{};                         ///< how long settled messages and their ids are kept
+  std::uint64_t max_untaken_bytes = 64U << 20U; ///< accepted and not yet taken in by their shards; then commits wait
+  std::uint64_t max_batch_bytes = 8U << 20U;    ///< a batch this large is committed without waiting for more
+};
+
+/// While one transaction is being written, what arrives collects and becomes the next one: no timer, no added delay.
+/// Producers are answered after the commit, then the shards are told. A failed commit fails everything in it.
+struct writer_state {
+  static inline const char* name = "journal";
+
+  /// What one shard has in the batch that collects.
+  struct collecting {
+    store::shard_commit commit;
+    std::vector<submit> submits; ///< their submissions are in `commit`, in order
+    bool saves = false;
+  };
+
+  journal_actor::behavior_type make_behavior(journal_actor::stateful_pointer<writer_state> to_self,
+                                             std::shared_ptr<store::journal> to_journal, writer_options with,
+                                             std::shared_ptr<metrics> counted);
+
+  void take(submit& request);
+  void take(save& request);
+  void schedule();
+  void commit();
+  void settle(collecting& part, result<store::shard_committed> outcome);
+  void expire();
+
+  journal_actor::stateful_pointer<writer_state> self = nullptr;
+  std::shared_ptr<store::journal> journal;
+  writer_options options;
+  std::shared_ptr<metrics> measured;
+  std::map<store::shard_handle, shard_actor> shards;
+  std::map<store::shard_handle, collecting> batch;
+  std::uint64_t batch_bytes = 0;
+  std::uint64_t untaken_bytes = 0;
+  bool flushing = false;
+};
+
+} // namespace reseq::actors

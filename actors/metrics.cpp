@@ -1,0 +1,66 @@
+#include "actors/metrics.hpp"
+
+namespace reseq::actors {
+namespace {
+
+prometheus::Family<prometheus::Counter>& counters(prometheus::Registry& in, const std::string& name,
+                                                  const std::string& help) {
+  return prometheus::BuildCounter().Name(name).Help(help).Register(in);
+}
+
+prometheus::Counter& counter(prometheus::Registry& in, const std::string& name, const std::string& help) {
+  return counters(in, name, help).Add({});
+}
+
+prometheus::Counter& attempts(prometheus::Registry& in, const std::string& outcome) {
+  return counters(in, "reseq_attempts_total", "Attempts of transform chains, by how they ended")
+    .Add({{"outcome", outcome}});
+}
+
+prometheus::Counter& deliveries(prometheus::Registry& in, const std::string& outcome) {
+  return counters(in, "reseq_deliveries_total", "Requests to destinations, by how they were answered")
+    .Add({{"outcome", outcome}});
+}
+
+prometheus::Histogram& histogram(prometheus::Registry& in, const std::string& name, const std::string& help) {
+  static const prometheus::Histogram::BucketBoundaries bounds{
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
+  return prometheus::BuildHistogram().Name(name).Help(help).Register(in).Add({}, bounds);
+}
+
+} // namespace
+
+metrics::metrics()
+  : accepted(counter(registry, "reseq_messages_accepted_total", "Messages made durable")),
+    duplicates(counter(registry, "reseq_messages_duplicate_total", "Submissions answered with an earlier receipt")),
+    commits(counter(registry, "reseq_commits_total", "Transactions written by the journal")),
+    dispatched(counter(registry, "reseq_dispatches_total", "Copies of jobs sent to workers")),
+    attempts_done(attempts(registry, "done")), attempts_failed(attempts(registry, "failed")),
+    attempts_timed_out(attempts(registry, "timed_out")), attempts_late(attempts(registry, "late")),
+    attempts_orphaned(attempts(registry, "orphaned")),
+    given_up(counter(registry, "reseq_messages_given_up_total", "Messages that used up their attempts")),
+    worker_deaths(counter(registry, "reseq_worker_deaths_total", "Workers whose connection ended without a farewell")),
+    out_of_order(counter(registry, "reseq_out_of_order_total", "Results that came before an older one of their lane")),
+    deliveries_confirmed(deliveries(registry, "confirmed")), deliveries_refused(deliveries(registry, "refused")),
+    deliveries_failing(deliveries(registry, "failing")), deliveries_stale(deliveries(registry, "stale")),
+    accept(histogram(registry, "reseq_accept_seconds", "From a submission's last byte to its receipt")),
+    transform(histogram(registry, "reseq_transform_seconds", "Time in transform chains, at the worker")),
+    release_overhead(histogram(registry, "reseq_release_overhead_seconds",
+                               "From the latest finish among a message and its predecessors to its delivery")),
+    delivery(histogram(registry, "reseq_delivery_seconds", "From handing over a request to its answer")) {}
+
+void metrics::publish(const core::dispatch_counters& now, core::dispatch_counters& seen) {
+  const auto add = [](prometheus::Counter& to, std::uint64_t current, std::uint64_t before) {
+    if (current > before) to.Increment(static_cast<double>(current - before));
+  };
+  add(dispatched, now.dispatched, seen.dispatched);
+  add(attempts_done, now.done, seen.done);
+  add(attempts_failed, now.failed, seen.failed);
+  add(attempts_timed_out, now.timed_out, seen.timed_out);
+  add(attempts_late, now.late, seen.late);
+  add(attempts_orphaned, now.orphaned, seen.orphaned);
+  add(given_up, now.given_up, seen.given_up);
+  seen = now;
+}
+
+} // namespace reseq::actors

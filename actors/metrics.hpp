@@ -1,0 +1,54 @@
+/// What a supervisor counts and measures, by the names in INTERFACE "Metrics". Every member may be used from any
+/// thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <prometheus/counter.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include "reseq/core/dispatch_table.hpp"
+#include "reseq/core/shard.hpp"
+#include "reseq/model/clock.hpp"
+
+namespace reseq::actors {
+
+/// The metrics of one supervisor. Gauges of lanes are not here: they are read from the shards when somebody asks.
+class metrics {
+public:
+  metrics();
+
+  prometheus::Registry registry;
+
+  prometheus::Counter& accepted;
+  prometheus::Counter& duplicates;
+  prometheus::Counter& commits;
+  prometheus::Counter& dispatched;
+  prometheus::Counter& attempts_done;
+  prometheus::Counter& attempts_failed;
+  prometheus::Counter& attempts_timed_out;
+  prometheus::Counter& attempts_late;
+  prometheus::Counter& attempts_orphaned;
+  prometheus::Counter& given_up;
+  prometheus::Counter& worker_deaths;
+  prometheus::Counter& out_of_order;
+  prometheus::Counter& deliveries_confirmed;
+  prometheus::Counter& deliveries_refused;
+  prometheus::Counter& deliveries_failing;
+  prometheus::Counter& deliveries_stale;
+  prometheus::Histogram& accept;
+  prometheus::Histogram& transform;
+  prometheus::Histogram& release_overhead;
+  prometheus::Histogram& delivery;
+
+  /// Adds what has come since the last call with the same `seen`, and remembers it there. For the counters that
+  /// state machines keep themselves.
+  void publish(const core::dispatch_counters& now, core::dispatch_counters& seen);
+};
+
+/// Seconds as Prometheus wants them.
+inline double seconds(duration d) { return std::chrono::duration<double>(d).count(); }
+
+} // namespace reseq::actors

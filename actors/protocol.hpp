@@ -1,0 +1,250 @@
+/// Every actor of a supervisor and a worker, and everything they say to each other: start here.
+///
+///   HTTP ──submit──► journal ──accepted──► shard ──work_wanted──► dispatcher ──orders──► worker (another process)
+///                      ▲  │                │  ▲                      │  ▲                   │
+///                 save │  └─────saved─────►│  └────work_done─────────┘  └──────answers──────┘
+///                      └───────────────────┤
+///                                          ├──read──► reader ──backlog──► shard
+///                                          └──deliver──► sink ──delivered──► shard
+///
+/// Data goes one way, in batches, without replies; what limits each arrow stands beside its message. Requests exist
+/// only at the edges (HTTP, the handshake), carried by `reply` or by CAF with a timeout. Within a process messages
+/// share immutable data by pointer; only what `wire_types.hpp` defines crosses the network.
+#pragma once
+
+#include <cstdint> // before CAF, which forgets it
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <caf/allowed_unsafe_message_type.hpp>
+#include <caf/atom.hpp>
+#include <caf/replies_to.hpp>
+#include <caf/type_id.hpp>
+#include <caf/typed_actor.hpp>
+
+#include "actors/reply.hpp"
+#include "actors/wire_types.hpp"
+#include "reseq/core/dispatch_table.hpp"
+#include "reseq/core/records.hpp"
+#include "reseq/core/shard.hpp"
+#include "reseq/model/submission.hpp"
+#include "reseq/store/journal.hpp"
+
+namespace reseq::actors {
+
+/// HTTP → journal. Bounded by the HTTP server: requests that wait for their receipts count as buffered there.
+struct submit {
+  store::shard_handle shard;
+  std::vector<submission> submissions;
+  reply<std::vector<result<receipt>>> done; ///< once durable; an error when nothing of it happened
+};
+
+/// shard → journal: what must be remembered. One at a time for each shard.
+struct save {
+  store::shard_handle shard;
+  core::journal_change change;
+};
+
+/// journal → shard: is `save` durable?
+struct saved {
+  bool durable = false;
+};
+
+/// journal → shard: new messages, durable. Bounded by `accepted_taken`.
+struct accepted {
+  std::vector<core::accepted_message> messages;
+  std::uint64_t bytes = 0;
+};
+
+/// shard → journal: they have been taken in.
+struct accepted_taken {
+  std::uint64_t bytes = 0;
+};
+
+/// shard → reader: a piece of a backlog. One at a time for each destination.
+struct read_backlog {
+  store::shard_handle shard;
+  core::read_request what;
+};
+
+/// reader → shard.
+struct backlog {
+  destination_id destination;
+  result<std::vector<core::backlog_item>> items;
+};
+
+/// shard → dispatcher. Bounded by the windows.
+struct work_wanted {
+  core::pipeline_index pipeline;
+  std::vector<core::work_key> withdrawn;
+  std::vector<core::work_request> work;
+  std::vector<core::work_key> heads;
+};
+
+/// dispatcher → shard: first answers, and what was given up.
+struct work_done {
+  struct item {
+    position at;
+    core::chain_index chain;
+    core::work_result done;
+  };
+  std::vector<item> done;
+  std::vector<core::given_up> given_up;
+};
+
+/// shard → sink. One at a time.
+struct deliver {
+  core::send_request request;
+};
+
+/// sink → shard.
+struct delivered {
+  destination_id destination;
+  core::request_id request;
+  core::receiver_answer answer;
+};
+
+/// Operators, by HTTP → shard.
+struct operate {
+  enum class kind { pause, resume, retry, skip };
+  kind what = kind::pause;
+  destination_id destination;
+  std::optional<sequence> seq;
+  reply<std::uint64_t> done; ///< how many messages it changed, once durable
+};
+
+/// HTTP → shard: where everything stands.
+struct ask_status {
+  std::optional<destination_id> destination; ///< all when absent
+  reply<std::vector<core::destination_status>> done;
+};
+
+/// HTTP → shard: what one message does at each of its destinations.
+struct ask_sequences {
+  std::vector<core::enrolment> of;
+  reply<std::vector<core::sequence_status>> done;
+};
+
+/// HTTP → dispatcher: the attempts of one chain, as far as it is known there.
+struct named_task_status {
+  core::task_status status;
+  std::vector<std::string> workers; ///< their names, one for each attempt in the history
+};
+struct ask_task {
+  core::task_key key;
+  reply<std::optional<named_task_status>> done;
+};
+
+/// HTTP → reader.
+struct ask_message {
+  store::shard_handle shard;
+  std::optional<position> at; ///< else by `id`
+  std::string id;
+  reply<std::optional<store::stored_message>> done;
+};
+struct ask_dead_letters {
+  store::shard_handle shard;
+  std::optional<core::enrolment> after;
+  std::uint32_t limit = 100;
+  reply<std::vector<store::dead_letter>> done;
+};
+struct ask_epoch {
+  store::shard_handle shard;
+  reply<epoch> done;
+};
+
+/// What a supervisor's own log and metrics want of its dispatcher.
+struct dispatcher_status {
+  core::dispatch_counters counters;
+  std::vector<std::string> workers;
+  std::uint64_t slots = 0;
+  std::uint64_t in_flight = 0;
+  std::uint64_t waiting = 0;
+  std::uint64_t worker_deaths = 0;
+};
+struct ask_dispatcher {
+  reply<dispatcher_status> done;
+};
+
+/// supervisor → shard: stop sending; answered when nothing is under way and everything is saved.
+struct drain {
+  reply<bool> done;
+};
+
+/// Timers of the actors themselves; `at` tells an outdated one.
+struct wake {
+  time_point at{};
+};
+struct flush {};
+
+/// The actors.
+using shard_actor =
+  caf::typed_actor<caf::reacts_to<accepted>, caf::reacts_to<saved>, caf::reacts_to<backlog>, caf::reacts_to<work_done>,
+                   caf::reacts_to<delivered>, caf::reacts_to<operate>, caf::reacts_to<ask_status>,
+                   caf::reacts_to<ask_sequences>, caf::reacts_to<drain>, caf::reacts_to<wake>>;
+
+/// Owns the journal's writing side. Detached: it blocks in fsync.
+using journal_actor =
+  caf::typed_actor<caf::reacts_to<store::shard_handle, shard_actor>, caf::reacts_to<submit>, caf::reacts_to<save>,
+                   caf::reacts_to<accepted_taken>, caf::reacts_to<flush>, caf::reacts_to<wake>>;
+
+/// Owns the journal's reading side. Detached.
+using reader_actor = caf::typed_actor<caf::reacts_to<read_backlog, shard_actor>, caf::reacts_to<ask_message>,
+                                      caf::reacts_to<ask_dead_letters>, caf::reacts_to<ask_epoch>>;
+
+/// Owns the connection to one receiver.
+using sink_actor = caf::typed_actor<caf::reacts_to<deliver>>;
+
+/// A worker process, seen from the supervisor.
+using worker_actor = caf::typed_actor<caf::reacts_to<welcome>, caf::reacts_to<orders>>;
+
+/// What a worker finds at `cluster.listen`. The dispatcher's only door to the network.
+using gate_actor = caf::typed_actor<caf::reacts_to<hello, worker_actor>, caf::reacts_to<answers>,
+                                    caf::replies_to<farewell>::with<caf::ok_atom>>;
+
+/// Owns the dispatch table.
+using dispatcher_actor =
+  gate_actor::extend<caf::reacts_to<core::pipeline_index, shard_actor>, caf::reacts_to<work_wanted>,
+                     caf::reacts_to<ask_task>, caf::reacts_to<ask_dispatcher>, caf::reacts_to<wake>>;
+
+} // namespace reseq::actors
+
+CAF_BEGIN_TYPE_ID_BLOCK(reseq, caf::first_custom_type_id)
+CAF_ADD_TYPE_ID(reseq, (reseq::header))
+CAF_ADD_TYPE_ID(reseq, (reseq::header_list))
+CAF_ADD_TYPE_ID(reseq, (reseq::actors::hello))
+CAF_ADD_TYPE_ID(reseq, (reseq::actors::welcome))
+CAF_ADD_TYPE_ID(reseq, (reseq::actors::order))
+CAF_ADD_TYPE_ID(reseq, (reseq::actors::orders))
+CAF_ADD_TYPE_ID(reseq, (reseq::actors::answer))
+CAF_ADD_TYPE_ID(reseq, (reseq::actors::answers))
+CAF_ADD_TYPE_ID(reseq, (reseq::actors::farewell))
+CAF_ADD_TYPE_ID(reseq, (reseq::actors::worker_actor))
+CAF_END_TYPE_ID_BLOCK(reseq)
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::submit)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::save)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::saved)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::accepted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::accepted_taken)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::read_backlog)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::backlog)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::work_wanted)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::work_done)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::deliver)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::delivered)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::operate)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_status)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_sequences)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_task)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_message)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_dead_letters)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_epoch)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_dispatcher)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::drain)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::wake)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::flush)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::store::shard_handle)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::core::pipeline_index)

@@ -1,0 +1,182 @@
+#include "actors/shard.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+namespace reseq::actors {
+namespace {
+
+wall_time wall_now() {
+  return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+}
+
+template <class... Handlers>
+struct overloaded : Handlers... {
+  using Handlers::operator()...;
+};
+template <class... Handlers>
+overloaded(Handlers...) -> overloaded<Handlers...>;
+
+} // namespace
+
+shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_pointer<shard_state> to_self,
+                                                      shard_setup with) {
+  self = to_self;
+  setup = std::move(with);
+  self->send(setup.journal, setup.handle, shard_actor{self});
+  self->send(setup.dispatcher, setup.index, shard_actor{self});
+  perform();
+  return {
+    [this](accepted& news) { on(news); },
+    [this](const saved& outcome) {
+      outcome.durable ? setup.machine->saved(now()) : setup.machine->save_failed(now());
+      perform();
+    },
+    [this](backlog& piece) { on(piece); },
+    [this](work_done& done) { on(done); },
+    [this](const delivered& answer) { on(answer); },
+    [this](const operate& wish) { on(wish); },
+    [this](const ask_status& question) { on(question); },
+    [this](const ask_sequences& question) { on(question); },
+    [this](const drain& wish) {
+      setup.machine->drain();
+      draining.push_back(wish.done);
+      perform();
+    },
+    [this](const wake& timer) {
+      if (scheduled == timer.at) scheduled.reset();
+      setup.machine->tick(now());
+      perform();
+    },
+  };
+}
+
+time_point shard_state::now() const { return self->clock().now(); }
+
+void shard_state::on(accepted& news) {
+  setup.machine->accepted(news.messages, now());
+  self->send(setup.journal, accepted_taken{news.bytes});
+  perform();
+}
+
+void shard_state::on(backlog& piece) {
+  if (piece.items)
+    setup.machine->backlog(piece.destination, std::move(*piece.items), now());
+  else
+    setup.machine->backlog_failed(piece.destination, now());
+  perform();
+}
+
+void shard_state::on(work_done& done) {
+  const auto at = now();
+  for (auto& item : done.done) setup.machine->worked(item.at, item.chain, std::move(item.done), at);
+  for (auto& lost : done.given_up) {
+    spdlog::warn("pipeline {}: position {} used up {} attempts: {}", setup.pipeline, lost.key.at.value(), lost.attempts,
+                 lost.last_error);
+    setup.machine->gave_up(lost.key.at, lost.key.chain, lost.attempts, std::move(lost.last_error), at, wall_now());
+  }
+  perform();
+}
+
+void shard_state::on(const delivered& answer) {
+  count(answer.answer);
+  if (const auto sent = handed_over.find(answer.destination); sent != handed_over.end())
+    setup.measured->delivery.Observe(seconds(now() - sent->second));
+  setup.machine->answered(answer.destination, answer.request, answer.answer, now(), wall_now());
+  perform();
+}
+
+void shard_state::count(const core::receiver_answer& answer) {
+  auto& m = *setup.measured;
+  std::visit(overloaded{[&](const core::confirmed&) { m.deliveries_confirmed.Increment(); },
+                        [&](const core::refused&) { m.deliveries_refused.Increment(); },
+                        [&](const core::stale&) { m.deliveries_stale.Increment(); },
+                        [&](const core::failing&) { m.deliveries_failing.Increment(); }},
+             answer);
+}
+
+void shard_state::on(const operate& wish) {
+  const auto token = next_token++;
+  operators.emplace(token, wish.done);
+  auto& machine = *setup.machine;
+  switch (wish.what) {
+  case operate::kind::pause: machine.pause(token, wish.destination, now(), wall_now()); break;
+  case operate::kind::resume: machine.resume(token, wish.destination, now(), wall_now()); break;
+  case operate::kind::retry: machine.retry(token, wish.destination, wish.seq, now(), wall_now()); break;
+  case operate::kind::skip:
+    machine.skip(token, wish.destination, wish.seq.value_or(sequence{}), now(), wall_now());
+    break;
+  }
+  perform();
+}
+
+void shard_state::on(const ask_status& question) {
+  if (!question.destination) return question.done(setup.machine->status());
+  auto one = setup.machine->status(*question.destination);
+  if (!one) return question.done(fail(errc::not_found, "no such destination"));
+  question.done(std::vector<core::destination_status>{std::move(*one)});
+}
+
+void shard_state::on(const ask_sequences& question) {
+  std::vector<core::sequence_status> found;
+  for (const auto& [destination, seq] : question.of)
+    if (auto one = setup.machine->find(destination, seq)) found.push_back(std::move(*one));
+  question.done(std::move(found));
+}
+
+void shard_state::perform() {
+  auto todo = setup.machine->take();
+  send_work(todo);
+  for (auto& what : todo.reads) self->send(setup.reader, read_backlog{setup.handle, what}, shard_actor{self});
+  for (auto& request : todo.sends) {
+    handed_over[request.destination] = now();
+    const auto& sink = setup.sinks.at(request.destination);
+    self->send(sink, deliver{std::move(request)});
+  }
+  if (todo.save) self->send(setup.journal, save{setup.handle, std::move(*todo.save)});
+  for (auto& done : todo.answers)
+    if (auto waiting = operators.extract(done.token)) waiting.mapped()(std::move(done.outcome));
+  for (const auto overhead : todo.release_overheads) setup.measured->release_overhead.Observe(seconds(overhead));
+  const auto out_of_order = setup.machine->counters().out_of_order;
+  if (out_of_order > out_of_order_seen)
+    setup.measured->out_of_order.Increment(
+      static_cast<double>(out_of_order - std::exchange(out_of_order_seen, out_of_order)));
+  if (todo.check_epoch) check_ownership();
+  if (!draining.empty() && setup.machine->drained())
+    for (const auto& waiting : std::exchange(draining, {})) waiting(true);
+  schedule();
+}
+
+void shard_state::send_work(core::effects& todo) {
+  if (todo.work.empty() && todo.heads.empty() && todo.withdrawn.empty()) return;
+  self->send(setup.dispatcher,
+             work_wanted{setup.index, std::move(todo.withdrawn), std::move(todo.work), std::move(todo.heads)});
+}
+
+/// A receiver has seen a later epoch than ours. If the journal agrees, somebody else owns the shard: stop at once.
+void shard_state::check_ownership() {
+  const auto ours = setup.owner;
+  const auto pipeline = setup.pipeline;
+  self->send(setup.reader, ask_epoch{setup.handle, reply<epoch>([ours, pipeline](result<epoch> current) {
+                                       if (!current || *current <= ours) {
+                                         spdlog::error("pipeline {}: a receiver answered 412 with a later Reseq-Epoch, "
+                                                       "but the journal knows none: its own record is wrong",
+                                                       pipeline);
+                                         return;
+                                       }
+                                       spdlog::critical("pipeline {}: a later owner exists (epoch {}, ours {})",
+                                                        pipeline, current->value(), ours.value());
+                                       std::_Exit(1);
+                                     })});
+}
+
+void shard_state::schedule() {
+  const auto due = setup.machine->wakeup();
+  if (!due || (scheduled && *scheduled <= *due)) return;
+  scheduled = due;
+  self->delayed_send(self, std::max(*due - now(), duration::zero()), wake{*due});
+}
+
+} // namespace reseq::actors

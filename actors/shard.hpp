@@ -1,0 +1,62 @@
+/// Owns one shard: feeds `core::shard` what happens and carries out what it decides.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "actors/metrics.hpp"
+#include "actors/protocol.hpp"
+#include "reseq/core/shard.hpp"
+
+namespace reseq::actors {
+
+/// Everything a shard's owner needs; `sinks` has one for each destination of the machine.
+struct shard_setup {
+  std::string pipeline;
+  store::shard_handle handle;
+  core::pipeline_index index; ///< at the dispatcher
+  epoch owner;
+  std::shared_ptr<core::shard> machine;
+  std::unordered_map<destination_id, sink_actor> sinks;
+  journal_actor journal;
+  reader_actor reader;
+  dispatcher_actor dispatcher;
+  std::shared_ptr<metrics> measured;
+};
+
+struct shard_state {
+  static inline const char* name = "shard";
+
+  shard_actor::behavior_type make_behavior(shard_actor::stateful_pointer<shard_state> to_self, shard_setup with);
+
+  void on(accepted& news);
+  void on(backlog& piece);
+  void on(work_done& done);
+  void on(const delivered& answer);
+  void on(const operate& wish);
+  void on(const ask_status& question);
+  void on(const ask_sequences& question);
+
+  void perform();
+  void send_work(core::effects& todo);
+  void count(const core::receiver_answer& answer);
+  void check_ownership();
+  void schedule();
+  [[nodiscard]] time_point now() const;
+
+  shard_actor::stateful_pointer<shard_state> self = nullptr;
+  shard_setup setup;
+  std::map<std::uint64_t, reply<std::uint64_t>> operators;
+  std::uint64_t next_token = 1;
+  std::vector<reply<bool>> draining;
+  std::optional<time_point> scheduled;
+  std::unordered_map<destination_id, time_point> handed_over;
+  std::uint64_t out_of_order_seen = 0;
+};
+
+} // namespace reseq::actors

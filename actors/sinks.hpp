@@ -1,0 +1,60 @@
+/// The owners of connections to receivers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "actors/protocol.hpp"
+#include "reseq/core/shard.hpp"
+#include "reseq/model/ids.hpp"
+#include "reseq/model/settings.hpp"
+#include "reseq/net/http_client.hpp"
+#include "reseq/wire/delivery.hpp"
+
+namespace reseq::actors {
+
+/// Who delivers, and to whom.
+struct sink_setup {
+  std::string pipeline;
+  destination_settings destination;
+  epoch owner;
+  sequence assigned; ///< the last sequence that the journal had given this destination when the process started
+};
+
+struct http_sink_state {
+  static inline const char* name = "http_sink";
+  std::unique_ptr<net::http_client> client;
+};
+
+/// Both answer whoever sent `deliver`. POSTs one message, or a batch as NDJSON, and reads the answer as DESIGN §4.7
+/// says. `loop` outlives the actor.
+sink_actor::behavior_type http_sink(sink_actor::stateful_pointer<http_sink_state> self, sink_setup setup,
+                                    net::loop* loop, net::url to);
+
+struct file_sink_state {
+  static inline const char* name = "file_sink";
+  ~file_sink_state();
+
+  /// Opens and locks the file if it is not, cuts off a torn last line, and finds out what the last whole line holds.
+  result<void> open(const std::string& path);
+  result<void> append(const std::string& lines);
+
+  int file = -1;
+  sequence last;       ///< of the last whole line; 0 in an empty file
+  std::string last_id; ///< its message
+  bool checked = false;
+};
+
+/// Appends envelope lines and makes them durable before confirming. What the file holds already is confirmed without
+/// writing, so that it holds each sequence once whatever was killed. Spawn detached: it blocks in fsync.
+sink_actor::behavior_type file_sink(sink_actor::stateful_pointer<file_sink_state> self, sink_setup setup,
+                                    std::string path);
+
+/// How an HTTP answer to a delivery is read.
+core::receiver_answer read_answer(const result<net::client_answer>& got, epoch ours, wall_time now);
+
+/// An item of a request as its receiver will see it.
+wire::delivery to_delivery(const sink_setup& setup, const core::send_item& item);
+
+} // namespace reseq::actors

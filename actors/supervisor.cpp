@@ -1,0 +1,267 @@
+#include "actors/supervisor.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include <caf/actor_system.hpp>
+#include <caf/io/middleman.hpp>
+#include <spdlog/spdlog.h>
+
+#include "actors/api/gather.hpp"
+#include "actors/api/http_api.hpp"
+#include "actors/definition.hpp"
+#include "actors/dispatcher.hpp"
+#include "actors/journal_reader.hpp"
+#include "actors/journal_writer.hpp"
+#include "actors/shard.hpp"
+#include "actors/sinks.hpp"
+#include "actors/system.hpp"
+#include "reseq/net/loop.hpp"
+#include "reseq/store/sqlite/sqlite_journal.hpp"
+
+namespace reseq::actors {
+
+struct supervisor::parts {
+  config::settings settings;
+  std::shared_ptr<metrics> measured = std::make_shared<metrics>();
+  std::shared_ptr<store::journal> journal;
+  net::loop loop; // what uses it is destroyed before it: the sinks' clients live in the actor system
+  system_config actor_config;
+  std::unique_ptr<caf::actor_system> actors;
+  journal_actor writer;
+  reader_actor reader;
+  dispatcher_actor dispatcher;
+  std::vector<shard_actor> shards;
+  std::vector<sink_actor> sinks;
+  std::uint16_t cluster_port = 0;
+  std::unique_ptr<http_api> api;
+  std::unique_ptr<net::http_server> http;
+
+  result<void> open_journal();
+  result<void> start_pipelines(const registry& transforms);
+  result<shard_setup> start_shard(const pipeline_settings& pipeline, store::shard_state& state,
+                                  core::pipeline_index index, const std::set<destination_id>& own);
+  result<sink_actor> start_sink(const pipeline_settings& pipeline, const destination_settings& destination,
+                                const store::shard_state& state, const store::destination_state& known);
+  result<void> listen_for_workers();
+  result<void> listen_for_http(std::vector<api_pipeline> pipelines);
+  void stop();
+};
+
+namespace {
+
+std::uint64_t random_seed() {
+  std::random_device source;
+  return (std::uint64_t{source()} << 32U) | source();
+}
+
+bool has_own_chain(const registry& transforms, const pipeline_settings& pipeline,
+                   const destination_settings& destination) {
+  if (!destination.transforms.empty()) return true;
+  const auto composed = transforms.pipelines().find(pipeline.name);
+  return pipeline.transforms.empty() && composed != transforms.pipelines().end() &&
+         composed->second.own.contains(destination.name);
+}
+
+std::vector<store::destination_spec> specs_of(const pipeline_settings& pipeline) {
+  std::vector<store::destination_spec> specs;
+  for (const auto& d : pipeline.destinations) specs.push_back({d.name, d.max_pending});
+  return specs;
+}
+
+std::map<std::string, destination_id> ids_of(const store::shard_state& state) {
+  std::map<std::string, destination_id> ids;
+  for (const auto& d : state.destinations) ids.emplace(d.name, d.id);
+  return ids;
+}
+
+} // namespace
+
+supervisor::supervisor(std::unique_ptr<parts> made) : parts_(std::move(made)) {}
+supervisor::~supervisor() { parts_->stop(); }
+
+result<std::unique_ptr<supervisor>> supervisor::start(const config::settings& settings, const registry& transforms) {
+  auto made = std::make_unique<parts>();
+  made->settings = settings;
+  auto started = made->open_journal().and_then([&] { return made->start_pipelines(transforms); });
+  std::unique_ptr<supervisor> whole{new supervisor{std::move(made)}};
+  if (!started) return tl::unexpected(started.error());
+  return whole;
+}
+
+result<void> supervisor::parts::open_journal() {
+  auto opened = store::sqlite::open_sqlite(settings.node.data_dir);
+  if (!opened) return tl::unexpected(opened.error());
+  journal = std::move(*opened);
+  return {};
+}
+
+/// Everything but the shards can be made at once; each shard needs its state from the journal and its sinks.
+result<void> supervisor::parts::start_pipelines(const registry& transforms) {
+  actors = std::make_unique<caf::actor_system>(actor_config);
+  std::vector<store::shard_state> states;
+  dispatcher_setup dispatching{{}, settings.cluster.token, random_seed(), measured};
+  for (const auto& pipeline : settings.pipelines) {
+    const auto print = declared_fingerprint(transforms, pipeline);
+    if (!print) return tl::unexpected(print.error());
+    auto state = journal->open({pipeline.name, 0}, {definition_text(pipeline, *print)}, specs_of(pipeline));
+    if (!state) return tl::unexpected(state.error());
+    dispatching.pipelines.push_back({pipeline.name, *print, pipeline.retry, ids_of(*state)});
+    states.push_back(std::move(*state));
+  }
+  const writer_options writing{settings.store.retention};
+  writer = actors->spawn<caf::detached>(
+    become<writer_state, journal_actor, std::shared_ptr<store::journal>, writer_options, std::shared_ptr<metrics>>,
+    journal, writing, measured);
+  reader = actors->spawn<caf::detached>(actors::reader, journal);
+  dispatcher = actors->spawn(become<dispatcher_state, dispatcher_actor, dispatcher_setup>, std::move(dispatching));
+  loop.start();
+  std::vector<api_pipeline> reachable;
+  for (std::size_t i = 0; i < states.size(); ++i) {
+    const auto& pipeline = settings.pipelines[i];
+    const core::pipeline_index index{static_cast<std::uint32_t>(i)};
+    std::set<destination_id> own;
+    for (std::size_t d = 0; d < pipeline.destinations.size(); ++d)
+      if (has_own_chain(transforms, pipeline, pipeline.destinations[d])) own.insert(states[i].destinations[d].id);
+    auto setup = start_shard(pipeline, states[i], index, own);
+    if (!setup) return tl::unexpected(setup.error());
+    auto routes = std::make_shared<const core::router>(pipeline, ids_of(states[i]));
+    shards.push_back(actors->spawn(become<actors::shard_state, shard_actor, shard_setup>, std::move(*setup)));
+    reachable.push_back({pipeline.name, states[i].handle, index, states[i].owner, std::move(routes), ids_of(states[i]),
+                         std::move(own), shards.back()});
+  }
+  return listen_for_workers().and_then([&] { return listen_for_http(std::move(reachable)); });
+}
+
+result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipeline, store::shard_state& state,
+                                                   core::pipeline_index index, const std::set<destination_id>& own) {
+  shard_setup setup;
+  std::vector<core::destination_setup> lanes;
+  for (std::size_t i = 0; i < pipeline.destinations.size(); ++i) {
+    const auto& destination = pipeline.destinations[i];
+    auto& known = state.destinations[i];
+    auto sink = start_sink(pipeline, destination, state, known);
+    if (!sink) return tl::unexpected(sink.error());
+    sinks.push_back(*sink);
+    setup.sinks.emplace(known.id, *sink);
+    core::destination_setup lane;
+    lane.id = known.id;
+    lane.settings = destination;
+    lane.own_chain = own.contains(known.id);
+    lane.last = known.last;
+    lane.progress = std::move(known.progress);
+    lane.held = std::move(known.held);
+    lanes.push_back(std::move(lane));
+  }
+  setup.pipeline = pipeline.name;
+  setup.handle = state.handle;
+  setup.index = index;
+  setup.owner = state.owner;
+  setup.machine = std::make_shared<core::shard>(std::move(lanes), pipeline.retry.on_exhausted, random_seed(),
+                                                std::chrono::steady_clock::now(), state.owner);
+  setup.journal = writer;
+  setup.reader = reader;
+  setup.dispatcher = dispatcher;
+  setup.measured = measured;
+  return setup;
+}
+
+result<sink_actor> supervisor::parts::start_sink(const pipeline_settings& pipeline,
+                                                 const destination_settings& destination,
+                                                 const store::shard_state& state,
+                                                 const store::destination_state& known) {
+  sink_setup setup{pipeline.name, destination, state.owner, known.last};
+  constexpr std::string_view file_scheme = "file://";
+  if (destination.url.starts_with(file_scheme))
+    return actors->spawn<caf::detached>(file_sink, std::move(setup), destination.url.substr(file_scheme.size()));
+  auto to = net::parse_url(destination.url);
+  if (!to) return fail(to.error().code, to.error().what, "destination " + destination.name);
+  return actors->spawn(http_sink, std::move(setup), &loop, std::move(*to));
+}
+
+result<void> supervisor::parts::listen_for_workers() {
+  const auto where = net::parse_host_port(settings.cluster.listen);
+  if (!where) return tl::unexpected(where.error());
+  const auto port = actors->middleman().publish(dispatcher, where->port, where->host.c_str(), true);
+  if (!port)
+    return fail(errc::unavailable,
+                "cannot listen on " + settings.cluster.listen + " (" + actors->render(port.error()) +
+                  "); is another supervisor running there? port 0 takes any free one",
+                "cluster.listen");
+  cluster_port = *port;
+  return {};
+}
+
+result<void> supervisor::parts::listen_for_http(std::vector<api_pipeline> pipelines) {
+  const auto where = net::parse_host_port(settings.http.listen);
+  if (!where) return tl::unexpected(where.error());
+  api = std::make_unique<http_api>(
+    api_setup{settings.node.name, settings.http, std::move(pipelines), writer, reader, dispatcher, measured}, loop);
+  auto listening = net::http_server::listen(
+    loop, api->options(where->host, where->port),
+    [this](net::http_request request, const net::responder& answer) { api->handle(std::move(request), answer); },
+    [this](std::uint64_t connection) { api->closed(connection); },
+    [](unsigned status, std::string detail) {
+      return api::problem_response(wire::make_problem(status, std::move(detail)));
+    });
+  if (!listening) return fail(listening.error().code, listening.error().text(), "http.listen");
+  http = std::move(*listening);
+  return {};
+}
+
+net::host_port supervisor::http() const {
+  auto where = *net::parse_host_port(parts_->settings.http.listen);
+  where.port = parts_->http->port();
+  return where;
+}
+
+net::host_port supervisor::cluster() const {
+  auto where = *net::parse_host_port(parts_->settings.cluster.listen);
+  where.port = parts_->cluster_port;
+  return where;
+}
+
+bool supervisor::drain(duration timeout) {
+  const auto end = std::chrono::steady_clock::now() + timeout;
+  auto& p = *parts_;
+  p.api->drain();
+  p.http->stop_accepting();
+  const auto answered = std::make_shared<std::promise<void>>();
+  p.http->drained([answered] { answered->set_value(); });
+  const auto all_answered = answered->get_future().wait_until(end) == std::future_status::ready;
+  const auto saved = std::make_shared<std::promise<bool>>();
+  api::gather<bool>(
+    p.shards.size(),
+    [&](std::size_t i, reply<bool> done) { caf::anon_send(p.shards[i], actors::drain{std::move(done)}); },
+    [saved](const std::vector<result<bool>>& all) {
+      saved->set_value(std::ranges::all_of(all, [](const result<bool>& one) { return one.value_or(false); }));
+    });
+  auto outcome = saved->get_future();
+  return outcome.wait_until(end) == std::future_status::ready && outcome.get() && all_answered;
+}
+
+/// From the outside in: nothing new, then the actors, then what they used.
+void supervisor::parts::stop() {
+  http.reset();
+  if (!actors) return;
+  if (cluster_port != 0) actors->middleman().unpublish(dispatcher, cluster_port);
+  const auto end = [](auto& handle) {
+    if (handle) caf::anon_send_exit(handle, caf::exit_reason::kill);
+    handle = nullptr;
+  };
+  for (auto& one : shards) end(one);
+  for (auto& one : sinks) end(one);
+  end(dispatcher);
+  end(reader);
+  end(writer);
+  actors->await_all_actors_done(); // until then a commit under way may still answer through the API
+  api.reset();
+  actors.reset();
+  loop.stop();
+}
+
+} // namespace reseq::actors

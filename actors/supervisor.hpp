@@ -1,0 +1,41 @@
+/// A running supervisor: journal, shards, dispatcher, sinks and HTTP, put together.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "reseq/config/settings.hpp"
+#include "reseq/model/error.hpp"
+#include "reseq/net/url.hpp"
+#include "reseq/pipeline/registry.hpp"
+
+namespace reseq::actors {
+
+class supervisor {
+public:
+  /// Opens the journal, takes over every pipeline's shard, listens for workers and for HTTP. Blocks until messages can
+  /// be accepted. Errors say what to do; nothing is left running then.
+  static result<std::unique_ptr<supervisor>> start(const config::settings& settings, const registry& transforms);
+
+  /// Stops at once what still runs.
+  ~supervisor();
+  supervisor(const supervisor&) = delete;
+  supervisor& operator=(const supervisor&) = delete;
+
+  /// Where it listens, with the ports in use.
+  [[nodiscard]] net::host_port http() const;
+  [[nodiscard]] net::host_port cluster() const;
+
+  /// Accepts nothing more, finishes what is being sent, saves progress; returns when that is done or `timeout` is over.
+  /// False: it was over, and what was not confirmed will be delivered again.
+  bool drain(duration timeout);
+
+private:
+  struct parts;
+  explicit supervisor(std::unique_ptr<parts> made);
+
+  std::unique_ptr<parts> parts_;
+};
+
+} // namespace reseq::actors

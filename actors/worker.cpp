@@ -1,0 +1,190 @@
+#include "actors/worker.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include <caf/actor_cast.hpp>
+#include <caf/io/middleman.hpp>
+#include <spdlog/spdlog.h>
+
+namespace reseq::actors {
+namespace {
+
+constexpr auto connect_timeout = std::chrono::seconds{5};
+constexpr auto welcome_timeout = std::chrono::seconds{5};
+constexpr auto first_retry = std::chrono::milliseconds{50};
+constexpr auto last_retry = std::chrono::milliseconds{2000};
+
+} // namespace
+
+bool outbox::put(std::uint32_t session, answer item) {
+  const std::lock_guard hold{mutex_};
+  items_.emplace_back(session, std::move(item));
+  return items_.size() == 1;
+}
+
+std::vector<answer> outbox::take(std::uint32_t session) {
+  std::vector<std::pair<std::uint32_t, answer>> items;
+  {
+    const std::lock_guard hold{mutex_};
+    items.swap(items_);
+  }
+  std::vector<answer> current;
+  for (auto& [from, item] : items)
+    if (from == session) current.push_back(std::move(item));
+  return current;
+}
+
+worker_node::behavior_type worker_state::make_behavior(worker_node::stateful_pointer<worker_state> to_self,
+                                                       worker_setup with) {
+  self = to_self;
+  setup = std::make_shared<const worker_setup>(std::move(with));
+  pool = std::make_unique<executor>(setup->slots);
+  done = std::make_shared<outbox>();
+  random.seed(std::random_device{}());
+  for (const auto& one : setup->pipelines) pipelines.emplace(one.name, &one);
+  self->set_down_handler([this](const caf::down_msg& down) {
+    if (supervisor && down.source == supervisor->address()) on_down();
+  });
+  self->send(self, caf::connect_atom::value);
+  return {
+    [this](const welcome& answer) { on(answer); }, [this](orders& work) { on(work); },
+    [this](caf::connect_atom) { connect(); },      [this](flush) { send_answers(); },
+    [this](caf::close_atom) { leave(); },
+  };
+}
+
+std::string worker_state::address() const {
+  return setup->supervisors[next_supervisor % setup->supervisors.size()].text();
+}
+
+void worker_state::connect() {
+  if (supervisor || leaving) return;
+  const auto& to = setup->supervisors[next_supervisor % setup->supervisors.size()];
+  const auto middleman = self->system().middleman().actor_handle();
+  self->request(middleman, connect_timeout, caf::connect_atom::value, to.host, to.port)
+    .then(
+      [this](const caf::node_id&, const caf::strong_actor_ptr& found, const std::set<std::string>&) {
+        if (found)
+          greet(caf::actor_cast<gate_actor>(found));
+        else
+          retry("there is no supervisor there");
+      },
+      [this](const caf::error& why) { retry(self->system().render(why)); });
+}
+
+void worker_state::greet(const gate_actor& found) {
+  supervisor = found;
+  welcomed = false;
+  ++session;
+  self->monitor(found);
+  hello mine{protocol_version, setup->token, setup->node, setup->slots, {}, setup->fingerprints};
+  for (const auto& one : setup->pipelines) mine.pipelines.push_back(one.name);
+  self->send(found, std::move(mine), worker_actor{worker_node{self}});
+  self->delayed_send(self, welcome_timeout, caf::connect_atom::value); // nothing to do by then if all is well
+}
+
+void worker_state::on(const welcome& answer) {
+  if (!supervisor) return;
+  if (!answer.accepted) {
+    self->demonitor(supervisor->address());
+    supervisor.reset();
+    failures = 100; // trying again at once cannot help: somebody has to change something
+    retry("it refused: " + answer.why);
+    return;
+  }
+  welcomed = true;
+  failures = 0;
+  last_complaint.clear();
+  spdlog::info("joined the supervisor at {}", address());
+  for (const auto& why : answer.refused) spdlog::warn("the supervisor at {} says: {}", address(), why);
+}
+
+void worker_state::on_down() {
+  spdlog::warn("lost the supervisor at {}; looking for one", address());
+  supervisor.reset();
+  waiting.clear(); // it dispatches them elsewhere
+  if (leaving)
+    finish_if_idle();
+  else
+    retry({});
+}
+
+void worker_state::retry(const std::string& why) {
+  if (!why.empty() && why != last_complaint) {
+    spdlog::warn("cannot join the supervisor at {}: {}; trying again", address(), why);
+    last_complaint = why;
+  }
+  ++next_supervisor;
+  const auto limit = std::min<std::int64_t>(last_retry.count(), first_retry.count() << std::min(failures, 10U));
+  ++failures;
+  const auto wait = std::uniform_int_distribution<std::int64_t>{limit / 2, limit}(random);
+  self->delayed_send(self, std::chrono::milliseconds{wait}, caf::connect_atom::value);
+}
+
+void worker_state::on(orders& work) {
+  for (auto& job : work.items) {
+    if (pool->busy() < pool->slots())
+      start(std::move(job));
+    else
+      waiting.push_back(std::move(job));
+  }
+}
+
+void worker_state::start(order&& job) {
+  const auto found = pipelines.find(job.pipeline);
+  const auto put = [box = done, in = session, me = worker_node{self}](answer item) {
+    if (box->put(in, std::move(item))) caf::anon_send(me, flush{});
+  };
+  if (found == pipelines.end()) {
+    for (std::uint32_t i = 0; i < job.chains.size(); ++i)
+      put(answer{
+        job.dispatch, i, answer_kind::failed, "this worker does not run pipeline " + job.pipeline, {}, {}, {}, 0});
+    return;
+  }
+  // The last answer waits until the slot is free again: it is what brings the next order.
+  const auto last = std::make_shared<std::optional<answer>>();
+  auto work = [job = std::move(job), pipeline = found->second, keep = setup, last, put] {
+    run_job(job, *pipeline, keep->max_result, [&](answer item) {
+      if (*last) put(std::move(**last));
+      *last = std::move(item);
+    });
+  };
+  const auto taken = pool->run(std::move(work), [last, put] {
+    if (*last) put(std::move(**last));
+  });
+  if (!taken) spdlog::error("no thread could be started for a job; its timeout will send it elsewhere");
+}
+
+void worker_state::send_answers() {
+  auto items = done->take(session);
+  if (supervisor && !items.empty()) self->send(*supervisor, answers{std::move(items)});
+  while (!waiting.empty() && pool->busy() < pool->slots()) {
+    auto next = std::move(waiting.front());
+    waiting.pop_front();
+    start(std::move(next));
+  }
+  if (leaving) finish_if_idle();
+}
+
+/// Says that nothing new is wanted, and goes once what runs has been answered.
+void worker_state::leave() {
+  if (std::exchange(leaving, true)) return;
+  if (supervisor)
+    self->request(*supervisor, welcome_timeout, farewell{"it was told to stop"})
+      .then([](caf::ok_atom) {}, [](const caf::error&) {});
+  finish_if_idle();
+}
+
+/// One round trip at the end: what the network layer still holds would be lost by exiting.
+void worker_state::finish_if_idle() {
+  if (pool->busy() > 0 || !waiting.empty() || said_farewell) return;
+  said_farewell = true;
+  if (auto rest = done->take(session); supervisor && !rest.empty()) self->send(*supervisor, answers{std::move(rest)});
+  if (!supervisor) return setup->left();
+  self->request(*supervisor, welcome_timeout, farewell{"it is idle"})
+    .then([this](caf::ok_atom) { setup->left(); }, [this](const caf::error&) { setup->left(); });
+}
+
+} // namespace reseq::actors

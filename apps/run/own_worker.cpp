@@ -1,0 +1,127 @@
+#include "run/own_worker.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <spdlog/spdlog.h>
+
+extern char** environ;
+
+namespace reseq::apps {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto parent_pipe = "RESEQ_PARENT_PIPE";
+constexpr int child_pipe_fd = 3;
+constexpr auto shortest_pause = 20ms;
+constexpr auto longest_pause = 2000ms;
+constexpr auto long_enough = 5s; ///< a child that lived this long did not fail to start
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> list;
+  for (auto& text : texts) list.push_back(text.data());
+  list.push_back(nullptr);
+  return list;
+}
+
+std::string describe(int status) {
+  if (WIFSIGNALED(status)) return std::string{"was killed by signal "} + strsignal(WTERMSIG(status));
+  return "ended with code " + std::to_string(WEXITSTATUS(status));
+}
+
+} // namespace
+
+own_worker::own_worker(std::vector<std::string> command) : command_(std::move(command)) {
+  if (pipe2(pipe_, O_CLOEXEC) != 0) spdlog::warn("no pipe for the worker: {}", std::strerror(errno));
+  thread_ = std::thread{[this] { keep_running(); }};
+}
+
+own_worker::~own_worker() {
+  {
+    std::unique_lock hold{mutex_};
+    stopping_ = true;
+    if (child_ > 0) kill(child_, SIGTERM);
+    changed_.notify_all();
+    changed_.wait_for(hold, 2s, [this] { return child_ <= 0; });
+    if (child_ > 0) kill(child_, SIGKILL);
+  }
+  thread_.join();
+  for (const auto fd : pipe_) close(fd);
+}
+
+pid_t own_worker::start() const {
+  auto arguments = command_;
+  std::vector<std::string> variables;
+  for (auto** one = environ; *one; ++one)
+    if (!std::string_view{*one}.starts_with(std::string{parent_pipe} + "=")) variables.emplace_back(*one);
+  variables.push_back(std::string{parent_pipe} + "=" + std::to_string(child_pipe_fd));
+
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_adddup2(&files, pipe_[0], child_pipe_fd);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  pid_t child = -1;
+  const auto failed = posix_spawn(&child, command_.front().c_str(), &files, &attributes, pointers(arguments).data(),
+                                  pointers(variables).data());
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&files);
+  if (failed == 0) return child;
+  spdlog::error("cannot start {}: {}", command_.front(), std::strerror(failed));
+  return -1;
+}
+
+void own_worker::keep_running() {
+  auto pause = shortest_pause;
+  std::unique_lock hold{mutex_};
+  while (!stopping_) {
+    const auto started = std::chrono::steady_clock::now();
+    child_ = start();
+    if (child_ > 0) {
+      const auto child = child_;
+      hold.unlock();
+      siginfo_t about{};
+      while (waitid(P_PID, static_cast<id_t>(child), &about, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
+      }
+      hold.lock();
+      int status = 0;
+      waitpid(child, &status, 0); // only now may its number mean another process
+      child_ = -1;
+      changed_.notify_all();
+      if (stopping_) return;
+      spdlog::warn("the supervisor's own worker {}; starting it again", describe(status));
+    }
+    pause = std::chrono::steady_clock::now() - started >= long_enough
+              ? shortest_pause
+              : std::min<std::chrono::milliseconds>(pause * 2, longest_pause);
+    changed_.wait_for(hold, pause, [this] { return stopping_; });
+  }
+}
+
+void end_with_parent() {
+  const char* fd = std::getenv(parent_pipe);
+  if (!fd) return;
+  std::thread{[pipe = std::atoi(fd)] {
+    char nothing = 0;
+    while (read(pipe, &nothing, 1) < 0 && errno == EINTR) {
+    }
+    std::_Exit(1);
+  }}.detach();
+}
+
+} // namespace reseq::apps

@@ -1,0 +1,42 @@
+/// The supervisor's own worker process: a transform that kills its process takes nobody else with it.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace reseq::apps {
+
+/// Starts a program, and starts it again whenever it ends, with a growing pause if it keeps ending soon.
+class own_worker {
+public:
+  /// `command[0]` is the program's path. The child gets this process's environment, and the read end of a pipe, named
+  /// by RESEQ_PARENT_PIPE, that ends with this process.
+  explicit own_worker(std::vector<std::string> command);
+
+  /// Asks the child to stop (SIGTERM), and kills it if it has not after two seconds.
+  ~own_worker();
+  own_worker(const own_worker&) = delete;
+  own_worker& operator=(const own_worker&) = delete;
+
+private:
+  void keep_running();
+  [[nodiscard]] pid_t start() const;
+
+  std::vector<std::string> command_;
+  int pipe_[2] = {-1, -1};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopping_ = false;
+  pid_t child_ = -1; ///< guarded by `mutex_`; not yet waited for
+  std::thread thread_;
+};
+
+/// For the child: ends the process as soon as the parent has gone. Does nothing without RESEQ_PARENT_PIPE.
+void end_with_parent();
+
+} // namespace reseq::apps

@@ -1,0 +1,92 @@
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <string_view>
+
+#include "reseq/config/command_line.hpp"
+#include "reseq/config/load.hpp"
+#include "reseq/reseq.hpp"
+#include "run/logging.hpp"
+#include "run/main.hpp"
+#include "run/programs.hpp"
+
+namespace reseq::apps {
+namespace {
+
+std::vector<pipeline_settings> composed_in(const registry& definitions) {
+  std::vector<pipeline_settings> all;
+  for (const auto& [label, pipeline] : definitions.pipelines()) all.push_back(pipeline.settings);
+  return all;
+}
+
+/// What the child must be told of this process's command line.
+std::vector<std::string> forwarded(const config::command_line& line) {
+  std::vector<std::string> arguments;
+  if (!line.config.empty()) arguments.insert(arguments.end(), {"--config", line.config});
+  for (const auto& set : line.sets) arguments.insert(arguments.end(), {"--set", set});
+  return arguments;
+}
+
+int print(const config::early_exit& what) {
+  std::cout << what.out;
+  std::cerr << what.err;
+  return what.code;
+}
+
+int report(const std::vector<config::problem>& problems) {
+  for (const auto& problem : problems) std::cerr << problem.text() << '\n';
+  std::cerr << problems.size() << (problems.size() == 1 ? " problem" : " problems") << " in the configuration\n";
+  return 2;
+}
+
+} // namespace
+
+std::string own_path() { return std::filesystem::read_symlink("/proc/self/exe").string(); }
+
+int run_program(const program& who, int argc, const char* const* argv, const registry& definitions) {
+  stop_signals signals;
+  const auto parsed = config::parse_command_line({who.name, who.purpose, RESEQ_VERSION}, argc, argv);
+  if (const auto* done = std::get_if<config::early_exit>(&parsed)) return print(*done);
+  const auto& line = std::get<config::command_line>(parsed);
+  const auto loaded = config::load({line.config, line.sets, config::environment()}, composed_in(definitions));
+  if (!loaded.problems.empty()) return report(loaded.problems);
+  if (line.check_config) {
+    std::cout << "the configuration has no problems\n";
+    return 0;
+  }
+  start_logging(loaded.value.log, who.name.c_str());
+  if (who.runs == role::worker) return run_worker(loaded.value, definitions, signals);
+  if (who.runs == role::both) return run_both(loaded.value, definitions, signals);
+  auto command = who.worker_command;
+  const auto arguments = forwarded(line);
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return run_supervisor(loaded.value, definitions, signals, std::move(command));
+}
+
+} // namespace reseq::apps
+
+namespace reseq {
+
+int run(int argc, char** argv, registry definitions) {
+  using apps::role;
+  const std::string self = argc > 0 ? std::filesystem::path{argv[0]}.filename().string() : "reseq";
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  const auto go = [&](role runs, const char* purpose) {
+    const apps::program who{self + " " + std::string{command}, purpose, runs, {apps::own_path(), "worker"}};
+    return apps::run_program(who, argc - 1, argv + 1, definitions);
+  };
+  if (command == "supervisor")
+    return go(role::supervisor, "Takes messages in, has them transformed in parallel, delivers them in order.");
+  if (command == "worker") return go(role::worker, "Connects to the supervisors and runs transforms.");
+  if (command == "run") return go(role::both, "Supervisor and worker in one process, for development.");
+  const bool asked = command == "--help" || command == "-h";
+  (asked ? std::cout : std::cerr) << "usage: " << self
+                                  << " COMMAND [OPTIONS]\n\n"
+                                     "  supervisor  take messages in, dispatch them to workers, deliver in order\n"
+                                     "  worker      connect to the supervisors and run transforms\n"
+                                     "  run         both in one process\n\n"
+                                     "Each takes --help.\n";
+  return asked ? 0 : 2;
+}
+
+} // namespace reseq

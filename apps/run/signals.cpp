@@ -1,0 +1,79 @@
+#include "run/signals.hpp"
+
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <spdlog/spdlog.h>
+
+namespace reseq::apps {
+namespace {
+
+sigset_t waited_for() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const auto one : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, one);
+  return set;
+}
+
+} // namespace
+
+stop_signals::stop_signals() {
+  const auto set = waited_for();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+void stop_signals::wait(const std::function<void()>& reload) {
+  const auto set = waited_for();
+  for (;;) {
+    int got = 0;
+    if (sigwait(&set, &got) != 0) continue;
+    if (got != SIGHUP) return;
+    reload();
+  }
+}
+
+void stop_signals::run_until_stopped(const std::function<void()>& stop, duration limit) {
+  std::atomic<bool> stopped{false};
+  std::thread watcher{[&stopped, end = std::chrono::steady_clock::now() + limit] {
+    const auto set = waited_for();
+    const timespec moment{0, 20'000'000};
+    while (!stopped) {
+      if (const auto got = sigtimedwait(&set, nullptr, &moment); got == SIGTERM || got == SIGINT) {
+        spdlog::warn("a second signal: stopping at once");
+        std::_Exit(1);
+      }
+      if (std::chrono::steady_clock::now() >= end) {
+        spdlog::warn("stopping took too long; what was not confirmed will be delivered again");
+        std::_Exit(0);
+      }
+    }
+  }};
+  stop(); // on this thread: an actor system can only be destroyed by the thread that made it
+  stopped = true;
+  watcher.join();
+}
+
+void notify_service_manager(const char* state) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  sockaddr_un address{};
+  if (!path || std::strlen(path) >= sizeof address.sun_path) return;
+  address.sun_family = AF_UNIX;
+  std::strcpy(address.sun_path, path);
+  if (address.sun_path[0] == '@') address.sun_path[0] = '\0'; // an abstract socket
+  const auto fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return;
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
+  if (sendto(fd, state, std::strlen(state), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), length) < 0)
+    spdlog::warn("the service manager could not be told \"{}\": {}", state, std::strerror(errno));
+  close(fd);
+}
+
+} // namespace reseq::apps

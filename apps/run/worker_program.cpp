@@ -1,0 +1,33 @@
+#include <spdlog/spdlog.h>
+
+#include "run/own_worker.hpp"
+#include "run/programs.hpp"
+#include "run/worker_host.hpp"
+
+namespace reseq::apps {
+namespace {
+
+constexpr auto grace = std::chrono::seconds{2};
+
+} // namespace
+
+int run_worker(const config::settings& settings, const registry& definitions, stop_signals& signals) {
+  end_with_parent();
+  auto started = worker_host::start(settings, definitions);
+  if (!started) {
+    spdlog::critical("cannot start: {}", started.error().text());
+    return 1;
+  }
+  notify_service_manager("READY=1");
+  signals.wait([] { spdlog::warn("SIGHUP: nothing can be changed while running in this version; restart to reload"); });
+  signals.run_until_stopped(
+    [&] {
+      if (!(*started)->drain(settings.node.drain_timeout))
+        spdlog::warn("node.drain_timeout is over; what still runs will be dispatched elsewhere");
+      std::_Exit(0); // a transform that hangs must not keep the process
+    },
+    settings.node.drain_timeout + grace);
+  return 0;
+}
+
+} // namespace reseq::apps

@@ -1,0 +1,29 @@
+#include "reseq/config/findings.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace reseq::config {
+
+void findings::add(const origin& from, const std::string& key, std::string what) {
+  problems_.push_back({from.file, from.line, key, std::move(what)});
+  faulty_.insert(key);
+}
+
+void findings::note(const std::string& key, const origin& from) { origins_.insert_or_assign(key, from); }
+
+origin findings::origin_of(std::string key) const {
+  for (;;) {
+    if (const auto found = origins_.find(key); found != origins_.end()) return found->second;
+    const auto dot = key.rfind('.');
+    if (dot == std::string::npos) return {};
+    key.resize(dot);
+  }
+}
+
+std::vector<problem> findings::sorted() && {
+  std::ranges::stable_sort(problems_, {}, [](const problem& p) { return std::pair(p.line == 0, p.line); });
+  return std::move(problems_);
+}
+
+} // namespace reseq::config

@@ -1,0 +1,139 @@
+#include "reseq/config/forms.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <ranges>
+
+namespace reseq::config {
+namespace {
+
+bool is_lower_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+bool is_letter_or_digit(char c) { return is_lower_or_digit(c) || (c >= 'A' && c <= 'Z'); }
+bool is_visible(char c) { return c > ' ' && c < '\x7f'; }
+
+constexpr std::size_t longest_name = 63;
+
+complaint check_port(std::string_view text, std::uint32_t lowest) {
+  std::uint32_t port = 0;
+  const auto* const end = text.data() + text.size();
+  const auto [rest, trouble] = std::from_chars(text.data(), end, port);
+  if (rest != end || trouble == std::errc::invalid_argument) return in_quotes(text) + " is not a port";
+  if (trouble != std::errc{} || port > 65535) return "port " + std::string(text) + " is above 65535";
+  if (port < lowest) return "port " + std::string(text) + " is below " + std::to_string(lowest);
+  return {};
+}
+
+bool is_host(std::string_view text) {
+  if (text.size() > 2 && text.front() == '[' && text.back() == ']') {
+    const auto inside = text.substr(1, text.size() - 2);
+    return inside.find(':') != std::string_view::npos && std::ranges::all_of(inside, [](char c) {
+             return std::string_view("0123456789abcdefABCDEF:.%").find(c) != std::string_view::npos;
+           });
+  }
+  return !text.empty() && text.size() <= 253 &&
+         std::ranges::all_of(text, [](char c) { return is_letter_or_digit(c) || c == '.' || c == '-' || c == '_'; });
+}
+
+/// Where the port's colon is; the ones inside an IPv6 address do not count.
+std::size_t port_colon(std::string_view authority) {
+  const auto colon = authority.rfind(':');
+  const auto bracket = authority.rfind(']');
+  return bracket != std::string_view::npos && colon != std::string_view::npos && colon < bracket
+           ? std::string_view::npos
+           : colon;
+}
+
+complaint check_http_url(std::string_view rest) {
+  const auto authority = rest.substr(0, rest.find_first_of("/?#"));
+  if (authority.find('@') != std::string_view::npos) return "a user or password in a URL is not supported";
+  if (rest.find('#') != std::string_view::npos) return "a URL to post to has no fragment (#)";
+  const auto colon = port_colon(authority);
+  if (!is_host(authority.substr(0, colon))) return "the URL names no valid host";
+  if (colon == std::string_view::npos || !check_port(authority.substr(colon + 1), 1)) return {};
+  return "the URL's port is not a number from 1 to 65535";
+}
+
+complaint check_header(std::string_view text, std::string_view others) {
+  const auto allowed = [&](char c) { return is_letter_or_digit(c) || others.find(c) != std::string_view::npos; };
+  if (!text.empty() && std::ranges::all_of(text, allowed)) return {};
+  return in_quotes(text) + " is not a header's name";
+}
+
+} // namespace
+
+std::string in_quotes(std::string_view text) {
+  constexpr std::size_t most = 60;
+  std::string shown = "\"";
+  for (const char c : text.substr(0, most)) {
+    const auto byte = static_cast<unsigned char>(c);
+    constexpr std::string_view hex = "0123456789abcdef";
+    if (byte < ' ' || byte == 0x7f) {
+      shown += {'\\', 'x', hex[byte >> 4U], hex[byte & 15U]};
+    } else {
+      shown += c;
+    }
+  }
+  return shown + (text.size() > most ? "…\"" : "\"");
+}
+
+bool is_name(std::string_view text) {
+  return !text.empty() && text.size() <= longest_name && is_lower_or_digit(text.front()) &&
+         std::ranges::all_of(text, [](char c) { return is_lower_or_digit(c) || c == '_' || c == '-'; });
+}
+
+complaint check_name(std::string_view text) {
+  if (is_name(text)) return {};
+  return in_quotes(text) + " is not a name: 1 to 63 of a-z, 0-9, '_' and '-', beginning with a letter or digit";
+}
+
+complaint check_address(std::string_view text, std::uint32_t lowest_port) {
+  const auto colon = port_colon(text);
+  if (colon == std::string_view::npos || !is_host(text.substr(0, colon))) {
+    return in_quotes(text) + " is not HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080";
+  }
+  return check_port(text.substr(colon + 1), lowest_port);
+}
+
+complaint check_url(std::string_view text) {
+  if (text.empty()) return "is missing: a destination that is pulled is not available in this version";
+  if (!std::ranges::all_of(text, is_visible)) {
+    return "a URL holds only visible ASCII characters; write others as %XX";
+  }
+  const auto end = text.find("://");
+  if (end == std::string_view::npos) return "is not a URL, for example http://127.0.0.1:9100/billing";
+  const auto scheme = text.substr(0, end);
+  const auto rest = text.substr(end + 3);
+  if (scheme == "http") return check_http_url(rest);
+  if (scheme == "file") {
+    const bool names_file = rest.size() > 1 && rest.front() == '/' && rest.back() != '/';
+    return names_file ? complaint{} : "names no file: file:// and an absolute path, for example file:///tmp/out.jsonl";
+  }
+  constexpr std::array later{"https", "tcp", "postgresql", "redis", "rediss"};
+  if (std::ranges::find(later, scheme) != later.end()) {
+    return in_quotes(scheme) + " destinations are not available in this version";
+  }
+  return in_quotes(scheme) + " is not a known scheme; known are http and file";
+}
+
+complaint check_token(std::string_view text) {
+  if (std::ranges::all_of(text, is_visible)) return {};
+  return "a token holds only visible ASCII characters, and no spaces";
+}
+
+complaint check_header_name(std::string_view text) { return check_header(text, "!#$%&'*+-.^_`|~"); }
+complaint check_header_glob(std::string_view text) { return check_header(text, "!#$%&'*+-.^_`|~?[]"); }
+
+std::string fitted_name(std::string_view host) {
+  std::string name;
+  for (const char c : host) {
+    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    const bool fits = is_lower_or_digit(lower) || lower == '_' || lower == '-';
+    if (name.empty() && !is_lower_or_digit(lower)) continue;
+    name += fits ? lower : '-';
+  }
+  name.resize(std::min(name.size(), longest_name));
+  return name.empty() ? "node" : name;
+}
+
+} // namespace reseq::config

@@ -1,0 +1,48 @@
+/// Reads a program's configuration: built-in defaults, then what C++ composed, then the file, then the
+/// environment, then `--set`; the later wins, key by key.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "reseq/config/settings.hpp"
+
+namespace reseq::config {
+
+/// Something a person has to correct. Never holds a secret.
+struct problem {
+  std::string file; ///< the file, or "--set", or "environment variable NAME"; empty: composed in C++
+  int line = 0;     ///< 0: none
+  std::string key;  ///< dotted, members of lists by name: "pipeline.orders.retry.jitter"; may be empty
+  std::string what; ///< what is wrong with it, and what would be right
+
+  /// "file:line: key: what", without the parts that are empty.
+  [[nodiscard]] std::string text() const;
+
+  friend bool operator==(const problem&, const problem&) = default;
+};
+
+struct source {
+  std::string path;              ///< a TOML file of at most 1 MiB; empty: none
+  std::vector<std::string> sets; ///< KEY=VALUE; the value is TOML, or else a string; lists may be "a,b"
+  /// Looked up for `${NAME}` in the file's strings, and for `RESEQ_STORE_KIND`, which sets `store.kind` (keys
+  /// outside of lists only). A RESEQ_ variable that names no key is a problem, except RESEQ_PARENT_PIPE and
+  /// RESEQ_TEST_*.
+  std::map<std::string, std::string> environment;
+};
+
+struct loaded {
+  settings value; ///< usable only if there are no problems
+  std::vector<problem> problems;
+};
+
+/// Reads and checks everything, and reports all problems at once, the file's by line (of a file that is no TOML:
+/// the first error). `composed` is what the C++ builder made: a pipeline or destination of the same name in the
+/// file changes it key by key; transforms in the file replace all of its transforms. Blocks on reading the file.
+loaded load(const source& from, std::vector<pipeline_settings> composed = {});
+
+/// The calling process's environment.
+std::map<std::string, std::string> environment();
+
+} // namespace reseq::config

@@ -1,0 +1,132 @@
+#include "reseq/config/policy.hpp"
+
+#include <initializer_list>
+#include <map>
+
+#include "reseq/config/file.hpp"
+
+namespace reseq::config {
+namespace {
+
+/// A value that takes part in a comparison, with the last part of its key.
+struct operand {
+  std::string key;
+  std::string shown;
+};
+
+class policy {
+public:
+  explicit policy(findings& found) : found_(found) {}
+
+  void check(const settings& all) {
+    refuse_if(all.http.max_batch < all.http.max_message, "http", {"max_batch", format_size(all.http.max_batch)},
+              "cannot be less than", {"max_message", format_size(all.http.max_message)});
+    std::map<std::string, int> names;
+    for (const auto& p : all.pipelines) {
+      const auto label = member_label("pipeline", p.name);
+      refuse_second(names, p.name, label);
+      check_pipeline(p, label);
+    }
+  }
+
+private:
+  void check_pipeline(const pipeline_settings& p, const std::string& label) {
+    check_keys(p, label);
+    const auto& r = p.retry;
+    const auto retry = label + ".retry";
+    const operand longest{"max_timeout", format_duration(r.max_timeout)};
+    refuse_if(r.timeout > r.max_timeout, retry, {"timeout", format_duration(r.timeout)}, "cannot be more than",
+              longest);
+    refuse_if(r.jitter > r.max_timeout, retry, {"jitter", format_duration(r.jitter)}, "cannot be more than", longest);
+    check_transforms(p.transforms, label);
+    std::map<std::string, int> names;
+    for (const auto& d : p.destinations) {
+      const auto destination = member_label(label + ".destination", d.name);
+      refuse_second(names, d.name, destination);
+      check_destination(d, destination);
+    }
+  }
+
+  void check_destination(const destination_settings& d, const std::string& label) {
+    check_keys(d, label);
+    const operand batch{"batch", std::to_string(d.batch)};
+    refuse_if(d.max_unsaved < d.batch, label, {"max_unsaved", std::to_string(d.max_unsaved)}, "cannot be less than",
+              batch);
+    refuse_if(d.window < d.batch, label, {"window", std::to_string(d.window)}, "cannot be less than", batch);
+    check_transforms(d.transforms, label);
+  }
+
+  void check_transforms(const std::vector<transform_settings>& all, const std::string& around) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto label = member_label(around + ".transform", placeholder_name(i));
+      check_keys(all[i], label);
+      if (all[i].use == "delay") {
+        check_delay(all[i].delay, label);
+      } else {
+        refuse_delay_keys(label);
+      }
+    }
+  }
+
+  void check_delay(const delay_settings& d, const std::string& label) {
+    // Only the uniform distribution needs an upper end; for the others 0s says that there is none.
+    const bool ends = d.distribution == delay_settings::shape::uniform || d.max != duration{};
+    refuse_if(ends && d.min > d.max, label, {"min", format_duration(d.min)}, "cannot be more than",
+              {"max", format_duration(d.max)});
+    const auto sum = d.fail_rate + d.hang_rate + d.crash_rate;
+    constexpr double rounding = 1e-9;
+    if (sum > 1 + rounding && !any_faulty(label, {"fail_rate", "hang_rate", "crash_rate"})) {
+      add(label + ".fail_rate",
+          "fail_rate, hang_rate and crash_rate are " + show_number(sum) + " together, which is more than 1");
+    }
+  }
+
+  void refuse_delay_keys(const std::string& label) {
+    if (found_.faulty(label + ".use")) return;
+    for (const auto& row : options<transform_settings>()) {
+      const auto key = label + "." + std::string(row.key);
+      const bool of_delay = row.takes.set && row.key != "use";
+      if (of_delay && found_.written(key) && !found_.faulty(key)) add(key, "is a key of use = \"delay\" only");
+    }
+  }
+
+  template <class T>
+  void check_keys(const T& target, const std::string& label) {
+    for (const auto& row : options<T>()) {
+      const auto key = label + "." + std::string(row.key);
+      if (!row.takes.check || found_.faulty(key)) continue;
+      if (auto wrong = row.takes.check(target)) add(key, *wrong);
+    }
+  }
+
+  /// Two members of the file with one name were found there; this is for what C++ composed.
+  void refuse_second(std::map<std::string, int>& names, const std::string& name, const std::string& label) {
+    if (++names[name] == 2) add(label, "is there twice");
+  }
+
+  void refuse_if(bool wrong, const std::string& label, const operand& a, const std::string& relation,
+                 const operand& b) {
+    if (!wrong || any_faulty(label, {a.key, b.key})) return;
+    // The key that the user wrote is the one to point at; the other may be a default.
+    const bool only_b = found_.written(label + "." + b.key) && !found_.written(label + "." + a.key);
+    add(label + "." + (only_b ? b.key : a.key),
+        a.key + " (" + a.shown + ") " + relation + " " + b.key + " (" + b.shown + ")");
+  }
+
+  bool any_faulty(const std::string& label, std::initializer_list<std::string> keys) const {
+    for (const auto& key : keys) {
+      if (found_.faulty(label + "." + key)) return true;
+    }
+    return false;
+  }
+
+  void add(const std::string& key, std::string what) { found_.add(found_.origin_of(key), key, std::move(what)); }
+
+  findings& found_;
+};
+
+} // namespace
+
+void check_policy(const settings& all, findings& found) { policy(found).check(all); }
+
+} // namespace reseq::config

@@ -1,0 +1,12 @@
+/// What keys may not say together.
+#pragma once
+
+#include "reseq/config/findings.hpp"
+
+namespace reseq::config {
+
+/// Checks everything that needs more than one key, and once more each key of each pipeline, because C++ may have
+/// composed it. Keys that already have a problem are passed over.
+void check_policy(const settings& all, findings& found);
+
+} // namespace reseq::config

@@ -1,0 +1,66 @@
+/// What goes into the next request to one receiver, when, and what its answer means (DESIGN §4.7).
+///
+/// A pure state machine: one request is outstanding at a time. It counts messages and leaves it to the lane which
+/// ones they are; a request that failed is repeated with the same messages.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "reseq/core/shard.hpp"
+#include "reseq/model/clock.hpp"
+
+namespace reseq::core {
+
+/// What an answer means for the messages of the request.
+enum class delivery_verdict {
+  late,      ///< not the outstanding request: nothing changes
+  delivered, ///< all of them
+  refused,   ///< the only one: the receiver will never take it
+  again,     ///< none of them: they are ready again
+};
+
+class delivery_window {
+public:
+  /// `batch` messages at most in a request (at least 1); `retry_max` between two tries; `seed` for the jitter.
+  delivery_window(std::uint32_t batch, duration retry_max, std::uint64_t seed);
+
+  /// Nothing is outstanding.
+  [[nodiscard]] bool idle() const { return outstanding_ == 0; }
+  /// A request may start: nothing outstanding, no backoff.
+  [[nodiscard]] bool may_start(time_point now) const { return idle() && now >= not_before_; }
+  /// How many messages the next request may carry.
+  [[nodiscard]] std::size_t next_size() const;
+  /// A request with that many messages (1 to `next_size()`) goes out.
+  request_id start(std::size_t messages);
+
+  /// Reads an answer. `failing` and `stale` back off: exponentially from 100 ms up to `retry_max`, times 0.5 to 1 at
+  /// random; a receiver's longer wish is respected up to one hour. A refused batch is repeated one by one until the
+  /// refused message is found.
+  delivery_verdict answer(request_id request, const receiver_answer& answer, time_point now);
+
+  /// When a backoff ends; nothing when there is none.
+  [[nodiscard]] std::optional<time_point> not_before() const;
+  [[nodiscard]] bool failing() const { return failures_ > 0; }
+  /// Why the last request failed; empty when it did not.
+  [[nodiscard]] const std::string& last_error() const { return last_error_; }
+
+private:
+  delivery_verdict back_off(std::string why, duration wish, time_point now);
+  [[nodiscard]] duration random_share(duration most);
+
+  std::uint32_t batch_;
+  std::uint32_t failures_ = 0;  ///< in a row
+  std::size_t outstanding_ = 0; ///< messages in the request under way
+  std::size_t repeat_ = 0;      ///< messages of a request that failed
+  std::size_t one_by_one_ = 0;  ///< messages of a refused batch that are not yet cleared
+  request_id last_request_;
+  duration retry_max_;
+  time_point not_before_ = time_point::min();
+  std::uint64_t random_;
+  std::string last_error_;
+};
+
+} // namespace reseq::core

@@ -1,0 +1,124 @@
+/// Every task that is wanted, and the order of those that are due. A part of `dispatch_table`.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reseq/core/detail/ascending_queue.hpp"
+#include "reseq/core/detail/slab.hpp"
+#include "reseq/core/detail/slot_index.hpp"
+#include "reseq/core/dispatch_table.hpp"
+#include "reseq/model/clock.hpp"
+#include "reseq/model/ids.hpp"
+
+namespace reseq::core {
+
+/// Heads of lanes go before all others.
+enum class dispatch_rank : std::uint8_t { heads, others };
+
+enum class task_phase : std::uint8_t {
+  due,         ///< waits for a free slot
+  backing_off, ///< waits for its next attempt's time
+  running,     ///< a copy that has not timed out is at a worker
+  spent,       ///< failed for good; waits to become a head and be given up
+};
+
+/// What went wrong so far. Only tasks that had trouble have it.
+struct task_trouble {
+  std::string last_error;
+  std::vector<attempt_record> history; ///< ended attempts, oldest first
+};
+
+struct task {
+  chain_index chain;
+  detail::slot message = detail::no_slot;
+  std::uint64_t incarnation = 0; ///< another one after each `add`; 0 when it is forgotten
+  task_phase phase = task_phase::due;
+  bool head = false;
+  bool permanent = false; ///< an error that no other attempt can help
+  std::uint32_t failed = 0;
+  std::optional<time_point> first_started;
+  worker_id last_worker;
+  detail::slot copy = detail::no_slot;         ///< while running
+  std::uint32_t timer_place = detail::no_slot; ///< in the table's timers, while running or backing off
+  detail::slot previous_due = detail::no_slot; ///< others of the message, while due
+  detail::slot next_due = detail::no_slot;
+  std::unique_ptr<task_trouble> trouble;
+};
+
+/// Tasks are found by key, and handed out message by message: heads before others, then the lowest position, pipelines
+/// in turn.
+class dispatch_queue {
+public:
+  pipeline_index add_pipeline();
+  [[nodiscard]] bool knows(pipeline_index pipeline) const { return pipeline.value() < pipelines_.size(); }
+
+  [[nodiscard]] detail::slot find(const task_key& key) const;
+
+  /// A new task, due. `key` is not known yet, its pipeline is.
+  detail::slot add(const task_key& key, bool head);
+
+  /// Forgets it, whatever its phase.
+  void forget(detail::slot which);
+
+  [[nodiscard]] task& operator[](detail::slot which) { return tasks_[which]; }
+  [[nodiscard]] const task& operator[](detail::slot which) const { return tasks_[which]; }
+  [[nodiscard]] task_key key(detail::slot which) const;
+  [[nodiscard]] pipeline_index pipeline(detail::slot which) const { return messages_[tasks_[which].message].pipeline; }
+
+  void raise_to_head(detail::slot which);
+
+  /// It waits for a free slot from now on; it did not before.
+  void make_due(detail::slot which);
+
+  /// The pipelines that have something due of this rank, in turn: serve the front, and move it to the back. Some in it
+  /// may have nothing due any more: remove those with `retire_turn`.
+  [[nodiscard]] std::deque<pipeline_index>& turns(dispatch_rank rank) { return turns_[index(rank)]; }
+  [[nodiscard]] bool has_due(pipeline_index pipeline, dispatch_rank rank) const;
+  void retire_turn(dispatch_rank rank);
+
+  /// Takes all that is due of the pipeline's next message into `tasks`, by ascending chain. Something is due. The
+  /// caller gives them their new phase.
+  void take_next(pipeline_index pipeline, dispatch_rank rank, std::vector<detail::slot>& tasks);
+
+  [[nodiscard]] std::size_t size() const { return tasks_.size(); }
+
+private:
+  struct message {
+    position at;
+    pipeline_index pipeline;
+    std::uint32_t tasks = 0;
+    std::uint32_t due = 0;
+    std::uint32_t due_heads = 0;
+    detail::slot first_due = detail::no_slot;
+    std::uint32_t queue_place = detail::no_slot; ///< the queue's own
+    std::optional<dispatch_rank> queued;         ///< in which of its pipeline's queues it stands
+  };
+
+  struct pipeline_queue {
+    detail::ascending_queue<position> due[2]; ///< messages, by rank
+    bool has_turn[2] = {false, false};
+  };
+
+  static std::size_t index(dispatch_rank rank) { return static_cast<std::size_t>(rank); }
+  detail::slot message_for(pipeline_index pipeline, position at);
+  void unlink_due(detail::slot which);
+  void forget_message_if_empty(detail::slot which);
+  /// Moves a message to the queue where it belongs after what is due of it has changed.
+  void requeue(detail::slot which);
+
+  std::vector<pipeline_queue> pipelines_;
+  std::deque<pipeline_index> turns_[2];
+  detail::slab<task> tasks_;
+  detail::slab<message> messages_;
+  detail::slot_index task_by_key_;
+  detail::slot_index message_by_position_;
+  std::uint64_t last_incarnation_ = 0;
+};
+
+} // namespace reseq::core

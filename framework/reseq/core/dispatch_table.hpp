@@ -1,0 +1,153 @@
+/// Decides which worker gets which work, when it is tried again, and whose answer counts (DESIGN §4.4, §4.5).
+///
+/// A pure state machine: time comes in as arguments, randomness from the seed. Not thread-safe. The cost of each
+/// call depends on what it changes, never on how much waits, except where it says so.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reseq/model/clock.hpp"
+#include "reseq/model/ids.hpp"
+#include "reseq/model/settings.hpp"
+
+namespace reseq::core {
+
+/// Which of a message's chains: 0 is the common one, anything else the `destination_id` whose own chain it is.
+using chain_index = strong<struct chain_index_tag, std::uint32_t>;
+
+/// A pipeline's (shard's) number in this table, from `add_pipeline`.
+using pipeline_index = strong<struct pipeline_index_tag, std::uint32_t>;
+
+/// One chain of one message.
+struct task_key {
+  pipeline_index pipeline;
+  position at;
+  chain_index chain;
+
+  friend auto operator<=>(const task_key&, const task_key&) = default;
+};
+
+/// One copy of a job, to be sent to `worker`: chains of the same message that were due together.
+struct dispatch {
+  dispatch_id id;
+  worker_id worker;
+  pipeline_index pipeline;
+  position at;
+  std::vector<chain_index> chains;
+  attempt number; ///< of the chain that was tried most often
+};
+
+/// How an attempt ended at the worker.
+enum class attempt_end {
+  done,      ///< a result, a drop or a narrowed result
+  failed,    ///< the transform threw: another attempt may help
+  permanent, ///< the transform said that no other attempt will help
+};
+
+/// A task that used up its attempts and is the head of a lane, with nothing of it in flight. It is forgotten;
+/// `submit` starts it anew.
+struct given_up {
+  task_key key;
+  std::uint32_t attempts = 0;
+  std::string last_error;
+};
+
+/// One attempt, for `GET …/messages/{shard}:{position}`.
+struct attempt_record {
+  attempt number;
+  worker_id worker;
+  time_point started;
+  std::optional<time_point> ended; ///< absent while it runs
+  std::string outcome;             ///< "running", "done", "failed", "timed out", "worker died"
+  std::string error;
+};
+
+/// What is known of a task, for people.
+struct task_status {
+  std::uint32_t attempts = 0;             ///< failed ones
+  std::string last_error;                 ///< empty when none has failed
+  std::optional<time_point> next_attempt; ///< when it waits for its backoff
+  std::vector<attempt_record> history;    ///< oldest first; the last eight
+};
+
+/// Since the start. `dispatched` and `orphaned` count copies, the others chains.
+struct dispatch_counters {
+  std::uint64_t dispatched = 0;
+  std::uint64_t done = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t timed_out = 0;
+  std::uint64_t late = 0;     ///< answers that do not count: the work was already answered, withdrawn or given up, or
+                              ///< a failure of a copy that had timed out before
+  std::uint64_t orphaned = 0; ///< copies that died with their worker
+  std::uint64_t given_up = 0;
+};
+
+class dispatch_table {
+public:
+  explicit dispatch_table(std::uint64_t seed);
+  ~dispatch_table();
+  dispatch_table(dispatch_table&&) noexcept;
+  dispatch_table& operator=(dispatch_table&&) noexcept;
+
+  /// Makes a pipeline known; all its tasks follow `policy`.
+  pipeline_index add_pipeline(const retry_settings& policy);
+
+  /// A worker that runs `slots` (at least 1) copies at once, of the pipelines in `offers` only.
+  worker_id join(std::uint32_t slots, std::vector<pipeline_index> offers);
+
+  /// The worker is gone. What it had in flight is due again at once, at its old rank, and that is no failed attempt.
+  /// An unknown worker changes nothing.
+  void leave(worker_id worker, time_point now);
+
+  /// The worker is leaving: it gets nothing new, and keeps what it has until it answers or leaves.
+  void retire(worker_id worker);
+
+  /// Wants `key` worked out; `head` says that a lane waits for exactly this one. Wanting it again only raises `head`.
+  void submit(task_key key, bool head, time_point now);
+
+  /// A lane now waits for exactly this one: it goes before all that are not heads, and may be given up from now on.
+  /// An unknown key changes nothing.
+  void make_head(task_key key, time_point now);
+
+  /// Nobody wants it any more. Its copies still occupy their slots until they are answered.
+  void withdraw(task_key key);
+
+  /// A worker answered one chain of one copy. True when it is the first answer and counts: for `done` the task is
+  /// finished and forgotten; for the others it backs off. False when the answer is late and must be ignored. The slot
+  /// is free once every chain of the copy was answered.
+  bool answer(worker_id worker, dispatch_id copy, chain_index chain, attempt_end end, std::string error,
+              time_point now);
+
+  /// Times out what is due and makes due what has backed off. Call at `next_deadline()`; calling early is harmless.
+  void tick(time_point now);
+
+  /// When `tick` has something to do next; nothing while nothing waits for time.
+  [[nodiscard]] std::optional<time_point> next_deadline() const;
+
+  /// Gives due work to free slots, at most `limit` copies: heads first, then the lowest position; of two eligible
+  /// workers picked at random the less loaded, and not the one that had the last attempt if there is another. Chains
+  /// of one message that are due together travel in one copy.
+  std::vector<dispatch> assign(time_point now, std::size_t limit = SIZE_MAX);
+
+  /// Tasks given up since the last call.
+  std::vector<given_up> take_given_up();
+
+  [[nodiscard]] std::optional<task_status> inspect(task_key key) const;
+  [[nodiscard]] const dispatch_counters& counters() const;
+  [[nodiscard]] std::size_t workers() const;
+  [[nodiscard]] std::size_t free_slots() const;
+  [[nodiscard]] std::size_t in_flight() const; ///< copies that occupy a slot
+  [[nodiscard]] std::size_t waiting() const;   ///< tasks that no copy is running: due, backing off, or failed for good
+                                               ///< and waiting to become a head
+
+private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+} // namespace reseq::core

@@ -1,0 +1,95 @@
+/// Knows which workers have room for which pipelines, and picks one. A part of `dispatch_table`.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <random>
+#include <unordered_map>
+#include <vector>
+
+#include "reseq/core/detail/slab.hpp"
+#include "reseq/core/dispatch_table.hpp"
+#include "reseq/model/ids.hpp"
+
+namespace reseq::core {
+
+/// Workers that offer the same pipelines form a pool, so that taking and freeing a slot costs the same however many
+/// pipelines there are. Workers and the copies that occupy their slots are named by slots of slabs.
+class dispatch_workers {
+public:
+  void add_pipeline() { pools_of_.emplace_back(); }
+
+  /// Unknown pipelines in `offers` are ignored.
+  worker_id join(std::uint32_t slots, const std::vector<pipeline_index>& offers);
+
+  /// Forgets the worker. What it had in flight is `copies(who)` until then.
+  void leave(detail::slot who);
+
+  /// It gets nothing new: its free slots are gone at once, the others as they become free.
+  void retire(detail::slot who);
+
+  /// `no_slot` when it never joined or has left.
+  [[nodiscard]] detail::slot find(worker_id id) const;
+
+  [[nodiscard]] worker_id id(detail::slot who) const { return workers_[who].id; }
+  [[nodiscard]] const std::vector<detail::slot>& copies(detail::slot who) const { return workers_[who].copies; }
+
+  /// Whether somebody who offers the pipeline has a free slot.
+  [[nodiscard]] bool has_free(pipeline_index pipeline) const;
+
+  /// The less loaded of two random workers that offer the pipeline and have a free slot; never `avoid` (may be
+  /// `no_slot`) when there is another. `has_free(pipeline)` holds.
+  [[nodiscard]] detail::slot pick(pipeline_index pipeline, detail::slot avoid, std::mt19937_64& random) const;
+
+  /// Puts a copy into a free slot of the worker. The answer is for `release`.
+  std::uint32_t occupy(detail::slot who, detail::slot copy);
+
+  /// Frees the slot that `occupy` said. The copy that is now known by that number, or `no_slot`.
+  detail::slot release(detail::slot who, std::uint32_t place);
+
+  [[nodiscard]] std::size_t size() const { return workers_.size(); }
+  [[nodiscard]] std::size_t free_slots() const { return free_slots_; }
+
+private:
+  struct worker {
+    worker_id id;
+    std::uint32_t slots = 0;
+    detail::slot pool = detail::no_slot;
+    std::uint32_t free_place = 0; ///< in the pool's `free`, while it has a free slot
+    std::vector<detail::slot> copies;
+    bool retired = false;
+  };
+
+  struct pool {
+    std::vector<pipeline_index> offers; ///< ascending, unique
+    std::vector<detail::slot> free;     ///< workers with a free slot
+    std::size_t members = 0;
+  };
+
+  [[nodiscard]] bool has_free_slot(const worker& w) const { return w.copies.size() < w.slots; }
+  detail::slot enter_pool(std::vector<pipeline_index> offers);
+  void leave_pool(detail::slot which);
+  void add_free(detail::slot who);
+  void remove_free(detail::slot who);
+  [[nodiscard]] std::size_t free_workers(pipeline_index pipeline) const;
+  /// The `n`th of the free workers that offer the pipeline.
+  [[nodiscard]] detail::slot free_worker(pipeline_index pipeline, std::size_t n) const;
+  /// Which of them `who` is; their number when it is none of them.
+  [[nodiscard]] std::size_t rank_among_free(pipeline_index pipeline, detail::slot who) const;
+  [[nodiscard]] bool less_loaded(const worker& a, const worker& b) const;
+
+  detail::slab<worker> workers_;
+  detail::slab<pool> pools_;
+  std::vector<std::vector<detail::slot>> pools_of_; ///< by pipeline
+  std::map<std::vector<pipeline_index>, detail::slot> pool_by_offers_;
+  std::unordered_map<worker_id, detail::slot> worker_by_id_;
+  worker_id last_id_;
+  std::size_t free_slots_ = 0;
+};
+
+/// A random number below `bound`, which is at least 1. The standard distributions differ between libraries, and a seed
+/// has to mean the same everywhere.
+std::size_t random_below(std::size_t bound, std::mt19937_64& random);
+
+} // namespace reseq::core

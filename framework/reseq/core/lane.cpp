@@ -1,0 +1,183 @@
+#include "reseq/core/lane.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace reseq::core {
+namespace {
+
+constexpr std::size_t small_ring = 8;
+
+} // namespace
+
+lane::lane(const lane_limits& limits, sequence first, time_point now)
+  : limits_(limits), first_(first), head_(first), cursor_(first), next_(first), unfinished_(first), head_since_(now) {
+  limits_.window = std::max(limits_.window, 1U);
+  limits_.max_unsaved = std::max(limits_.max_unsaved, 1U);
+}
+
+sequence lane::oldest_unfinished() const {
+  const auto open = [](const lane_slot& s) { return s.state == slot_state::pending || s.state == slot_state::held; };
+  unfinished_ = std::max(unfinished_, head_);
+  while (unfinished_ < next_ && !open(slot(unfinished_))) ++unfinished_;
+  return unfinished_;
+}
+
+const lane_slot* lane::find(sequence seq) const { return seq < first_ || seq >= next_ ? nullptr : &slot(seq); }
+
+lane_slot* lane::find(sequence seq) { return seq < first_ || seq >= next_ ? nullptr : &slot(seq); }
+
+bool lane::fits(std::uint64_t bytes) const {
+  if (free_messages() == 0) return false;
+  return head_ == next_ || bytes <= free_bytes();
+}
+
+bool lane::has_room() const {
+  const auto free = free_messages();
+  if (head_ == next_) return free > 0;
+  return free > 0 && free >= limits_.window / 4 && free_bytes() >= limits_.window_bytes / 4;
+}
+
+std::uint32_t lane::free_messages() const {
+  // Settled slots stay until they are saved: without a bound of their own, a store that is away would let them grow.
+  const auto unsettled = next_ - head_;
+  const auto kept = next_ - first_;
+  const auto most_kept = std::uint64_t{limits_.window} + limits_.max_unsaved;
+  if (unsettled >= limits_.window || kept >= most_kept) return 0;
+  return static_cast<std::uint32_t>(std::min(limits_.window - unsettled, most_kept - kept));
+}
+
+std::uint64_t lane::free_bytes() const { return limits_.window_bytes - std::min(limits_.window_bytes, bytes_); }
+
+lane_slot& lane::admit(slot_state state, position at, message_ptr message, std::uint64_t bytes, time_point now) {
+  if (head_ == next_) head_since_ = now;
+  auto& s = append();
+  s.message = std::move(message);
+  s.at = at;
+  s.bytes = bytes;
+  s.state = state;
+  if (auto* count = count_of(state)) ++*count;
+  ++messages_;
+  bytes_ += bytes;
+  return s;
+}
+
+void lane::admit_settled(time_point now) {
+  append().state = slot_state::settled;
+  advance_head(now);
+}
+
+void lane::finish(sequence seq, content_ptr body, std::uint64_t body_bytes, time_point now) {
+  auto& s = slot(seq);
+  s.body = std::move(body);
+  s.finished = now;
+  s.bytes += body_bytes;
+  bytes_ += body_bytes;
+  change(s, slot_state::ready);
+}
+
+void lane::hold(sequence seq) {
+  change(slot(seq), slot_state::held);
+  unfinished_ = std::min(unfinished_, seq);
+}
+
+void lane::unhold(sequence seq) {
+  auto& s = slot(seq);
+  change(s, s.body ? slot_state::ready : slot_state::pending);
+}
+
+void lane::settle(sequence seq, time_point now) {
+  auto& s = slot(seq);
+  if (s.state != slot_state::sent) s.finished = now; // the outcome is known only now
+  change(s, slot_state::settled);
+  --messages_;
+  bytes_ -= s.bytes;
+  s.bytes = 0;
+  s.message.reset();
+  s.body.reset();
+  advance_head(now);
+}
+
+void lane::release(std::size_t count, const progress& book, time_point now, std::vector<released_slot>& out) {
+  for (std::size_t n = 0; n < count;) {
+    if (pass(book)) continue;
+    if (cursor_ == next_) return;
+    auto& s = slot(cursor_);
+    const bool first_time = s.deliveries == 0;
+    if (s.state != slot_state::ready || (first_time && unsaved_ >= limits_.max_unsaved)) return;
+    change(s, slot_state::sent);
+    ++s.deliveries;
+    if (first_time) ++unsaved_;
+    latest_finish_ = std::max(latest_finish_, s.finished);
+    out.push_back({cursor_, first_time, now - latest_finish_});
+    ++cursor_;
+    ++n;
+  }
+}
+
+void lane::take_back() {
+  // Everything before the cursor is sent or settled, so the head is the first that is sent.
+  for (auto seq = head_; seq < cursor_; ++seq)
+    if (auto& s = slot(seq); s.state == slot_state::sent) change(s, slot_state::ready);
+  cursor_ = std::min(cursor_, head_);
+}
+
+void lane::trim(const progress& book) {
+  while (pass(book)) {
+  }
+  const auto keep = std::min({book.saved_watermark() + 1, head_, cursor_});
+  for (; first_ < keep; ++first_) {
+    auto& s = slot(first_);
+    if (s.deliveries > 0) --unsaved_;
+    s = {};
+  }
+  if (first_ == next_ && ring_.size() > small_ring) resize(small_ring);
+}
+
+bool lane::pass(const progress& book) {
+  if (cursor_ == next_) return false;
+  const auto& s = slot(cursor_);
+  if (s.state != slot_state::settled || !book.is_durable(cursor_)) return false;
+  latest_finish_ = std::max(latest_finish_, s.finished);
+  ++cursor_;
+  return true;
+}
+
+lane_slot& lane::append() {
+  const auto size = next_ - first_;
+  if (size == ring_.size()) resize(std::max<std::size_t>(2 * ring_.size(), small_ring));
+  auto& s = slot(next_);
+  ++next_;
+  return s;
+}
+
+void lane::resize(std::size_t capacity) {
+  std::vector<lane_slot> larger(capacity);
+  for (auto seq = first_; seq < next_; ++seq) larger[seq.value() & (capacity - 1)] = std::move(slot(seq));
+  ring_ = std::move(larger);
+}
+
+void lane::change(lane_slot& s, slot_state to) {
+  if (auto* count = count_of(s.state)) --*count;
+  s.state = to;
+  if (auto* count = count_of(to)) ++*count;
+}
+
+std::uint64_t* lane::count_of(slot_state state) {
+  switch (state) {
+  case slot_state::pending: return &pending_;
+  case slot_state::ready:
+  case slot_state::sent: return &ready_;
+  case slot_state::held:
+  case slot_state::settled: break;
+  }
+  return nullptr;
+}
+
+void lane::advance_head(time_point now) {
+  const auto before = head_;
+  while (head_ < next_ && slot(head_).state == slot_state::settled) ++head_;
+  if (head_ != before) head_since_ = now;
+}
+
+} // namespace reseq::core

@@ -1,0 +1,127 @@
+/// The window of one destination: which of its messages are pending and ready, and which may go to the receiver
+/// next (DESIGN §4.6–4.8, §11).
+///
+/// A pure state machine, single-threaded. Sequences are admitted one after the other and kept until their outcome is
+/// saved; their payloads only until they are settled. Every operation costs O(1), amortised, and an idle lane keeps no
+/// window's worth of memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "reseq/core/progress.hpp"
+#include "reseq/model/clock.hpp"
+#include "reseq/model/ids.hpp"
+#include "reseq/model/message.hpp"
+
+namespace reseq::core {
+
+struct lane_limits {
+  std::uint32_t window = 1;       ///< messages between the first unsettled one and the last admitted one
+  std::uint64_t window_bytes = 1; ///< of their payloads and results
+  std::uint32_t max_unsaved = 1;  ///< messages handed to the receiver whose outcome is not saved
+};
+
+enum class slot_state : std::uint8_t { pending, ready, sent, held, settled };
+
+/// One sequence in the window.
+struct lane_slot {
+  message_ptr message; ///< null once settled
+  content_ptr body;    ///< the result; null while there is none and once settled
+  position at;
+  time_point finished{}; ///< when its outcome was known
+  std::uint64_t bytes = 0;
+  std::uint32_t deliveries = 0; ///< how often it was handed to the receiver
+  slot_state state = slot_state::pending;
+  bool uses_job = false; ///< the owner's mark: it shares in a piece of work
+};
+
+/// A message that goes to the receiver now.
+struct released_slot {
+  sequence seq;
+  bool first_time = true;
+  duration overhead{}; ///< since the latest finish among its predecessors and itself
+};
+
+class lane {
+public:
+  /// An empty window; `first` is admitted first.
+  lane(const lane_limits& limits, sequence first, time_point now);
+
+  /// The first sequence that is not settled; `next()` when all admitted ones are.
+  [[nodiscard]] sequence head() const { return head_; }
+  /// The sequence to be admitted next.
+  [[nodiscard]] sequence next() const { return next_; }
+  /// When `head()` became the head.
+  [[nodiscard]] time_point head_since() const { return head_since_; }
+  /// The first sequence without a result or an outcome; `next()` when there is none.
+  [[nodiscard]] sequence oldest_unfinished() const;
+  /// Null when it is not admitted, or trimmed.
+  [[nodiscard]] const lane_slot* find(sequence seq) const;
+  [[nodiscard]] lane_slot* find(sequence seq);
+
+  /// Whether `next()` may be admitted if it has that many bytes. A head may, whatever its size.
+  [[nodiscard]] bool fits(std::uint64_t bytes) const;
+  /// A quarter of the window is free, or all of it: reading ahead is worth while.
+  [[nodiscard]] bool has_room() const;
+  [[nodiscard]] std::uint32_t free_messages() const;
+  [[nodiscard]] std::uint64_t free_bytes() const;
+
+  /// Admits `next()`, which fits.
+  lane_slot& admit(slot_state state, position at, message_ptr message, std::uint64_t bytes, time_point now);
+  /// Passes over `next()`, which was settled before it got here.
+  void admit_settled(time_point now);
+
+  /// Pending becomes ready.
+  void finish(sequence seq, content_ptr body, std::uint64_t body_bytes, time_point now);
+  /// Pending or ready becomes held.
+  void hold(sequence seq);
+  /// Held becomes ready, if it has its result still, else pending.
+  void unhold(sequence seq);
+  /// Anything but settled becomes settled. Only sent messages are settled as delivered.
+  void settle(sequence seq, time_point now);
+
+  /// Appends up to `count` messages to `out` and makes them sent: ready, everything before them settled or sent,
+  /// outcomes without a delivery before them durable by `book`, and no more than `max_unsaved` handed over.
+  void release(std::size_t count, const progress& book, time_point now, std::vector<released_slot>& out);
+  /// What is sent becomes ready again.
+  void take_back();
+  /// The sequence after the last one that is sent, or settled in order.
+  [[nodiscard]] sequence cursor() const { return cursor_; }
+
+  /// Forgets what `book` has saved up to its watermark.
+  void trim(const progress& book);
+
+  [[nodiscard]] std::uint64_t messages() const { return messages_; } ///< admitted and not settled
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+  [[nodiscard]] std::uint64_t pending() const { return pending_; }
+  [[nodiscard]] std::uint64_t ready() const { return ready_; } ///< including what is sent
+
+private:
+  [[nodiscard]] lane_slot& slot(sequence seq) { return ring_[seq.value() & (ring_.size() - 1)]; }
+  [[nodiscard]] const lane_slot& slot(sequence seq) const { return ring_[seq.value() & (ring_.size() - 1)]; }
+  lane_slot& append();
+  void resize(std::size_t capacity);
+  void change(lane_slot& s, slot_state to);
+  std::uint64_t* count_of(slot_state state);
+  void advance_head(time_point now);
+  bool pass(const progress& book);
+
+  lane_limits limits_;
+  std::vector<lane_slot> ring_; ///< a power of two; a sequence's slot is its low bits
+  sequence first_;              ///< first kept
+  sequence head_;
+  sequence cursor_;
+  sequence next_;
+  mutable sequence unfinished_; ///< nothing before it is pending or held
+  time_point head_since_;
+  time_point latest_finish_{};
+  std::uint64_t messages_ = 0;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t pending_ = 0;
+  std::uint64_t ready_ = 0;
+  std::uint32_t unsaved_ = 0; ///< kept slots that were handed to the receiver
+};
+
+} // namespace reseq::core

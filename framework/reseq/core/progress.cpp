@@ -1,0 +1,47 @@
+#include "reseq/core/progress.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace reseq::core {
+
+progress::progress(progress_record saved)
+  : now_(std::move(saved)), saving_{now_.watermark, now_.above}, saved_(saving_) {}
+
+void progress::settle(sequence seq, bool delivered) {
+  auto& above = now_.above;
+  if (seq == now_.watermark + 1) {
+    auto absorbed = above.begin();
+    now_.watermark = seq;
+    while (absorbed != above.end() && *absorbed == now_.watermark + 1) now_.watermark = *absorbed++;
+    above.erase(above.begin(), absorbed);
+  } else {
+    above.insert(std::ranges::upper_bound(above, seq), seq);
+  }
+  if (delivered) {
+    now_.last_delivered = seq;
+    now_.dead_letters_in_a_row = 0;
+  }
+}
+
+void progress::count_dead_letter() { ++now_.dead_letters_in_a_row; }
+
+void progress::set_paused(bool paused) { now_.paused = paused; }
+
+bool progress::is_settled(sequence seq) const {
+  return seq <= now_.watermark || (!now_.above.empty() && std::ranges::binary_search(now_.above, seq));
+}
+
+bool progress::is_durable(sequence seq) const { return saved_.covers(seq); }
+
+progress_record progress::begin_save() {
+  saving_.watermark = now_.watermark;
+  saving_.above = now_.above;
+  return now_;
+}
+
+void progress::saved() { saved_ = saving_; }
+
+bool progress::extent::covers(sequence seq) const { return seq <= watermark || std::ranges::binary_search(above, seq); }
+
+} // namespace reseq::core

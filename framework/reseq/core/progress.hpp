@@ -1,0 +1,56 @@
+/// What one destination has settled, and how much of that would survive a crash (DESIGN §4.8, §11).
+///
+/// A pure value. Settled and saved are told apart: what is settled only in memory may come out differently after a
+/// crash, so outcomes without a delivery count only once they are durable.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "reseq/core/records.hpp"
+#include "reseq/model/ids.hpp"
+
+namespace reseq::core {
+
+class progress {
+public:
+  /// Goes on from what was saved.
+  explicit progress(progress_record saved);
+
+  /// `seq`, not settled before, is delivered (or dropped, skipped, dead-lettered). Deliveries come in ascending order
+  /// and end a row of dead letters.
+  void settle(sequence seq, bool delivered);
+  void count_dead_letter();
+  void set_paused(bool paused);
+
+  [[nodiscard]] bool is_settled(sequence seq) const;
+  /// Settled, and a crash does not change that.
+  [[nodiscard]] bool is_durable(sequence seq) const;
+
+  /// Everything up to here is settled …
+  [[nodiscard]] sequence watermark() const { return now_.watermark; }
+  /// … and up to here it is saved.
+  [[nodiscard]] sequence saved_watermark() const { return saved_.watermark; }
+  [[nodiscard]] sequence last_delivered() const { return now_.last_delivered; }
+  [[nodiscard]] std::uint32_t dead_letters_in_a_row() const { return now_.dead_letters_in_a_row; }
+  [[nodiscard]] bool paused() const { return now_.paused; }
+  [[nodiscard]] const progress_record& record() const { return now_; }
+
+  /// What is to be saved now; followed by `saved` when it is durable, by nothing when saving failed. One at a time.
+  progress_record begin_save();
+  void saved();
+
+private:
+  struct extent {
+    sequence watermark;
+    std::vector<sequence> above;
+
+    [[nodiscard]] bool covers(sequence seq) const;
+  };
+
+  progress_record now_;
+  extent saving_;
+  extent saved_;
+};
+
+} // namespace reseq::core

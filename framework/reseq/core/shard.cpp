@@ -1,0 +1,188 @@
+#include "reseq/core/shard.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "reseq/core/shard_state.hpp"
+
+namespace reseq::core {
+
+shard_target::shard_target(destination_setup setup, std::uint64_t seed, time_point now)
+  : id(setup.id), name(std::move(setup.settings.name)), chain(setup.own_chain ? setup.id.value() : 0),
+    on_refused(setup.settings.on_refused), max_dead_letters(setup.settings.max_dead_letters),
+    book(std::move(setup.progress)),
+    window({setup.settings.window, setup.settings.window_bytes, setup.settings.max_unsaved}, book.watermark() + 1, now),
+    delivery(setup.settings.batch, setup.settings.retry_max, seed ^ (setup.id.value() * 0xff51afd7ed558ccdU)),
+    last(std::max(setup.last, book.watermark())) {
+  for (auto& record : setup.held)
+    if (!book.is_settled(record.seq)) held.emplace(record.seq, held_message{std::move(record), true});
+}
+
+shard::state::state(std::vector<destination_setup> setups, give_up exhausted, std::uint64_t seed, time_point now,
+                    epoch own)
+  : on_exhausted(exhausted), ours(own) {
+  targets.reserve(setups.size());
+  for (auto& setup : setups) {
+    const auto slot = setup.id.value();
+    if (by_id.size() <= slot) by_id.resize(slot + 1);
+    targets.emplace_back(std::move(setup), seed, now);
+    by_id[slot] = static_cast<std::uint32_t>(targets.size());
+    skip_settled(targets.back(), now);
+    touch(targets.back());
+  }
+  settle_down(now);
+}
+
+shard::shard(std::vector<destination_setup> destinations, give_up on_exhausted, std::uint64_t seed, time_point now,
+             epoch ours)
+  : state_(std::make_unique<state>(std::move(destinations), on_exhausted, seed, now, ours)) {}
+shard::~shard() = default;
+shard::shard(shard&&) noexcept = default;
+shard& shard::operator=(shard&&) noexcept = default;
+
+void shard::accepted(const std::vector<accepted_message>& messages, time_point now) {
+  auto& s = *state_;
+  for (const auto& m : messages) {
+    const auto bytes = m.message->size_bytes();
+    for (const auto& place : m.enrolled) {
+      auto* t = s.find(place.destination);
+      if (t == nullptr) continue;
+      t->last = std::max(t->last, place.seq);
+      if (place.seq == t->window.next()) {
+        if (t->window.fits(bytes))
+          s.admit(*t, m.at, m.message, bytes, now);
+        else
+          t->next_bytes = bytes;
+      }
+      s.touch(*t);
+    }
+  }
+  s.settle_down(now);
+}
+
+void shard::backlog(destination_id destination, std::vector<backlog_item> items, time_point now) {
+  auto* t = state_->find(destination);
+  if (t == nullptr || !t->reading) return;
+  t->reading = false;
+  state_->take_backlog(*t, items, now);
+  state_->touch(*t);
+  state_->settle_down(now);
+}
+
+void shard::backlog_failed(destination_id destination, time_point now) {
+  auto* t = state_->find(destination);
+  if (t == nullptr || !t->reading) return;
+  t->reading = false;
+  t->reads.failed(now);
+  state_->touch(*t);
+  state_->settle_down(now);
+}
+
+void shard::worked(position at, chain_index chain, work_result done, time_point now) {
+  auto& s = *state_;
+  const auto waiting = s.jobs.finish({at, chain}, done);
+  if (waiting.empty()) ++s.counters.late_answers;
+  if (done.only_to) std::ranges::sort(*done.only_to);
+  for (const auto& who : waiting) {
+    auto& t = s.targets[who.lane];
+    const bool meant = !done.only_to || std::ranges::binary_search(*done.only_to, t.id);
+    s.take_result(t, who.seq, meant ? done.body : nullptr, now);
+  }
+  s.settle_down(now);
+}
+
+void shard::gave_up(position at, chain_index chain, std::uint32_t attempts, std::string last_error, time_point now,
+                    wall_time wall) {
+  auto& s = *state_;
+  const auto waiting = s.jobs.give_up({at, chain});
+  if (waiting.empty()) ++s.counters.late_answers;
+  // Only heads are given up. For the lanes that are not there yet, the work starts anew.
+  for (const auto& who : waiting) {
+    auto& t = s.targets[who.lane];
+    if (t.window.head() != who.seq && s.jobs.wait_again({at, chain}, who))
+      s.out.work.push_back({at, chain, t.window.find(who.seq)->message, false});
+  }
+  for (const auto& who : waiting) {
+    auto& t = s.targets[who.lane];
+    if (t.window.head() == who.seq && t.window.find(who.seq)->state == slot_state::pending)
+      s.give_up_on(t, s.on_exhausted, {t.id, who.seq, at, hold_reason::exhausted, attempts, last_error, wall}, now);
+  }
+  s.settle_down(now);
+}
+
+void shard::answered(destination_id destination, request_id request, const receiver_answer& answer, time_point now,
+                     wall_time wall) {
+  auto& s = *state_;
+  auto* t = s.find(destination);
+  const auto verdict = t == nullptr ? delivery_verdict::late : t->delivery.answer(request, answer, now);
+  if (verdict == delivery_verdict::late) {
+    ++s.counters.late_answers;
+    return;
+  }
+  --s.requests_under_way;
+  if (const auto* old = std::get_if<stale>(&answer); old != nullptr && old->seen > s.ours) s.out.check_epoch = true;
+  if (verdict == delivery_verdict::delivered) {
+    for (auto seq = t->window.head(), end = t->window.cursor(); seq < end; ++seq)
+      if (t->window.find(seq)->state == slot_state::sent) s.settle(*t, seq, true, now);
+  } else {
+    t->window.take_back();
+  }
+  if (verdict == delivery_verdict::refused) {
+    const auto seq = t->window.head();
+    const auto* slot = t->window.find(seq);
+    s.give_up_on(*t, t->on_refused,
+                 {t->id, seq, slot->at, hold_reason::refused, slot->deliveries, std::get<refused>(answer).why, wall},
+                 now);
+  }
+  if (t->book.paused()) s.answer_pauses(*t);
+  s.touch(*t);
+  s.settle_down(now);
+}
+
+void shard::saved(time_point now) {
+  if (!state_->saving) return;
+  state_->saved();
+  state_->settle_down(now);
+}
+
+void shard::save_failed(time_point now) {
+  if (state_->saving) state_->save_failed(now);
+}
+
+void shard::drain() { state_->draining = true; }
+
+bool shard::drained() const {
+  const auto& s = *state_;
+  return s.draining && s.requests_under_way == 0 && !s.saving && s.changes.empty();
+}
+
+void shard::tick(time_point now) {
+  auto& s = *state_;
+  if (s.saves.until() && *s.saves.until() <= now) s.saves.elapsed();
+  while (!s.wakeups.empty() && s.wakeups.begin()->first <= now) {
+    auto& t = s.targets[s.wakeups.begin()->second];
+    s.wakeups.erase(s.wakeups.begin());
+    t.wakeup.reset();
+    s.touch(t);
+  }
+  s.settle_down(now);
+}
+
+std::optional<time_point> shard::wakeup() const {
+  auto due = state_->saves.until();
+  if (const auto& waiting = state_->wakeups; !waiting.empty() && (!due || waiting.begin()->first < *due))
+    due = waiting.begin()->first;
+  return due;
+}
+
+effects shard::take() {
+  auto& s = *state_;
+  if (!s.saving && !s.saves.until() && !s.changes.empty()) s.out.save = s.begin_save();
+  return std::exchange(s.out, {});
+}
+
+const shard_counters& shard::counters() const { return state_->counters; }
+std::uint64_t shard::messages_in_memory() const { return state_->messages; }
+std::uint64_t shard::bytes_in_memory() const { return state_->bytes; }
+
+} // namespace reseq::core

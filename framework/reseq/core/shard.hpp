@@ -1,0 +1,223 @@
+/// A shard's whole decision making after acceptance: lanes, shared work, ordered delivery, progress (DESIGN §4.6–4.8, §11).
+///
+/// A pure state machine: events come in as calls with the time, what must be done comes out of `take()`. It is not
+/// thread-safe; the actor that owns it calls one event, then performs what `take()` gives, in the order of its members.
+/// Memory depends on the windows, never on the backlog.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "reseq/core/dispatch_table.hpp"
+#include "reseq/core/records.hpp"
+#include "reseq/model/clock.hpp"
+#include "reseq/model/error.hpp"
+#include "reseq/model/ids.hpp"
+#include "reseq/model/message.hpp"
+#include "reseq/model/settings.hpp"
+
+namespace reseq::core {
+
+/// One destination as the journal and the configuration give it when a shard starts.
+struct destination_setup {
+  destination_id id;
+  destination_settings settings;
+  sequence last; ///< last assigned
+  progress_record progress;
+  std::vector<held_record> held;
+  bool own_chain = false; ///< it has transforms of its own: its chain is its id, else the common chain 0
+};
+
+/// A chain's answer.
+struct work_result {
+  content_ptr body;                                        ///< null: dropped
+  std::optional<std::vector<destination_id>> only_to;      ///< narrowed to these; absent: as routed
+};
+
+/// How a receiver answered one request (DESIGN §4.7).
+struct confirmed {};
+struct refused {
+  std::string why;
+};
+struct stale {
+  epoch seen;
+};
+struct failing {
+  std::string why;
+  std::optional<duration> retry_after; ///< the receiver's own wish
+};
+using receiver_answer = std::variant<confirmed, refused, stale, failing>;
+
+/// Numbers the requests to one destination; a late answer is recognised by it.
+using request_id = strong<struct request_id_tag>;
+
+struct send_item {
+  sequence seq;
+  sequence previous; ///< the delivered one before it, 0 for the first
+  position at;
+  message_ptr message;
+  content_ptr body;
+  std::uint32_t attempt = 1; ///< of the delivery
+};
+
+struct send_request {
+  destination_id destination;
+  request_id id;
+  std::vector<send_item> items; ///< ascending; 1 to `batch`
+};
+
+struct work_request {
+  position at;
+  chain_index chain;
+  message_ptr message;
+  bool head = false;
+};
+
+struct work_key {
+  position at;
+  chain_index chain;
+};
+
+struct read_request {
+  destination_id destination;
+  sequence from;
+  std::uint32_t max_messages = 0;
+  std::uint64_t max_bytes = 0; ///< at least one message is wanted whatever its size
+};
+
+/// An operator's call, answered when what it changed is durable.
+struct operation_answer {
+  std::uint64_t token = 0;
+  result<std::uint64_t> outcome; ///< how many messages it changed
+};
+
+/// What must be done, in this order.
+struct effects {
+  std::vector<work_key> withdrawn;
+  std::vector<work_request> work;
+  std::vector<work_key> heads;
+  std::vector<read_request> reads;
+  std::vector<send_request> sends;
+  std::optional<journal_change> save; ///< at most one at a time: none until `saved` or `save_failed`
+  std::vector<operation_answer> answers;
+  std::vector<duration> release_overheads; ///< of each message handed to its receiver: time since the latest finish
+                                           ///< among its predecessors in the lane and itself
+  bool check_epoch = false;                ///< a receiver has seen a later epoch: ask the journal
+};
+
+enum class lane_state { running, paused, held, failing };
+
+/// What the head of a lane waits for.
+struct blocked_by {
+  sequence seq;
+  position at;
+  std::string message_id;
+  chain_index chain;
+  std::string phase;              ///< "transform", "delivery", "held", "saving", "reading"
+  time_point since{};             ///< when it became the head
+  std::uint32_t attempts = 0;     ///< of the delivery, or as held; those of a transform are the dispatcher's
+  std::optional<time_point> next_attempt;
+  std::string last_error;
+  std::uint64_t ready_behind = 0;
+};
+
+struct destination_status {
+  destination_id id;
+  std::string name;
+  lane_state state = lane_state::running;
+  sequence accepted;  ///< last assigned
+  sequence settled;   ///< the watermark, saved
+  std::uint64_t lag = 0;
+  std::uint64_t pending = 0;
+  std::uint64_t ready = 0;
+  std::uint64_t delivered = 0;    ///< since the start
+  std::uint64_t redelivered = 0;  ///< requests tried again since the start
+  std::optional<blocked_by> head; ///< absent when nothing waits
+  std::vector<held_record> held;
+};
+
+/// What one sequence is doing (DESIGN §11).
+struct sequence_status {
+  destination_id destination;
+  sequence seq;
+  std::string state; ///< "enrolled", "pending", "ready", "sent", "held", "settled"
+};
+
+struct shard_counters {
+  std::uint64_t out_of_order = 0; ///< results that came before an older one of their lane
+  std::uint64_t released = 0;
+  std::uint64_t delivered = 0;
+  std::uint64_t dropped = 0;
+  std::uint64_t late_answers = 0; ///< answers of receivers and workers that nobody waits for
+};
+
+class shard {
+public:
+  /// `on_exhausted` says what happens to messages whose transforms used up their attempts, `seed` feeds the jitter of
+  /// delivery retries, `ours` is the epoch under which this shard is owned: receivers that name a later one cause
+  /// `effects::check_epoch`. Destinations go on after their saved progress.
+  shard(std::vector<destination_setup> destinations, give_up on_exhausted, std::uint64_t seed, time_point now,
+        epoch ours = epoch{});
+  ~shard();
+  shard(shard&&) noexcept;
+  shard& operator=(shard&&) noexcept;
+
+  /// Messages that have just become durable, in order of position; those of destinations with room go in at once, the
+  /// others stay in the journal until the window reaches them.
+  void accepted(const std::vector<accepted_message>& messages, time_point now);
+
+  /// The answer to a read: contiguous from what was asked; empty only when there is nothing.
+  void backlog(destination_id destination, std::vector<backlog_item> items, time_point now);
+  /// The read failed; it is asked again after a backoff.
+  void backlog_failed(destination_id destination, time_point now);
+
+  /// The first answer of a chain, or that the dispatcher gave it up. Late ones are counted and ignored.
+  void worked(position at, chain_index chain, work_result done, time_point now);
+  void gave_up(position at, chain_index chain, std::uint32_t attempts, std::string last_error, time_point now,
+               wall_time wall);
+
+  /// A receiver's answer to a request.
+  void answered(destination_id destination, request_id request, const receiver_answer& answer, time_point now,
+                wall_time wall);
+
+  /// What `effects::save` asked is durable; or it is not, and is asked again after a backoff.
+  void saved(time_point now);
+  void save_failed(time_point now);
+
+  /// Operators. Each is answered by `effects::answers` under its token once durable. `retry` and `skip` act on a held
+  /// message: not held gives `errc::conflict`; `retry` without a sequence, on all that the destination holds.
+  void pause(std::uint64_t token, destination_id destination, time_point now, wall_time wall); ///< answered when nothing is under way
+  void resume(std::uint64_t token, destination_id destination, time_point now, wall_time wall);
+  void retry(std::uint64_t token, destination_id destination, std::optional<sequence> seq, time_point now,
+             wall_time wall);
+  void skip(std::uint64_t token, destination_id destination, sequence seq, time_point now, wall_time wall);
+
+  /// From now on nothing new is sent; what is under way is answered and saved. `drained()` says when that is done.
+  void drain();
+  [[nodiscard]] bool drained() const;
+
+  /// Delivery retries and repeated reads and saves that are due. Call at `wakeup()`; early is harmless.
+  void tick(time_point now);
+  [[nodiscard]] std::optional<time_point> wakeup() const;
+
+  /// What has to be done since the last call.
+  [[nodiscard]] effects take();
+
+  [[nodiscard]] std::vector<destination_status> status() const;
+  [[nodiscard]] std::optional<destination_status> status(destination_id destination) const;
+  [[nodiscard]] std::optional<sequence_status> find(destination_id destination, sequence seq) const;
+  [[nodiscard]] const shard_counters& counters() const;
+  /// Messages and bytes in all windows.
+  [[nodiscard]] std::uint64_t messages_in_memory() const;
+  [[nodiscard]] std::uint64_t bytes_in_memory() const;
+
+private:
+  struct state;
+  std::unique_ptr<state> state_;
+};
+
+} // namespace reseq::core

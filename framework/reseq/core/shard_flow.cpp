@@ -1,0 +1,153 @@
+// How messages get into the windows and out to the receivers.
+#include <algorithm>
+#include <utility>
+
+#include "reseq/core/shard_state.hpp"
+
+namespace reseq::core {
+
+const shard_target* shard::state::find(destination_id id) const {
+  const auto slot = id.value();
+  return slot < by_id.size() && by_id[slot] > 0 ? &targets[by_id[slot] - 1] : nullptr;
+}
+
+shard_target* shard::state::find(destination_id id) { return const_cast<shard_target*>(std::as_const(*this).find(id)); }
+
+std::uint32_t shard::state::index_of(const shard_target& t) const {
+  return static_cast<std::uint32_t>(&t - targets.data());
+}
+
+void shard::state::touch(shard_target& t) {
+  if (std::exchange(t.touched, true)) return;
+  touched.push_back(index_of(t));
+}
+
+void shard::state::admit(shard_target& t, position at, const message_ptr& message, std::uint64_t bytes_each,
+                         time_point now) {
+  const auto seq = t.window.next();
+  t.next_bytes = 0;
+  if (!t.held.empty() && t.held.contains(seq)) {
+    t.window.admit(slot_state::held, at, message, bytes_each, now);
+  } else {
+    t.window.admit(slot_state::pending, at, message, bytes_each, now);
+    want(t, seq, now);
+  }
+  skip_settled(t, now);
+}
+
+void shard::state::want(shard_target& t, sequence seq, time_point now) {
+  auto& slot = *t.window.find(seq);
+  const work_key key{slot.at, t.chain};
+  const bool head = t.window.head() == seq;
+  slot.uses_job = true;
+  const auto found = jobs.want(key, {index_of(t), seq});
+  if (found.known != nullptr) {
+    const auto& to = found.known->only_to;
+    const bool meant = !to || std::ranges::find(*to, t.id) != to->end();
+    const auto body = meant ? found.known->body : nullptr;
+    take_result(t, seq, body, now);
+    return;
+  }
+  if (found.ask)
+    out.work.push_back({slot.at, t.chain, slot.message, head});
+  else if (head)
+    out.heads.push_back({slot.at, t.chain});
+  if (head) t.announced = seq;
+}
+
+void shard::state::skip_settled(shard_target& t, time_point now) {
+  while (t.book.is_settled(t.window.next())) {
+    t.window.admit_settled(now);
+    t.next_bytes = 0;
+  }
+}
+
+void shard::state::take_backlog(shard_target& t, const std::vector<backlog_item>& items, time_point now) {
+  if (items.empty() || items.front().seq > t.window.next()) {
+    t.reads.failed(now); // asked again at once, it would say the same
+    return;
+  }
+  t.reads.worked();
+  for (const auto& item : items) {
+    t.last = std::max(t.last, item.seq);
+    if (item.seq != t.window.next()) continue; // the acceptance of it came first, or it is settled
+    const auto size = item.message->size_bytes();
+    if (!t.window.fits(size)) {
+      t.next_bytes = size;
+      return;
+    }
+    admit(t, item.at, item.message, size, now);
+  }
+}
+
+void shard::state::settle_down(time_point now) {
+  for (std::size_t i = 0; i < touched.size(); ++i) {
+    auto& t = targets[touched[i]];
+    t.touched = false;
+    announce_head(t);
+    send(t, now);
+    read(t, now);
+    plan_wakeup(t, now);
+    count_memory(t);
+  }
+  touched.clear();
+}
+
+void shard::state::announce_head(shard_target& t) {
+  const auto head = t.window.head();
+  if (head == t.announced || head == t.window.next()) return;
+  const auto& slot = *t.window.find(head);
+  if (slot.state != slot_state::pending) return;
+  t.announced = head;
+  out.heads.push_back({slot.at, t.chain});
+}
+
+void shard::state::send(shard_target& t, time_point now) {
+  if (draining || t.book.paused() || !t.delivery.may_start(now)) return;
+  released.clear();
+  t.window.release(t.delivery.next_size(), t.book, now, released);
+  if (released.empty()) return;
+  if (!released.front().first_time) ++t.redelivered;
+
+  send_request request{t.id, t.delivery.start(released.size()), {}};
+  request.items.reserve(released.size());
+  auto previous = t.book.last_delivered();
+  for (const auto& [seq, first_time, overhead] : released) {
+    const auto& slot = *t.window.find(seq);
+    request.items.push_back({seq, previous, slot.at, slot.message, slot.body, slot.deliveries});
+    previous = seq;
+    if (!first_time) continue;
+    out.release_overheads.push_back(overhead);
+    ++counters.released;
+  }
+  out.sends.push_back(std::move(request));
+  ++requests_under_way;
+}
+
+void shard::state::read(shard_target& t, time_point now) {
+  if (t.reading || t.window.next() > t.last) return;
+  if (t.reads.until() && now < *t.reads.until()) return;
+  if (!t.window.has_room() || !t.window.fits(t.next_bytes)) return;
+  t.reads.elapsed();
+  t.reading = true;
+  out.reads.push_back({t.id, t.window.next(), t.window.free_messages(), t.window.free_bytes()});
+}
+
+void shard::state::plan_wakeup(shard_target& t, time_point now) {
+  std::optional<time_point> due;
+  for (const auto& when : {t.reads.until(), t.delivery.not_before()}) {
+    const bool ahead = when && *when > now; // else it waits for something other than time
+    if (ahead && (!due || *when < *due)) due = when;
+  }
+  if (due == t.wakeup) return;
+  if (t.wakeup) wakeups.erase({*t.wakeup, index_of(t)});
+  if (due) wakeups.emplace(*due, index_of(t));
+  t.wakeup = due;
+}
+
+void shard::state::count_memory(shard_target& t) {
+  messages += t.window.messages() - std::exchange(t.counted_messages, t.window.messages());
+  bytes += t.window.bytes() - std::exchange(t.counted_bytes, t.window.bytes());
+}
+
+} // namespace reseq::core

@@ -1,0 +1,136 @@
+// What becomes of messages, and how that is made durable.
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "reseq/core/shard_state.hpp"
+
+namespace reseq::core {
+namespace {
+
+constexpr duration shortest_wait = std::chrono::milliseconds{100};
+constexpr duration longest_wait = std::chrono::seconds{5};
+constexpr std::uint32_t doublings = 6;
+
+} // namespace
+
+void journal_backoff::failed(time_point now) {
+  until_ = now + std::min(shortest_wait * (1U << std::min(failures_, doublings)), longest_wait);
+  ++failures_;
+}
+
+bool change_buffer::empty() const {
+  return targets.empty() && held.empty() && dead_letters.empty() && operations.empty() && answers.empty() &&
+         pauses.empty();
+}
+
+void change_buffer::put_back(change_buffer earlier) {
+  const auto prepend = [](auto& later, auto& first) {
+    later.insert(later.begin(), std::make_move_iterator(first.begin()), std::make_move_iterator(first.end()));
+  };
+  held.merge(earlier.held);
+  prepend(dead_letters, earlier.dead_letters);
+  prepend(operations, earlier.operations);
+  prepend(answers, earlier.answers);
+  prepend(pauses, earlier.pauses);
+}
+
+void shard::state::progress_changed(shard_target& t) {
+  if (std::exchange(t.progress_changed, true)) return;
+  changes.targets.push_back(index_of(t));
+}
+
+void shard::state::take_result(shard_target& t, sequence seq, const content_ptr& body, time_point now) {
+  if (t.window.oldest_unfinished() < seq) ++counters.out_of_order;
+  if (body) {
+    t.window.finish(seq, body, size_bytes(*body), now);
+    touch(t);
+  } else {
+    ++counters.dropped;
+    settle(t, seq, false, now);
+  }
+}
+
+void shard::state::settle(shard_target& t, sequence seq, bool delivered, time_point now) {
+  if (t.window.find(seq) != nullptr) {
+    release_job(t, seq);
+    t.window.settle(seq, now);
+  }
+  t.book.settle(seq, delivered);
+  if (delivered) {
+    ++counters.delivered;
+    ++t.delivered;
+  }
+  progress_changed(t);
+  touch(t);
+}
+
+void shard::state::release_job(shard_target& t, sequence seq) {
+  auto& slot = *t.window.find(seq);
+  if (!std::exchange(slot.uses_job, false)) return;
+  if (jobs.release({slot.at, t.chain}, {index_of(t), seq})) out.withdrawn.push_back({slot.at, t.chain});
+}
+
+void shard::state::give_up_on(shard_target& t, give_up policy, held_record why, time_point now) {
+  touch(t);
+  if (policy == give_up::dead_letter && t.book.dead_letters_in_a_row() < t.max_dead_letters) {
+    t.book.count_dead_letter();
+    settle(t, why.seq, false, now);
+    changes.dead_letters.push_back(std::move(why));
+    return;
+  }
+  if (policy == give_up::dead_letter) why.reason = hold_reason::dead_letters;
+  if (!t.window.find(why.seq)->body) release_job(t, why.seq);
+  t.window.hold(why.seq);
+  changes.held.insert_or_assign({t.id, why.seq}, why);
+  const auto seq = why.seq;
+  t.held.insert_or_assign(seq, held_message{std::move(why), false});
+}
+
+journal_change shard::state::begin_save() {
+  saving = std::exchange(changes, {});
+  journal_change change;
+  change.progress.reserve(saving->targets.size());
+  for (const auto index : saving->targets) {
+    targets[index].progress_changed = false;
+    change.progress.push_back(targets[index].book.begin_save());
+  }
+  for (const auto& [where, record] : saving->held) {
+    if (record)
+      change.held.push_back(*record);
+    else
+      change.unheld.push_back({where.first, where.second});
+  }
+  change.dead_letters = saving->dead_letters;
+  change.operations = saving->operations;
+  return change;
+}
+
+void shard::state::saved() {
+  const auto done = *std::exchange(saving, std::nullopt);
+  saves.worked();
+  for (const auto index : done.targets) {
+    auto& t = targets[index];
+    t.book.saved();
+    t.window.trim(t.book);
+    touch(t);
+  }
+  for (const auto& [where, record] : done.held) {
+    auto& t = *find(where.first);
+    if (const auto found = t.held.find(where.second); record && found != t.held.end()) found->second.durable = true;
+  }
+  std::ranges::copy(done.answers, std::back_inserter(out.answers));
+  for (const auto& [index, token] : done.pauses) {
+    targets[index].pausing.push_back(token);
+    answer_pauses(targets[index]);
+  }
+}
+
+void shard::state::save_failed(time_point now) {
+  auto failed = *std::exchange(saving, std::nullopt);
+  saves.failed(now);
+  for (const auto index : failed.targets) progress_changed(targets[index]);
+  changes.put_back(std::move(failed));
+}
+
+} // namespace reseq::core

@@ -1,0 +1,152 @@
+/// The inside of `shard`: private to `shard*.cpp`.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "reseq/core/delivery_window.hpp"
+#include "reseq/core/lane.hpp"
+#include "reseq/core/progress.hpp"
+#include "reseq/core/shard.hpp"
+#include "reseq/core/shard_jobs.hpp"
+
+namespace reseq::core {
+
+/// Waits of 100 ms doubling to 5 s between tries against the journal.
+class journal_backoff {
+public:
+  void failed(time_point now);
+  void worked() { *this = {}; }
+  /// Forgets the wait, not how long it was.
+  void elapsed() { until_.reset(); }
+  [[nodiscard]] std::optional<time_point> until() const { return until_; }
+
+private:
+  std::optional<time_point> until_;
+  std::uint32_t failures_ = 0;
+};
+
+/// A held message; shown as held once that is durable.
+struct held_message {
+  held_record record;
+  bool durable = false;
+};
+
+/// What came together since the last save began, ready to be one `journal_change`.
+struct change_buffer {
+  using key = std::pair<destination_id, sequence>;
+
+  std::vector<std::uint32_t> targets;             ///< whose progress changed, each once
+  std::map<key, std::optional<held_record>> held; ///< the latest word on each: held, or no longer
+  std::vector<dead_letter_record> dead_letters;
+  std::vector<operation_record> operations;
+  std::vector<operation_answer> answers;                       ///< due once it is durable
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> pauses; ///< target and token, likewise
+
+  [[nodiscard]] bool empty() const;
+  /// Puts `earlier`, which failed to become durable, before what is here; all but its `targets`.
+  void put_back(change_buffer earlier);
+};
+
+/// One destination.
+struct shard_target {
+  shard_target(destination_setup setup, std::uint64_t seed, time_point now);
+
+  destination_id id;
+  std::string name;
+  chain_index chain;
+  give_up on_refused;
+  std::uint32_t max_dead_letters;
+
+  progress book;
+  lane window;
+  delivery_window delivery;
+  sequence last; ///< last assigned
+  std::map<sequence, held_message> held;
+
+  sequence announced;           ///< the head that the dispatcher was told of
+  std::uint64_t next_bytes = 0; ///< of the message at `window.next()`, if it is known not to have fitted
+  bool reading = false;
+  journal_backoff reads;
+  std::vector<std::uint64_t> pausing; ///< tokens that wait until nothing is under way
+
+  bool touched = false;             ///< listed in the shard's `touched`
+  bool progress_changed = false;    ///< listed in the shard's `changes`
+  std::optional<time_point> wakeup; ///< as it stands in the shard's `wakeups`
+  std::uint64_t counted_messages = 0;
+  std::uint64_t counted_bytes = 0;
+  std::uint64_t delivered = 0;
+  std::uint64_t redelivered = 0;
+};
+
+struct shard::state {
+  state(std::vector<destination_setup> setups, give_up on_exhausted, std::uint64_t seed, time_point now, epoch ours);
+
+  shard_target* find(destination_id id);
+  [[nodiscard]] const shard_target* find(destination_id id) const;
+  [[nodiscard]] std::uint32_t index_of(const shard_target& t) const;
+  void touch(shard_target& t);
+  void progress_changed(shard_target& t);
+
+  // Into the window.
+  void admit(shard_target& t, position at, const message_ptr& message, std::uint64_t bytes, time_point now);
+  void want(shard_target& t, sequence seq, time_point now);
+  void skip_settled(shard_target& t, time_point now);
+  void take_backlog(shard_target& t, const std::vector<backlog_item>& items, time_point now);
+
+  // Outcomes.
+  void take_result(shard_target& t, sequence seq, const content_ptr& body, time_point now);
+  void settle(shard_target& t, sequence seq, bool delivered, time_point now);
+  void release_job(shard_target& t, sequence seq);
+  void give_up_on(shard_target& t, give_up policy, held_record why, time_point now);
+
+  // Operators.
+  void pause(shard_target& t, std::uint64_t token, wall_time wall);
+  void resume(shard_target& t, std::uint64_t token, wall_time wall);
+  void retry_held(shard_target& t, sequence seq, time_point now, wall_time wall);
+  void answer_later(std::uint64_t token, std::uint64_t changed);
+  void answer_pauses(shard_target& t);
+
+  // What follows from an event, for the targets it touched and for no other.
+  void settle_down(time_point now);
+  void announce_head(shard_target& t);
+  void send(shard_target& t, time_point now);
+  void read(shard_target& t, time_point now);
+  void plan_wakeup(shard_target& t, time_point now);
+  void count_memory(shard_target& t);
+
+  // Saving.
+  [[nodiscard]] journal_change begin_save();
+  void saved();
+  void save_failed(time_point now);
+
+  [[nodiscard]] destination_status status(const shard_target& t) const;
+  [[nodiscard]] std::optional<blocked_by> blocked(const shard_target& t) const;
+
+  std::vector<shard_target> targets;
+  std::vector<std::uint32_t> by_id; ///< index + 1; ids are small and dense
+  shard_jobs jobs;
+  give_up on_exhausted;
+  epoch ours;
+  bool draining = false;
+
+  effects out;
+  change_buffer changes;
+  std::optional<change_buffer> saving;
+  journal_backoff saves;
+
+  std::vector<std::uint32_t> touched;
+  std::set<std::pair<time_point, std::uint32_t>> wakeups;
+  std::vector<released_slot> released; ///< kept for its capacity
+  std::uint64_t requests_under_way = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t bytes = 0;
+  shard_counters counters;
+};
+
+} // namespace reseq::core

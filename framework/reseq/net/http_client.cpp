@@ -1,0 +1,267 @@
+#include "reseq/net/http_client.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/ip/address.hpp>
+
+#include "reseq/net/detail/http_client_core.hpp"
+#include "reseq/net/detail/http_format.hpp"
+#include "reseq/net/detail/loop_core.hpp"
+
+namespace reseq::net {
+namespace detail {
+namespace {
+
+std::string text_of(duration timeout) {
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count();
+  if (milliseconds % 1000 == 0) return std::to_string(milliseconds / 1000) + " s";
+  return std::to_string(milliseconds) + " ms";
+}
+
+} // namespace
+
+client_core::client_core(asio::io_context& io, url origin, client_limits limits)
+  : io_(io), origin_(std::move(origin)), limits_(limits), resolver_(io), timer_(io) {}
+
+void client_core::send(client_request request, duration timeout, http_client::done_handler done) {
+  if (shut_down_) return;
+  if (exchange_) return done(fail(errc::internal, "a request is under way already", origin_.origin()));
+  if (origin_.scheme != "http") return done(fail(errc::invalid, "this client speaks http only", origin_.origin()));
+  auto& now = exchange_.emplace();
+  now.request = std::move(request);
+  now.head = format_request_head(now.request, origin_);
+  now.done = std::move(done);
+  now.timeout = timeout;
+  timer_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout));
+  timer_.async_wait([self = shared_from_this(), number = ++exchanges_](error_code cancelled) {
+    if (cancelled || !self->exchange_ || self->exchanges_ != number) return;
+    const auto connected = self->link_ && self->link_->connected;
+    self->drop_link();
+    self->fail_exchange((connected ? "no complete answer within " : "could not connect within ") +
+                        text_of(self->exchange_->timeout));
+  });
+  if (link_) return start_writing();
+  connect();
+}
+
+void client_core::close() {
+  drop_link();
+  if (exchange_) fail_exchange("the client was closed before the answer came");
+}
+
+void client_core::shut_down() {
+  shut_down_ = true;
+  drop_link();
+  exchange_.reset();
+  timer_.cancel();
+}
+
+void client_core::drop_link() {
+  resolver_.cancel();
+  if (!link_) return;
+  error_code ignored; // closing releases the descriptor whatever it reports
+  link_->connection.close(ignored);
+  link_.reset();
+}
+
+void client_core::connect() {
+  link_ = std::make_shared<link>(io_);
+  error_code no_address;
+  const auto address = asio::ip::make_address(origin_.host, no_address);
+  if (!no_address) return connect(link_, {tcp::endpoint(address, origin_.port)});
+  resolver_.async_resolve(origin_.host, std::to_string(origin_.port),
+                          [self = shared_from_this(), to = link_](error_code failed, resolver::results_type found) {
+                            if (self->link_ != to) return;
+                            if (!failed) return self->connect(to, {found.begin(), found.end()});
+                            self->drop_link();
+                            self->fail_exchange("the name cannot be resolved: " + failed.message());
+                          });
+}
+
+void client_core::connect(const link_ptr& to, std::vector<tcp::endpoint> addresses) {
+  auto kept = std::make_unique<std::vector<tcp::endpoint>>(std::move(addresses));
+  const auto& all = *kept;
+  asio::async_connect(to->connection, all,
+                      [self = shared_from_this(), to, kept = std::move(kept)](error_code failed, const tcp::endpoint&) {
+                        if (self->link_ != to) return;
+                        if (failed) {
+                          self->drop_link();
+                          return self->fail_exchange("cannot connect: " + failed.message());
+                        }
+                        error_code ignored; // a peer that is gone already is noticed when reading
+                        to->connection.set_option(tcp::no_delay(true), ignored);
+                        to->connection.set_option(asio::socket_base::keep_alive(true), ignored);
+                        to->connected = true;
+                        self->read(to);
+                        self->start_writing();
+                      });
+}
+
+void client_core::start_writing() {
+  link_->answer_started = false;
+  link_->written = false;
+  exchange_->written = 0;
+  write();
+}
+
+void client_core::write() {
+  static const std::string nothing;
+  const auto& head = exchange_->head;
+  const auto& body = exchange_->request.body ? *exchange_->request.body : nothing;
+  const auto from_head = std::min(exchange_->written, head.size());
+  const std::array<asio::const_buffer, 2> rest = {asio::buffer(head) + from_head,
+                                                  asio::buffer(body) + (exchange_->written - from_head)};
+  const auto size = head.size() + body.size();
+  link_->connection.async_write_some(
+    rest, [self = shared_from_this(), to = link_, number = exchanges_, size](error_code failed, std::size_t put) {
+      if (self->link_ != to || !self->exchange_ || self->exchanges_ != number) return;
+      // The peer may have answered before it closed: what the read finds decides.
+      if (failed) return;
+      self->exchange_->written += put;
+      to->written = self->exchange_->written == size;
+      if (!to->written) self->write();
+    });
+}
+
+void client_core::read(const link_ptr& from) {
+  const auto [data, size] = from->in.prepare();
+  from->connection.async_read_some(asio::buffer(data, size),
+                                   [self = shared_from_this(), from](error_code failed, std::size_t got) {
+                                     if (self->link_ == from) self->received(from, failed, got);
+                                   });
+}
+
+void client_core::received(const link_ptr& from, error_code failed, std::size_t size) {
+  if (!exchange_) return drop_link(); // closed between requests, or bytes nobody asked for
+  if (failed) return broken(failed);
+  from->in.commit(size);
+  from->answer_started = true;
+  take_answer();
+  if (link_ == from) read(from);
+}
+
+void client_core::take_answer() {
+  while (true) {
+    auto complete = exchange_->has_head ? take_body() : take_head();
+    if (!complete) {
+      drop_link();
+      return fail_exchange("malformed answer: " + complete.error().detail);
+    }
+    if (!*complete) return;
+    if (!exchange_->has_head) continue; // an interim answer, 1xx
+    if (!exchange_->decoder.done() && exchange_->body_size <= limits_.read_body) continue;
+    break;
+  }
+  auto& done = *exchange_;
+  const auto reusable = done.decoder.done() && done.keep_alive && link_->written && link_->in.empty();
+  done.answer.truncated = done.body_size > done.answer.body.size();
+  link_->used = true;
+  if (!reusable) drop_link();
+  finish(std::move(done.answer));
+}
+
+/// Takes one head: false while it is not all here.
+parsed<bool> client_core::take_head() {
+  auto& in = link_->in;
+  const auto size = exchange_->scanner.scan(in.view());
+  if (!size) return tl::unexpected(size.error());
+  if (*size == 0) return false;
+  auto head = parse_response_head(in.view().substr(0, *size), exchange_->request.method);
+  if (!head) return tl::unexpected(std::move(head.error()));
+  in.consume(*size);
+  exchange_->scanner = {};
+  if (head->status == 101) return tl::unexpected(protocol_error{400, "it switches protocols unasked"});
+  if (head->status < 200) return true;
+  exchange_->has_head = true;
+  exchange_->keep_alive = head->keep_alive;
+  exchange_->decoder = body_decoder(head->body);
+  exchange_->answer.status = head->status;
+  exchange_->answer.headers = std::move(head->headers);
+  return true;
+}
+
+/// Takes what is here of the body: true when that completes it or exceeds what is read, false while more is needed.
+parsed<bool> client_core::take_body() {
+  auto& now = *exchange_;
+  auto& in = link_->in;
+  while (!now.decoder.done() && now.body_size <= limits_.read_body) {
+    if (in.empty()) return false;
+    const auto piece = now.decoder.next(in.view());
+    if (!piece) return tl::unexpected(piece.error());
+    const auto room = limits_.keep_body - std::min(limits_.keep_body, now.answer.body.size());
+    now.answer.body.append(piece->data.substr(0, room));
+    now.body_size += piece->data.size();
+    in.consume(piece->consumed);
+  }
+  return true;
+}
+
+/// The connection ended while a request is under way.
+void client_core::broken(error_code why) {
+  auto& now = *exchange_;
+  const auto closed = why == asio::error::eof;
+  if (closed && now.has_head && now.decoder.ends_with_stream()) {
+    drop_link();
+    now.answer.truncated = now.body_size > now.answer.body.size();
+    return finish(std::move(now.answer));
+  }
+  const auto stale = link_->used && !link_->answer_started && !now.sent_again;
+  const auto half = link_->answer_started;
+  drop_link();
+  if (stale) {
+    now.sent_again = true;
+    return connect();
+  }
+  if (!closed) return fail_exchange("the connection broke before the answer was complete: " + why.message());
+  fail_exchange(half ? "the connection was closed in the middle of the answer"
+                     : "the connection was closed before the answer");
+}
+
+void client_core::fail_exchange(std::string what, errc code) { finish(fail(code, std::move(what), origin_.origin())); }
+
+void client_core::finish(result<client_answer> outcome) {
+  timer_.cancel();
+  const auto done = std::move(exchange_->done);
+  exchange_.reset();
+  done(std::move(outcome));
+}
+
+} // namespace detail
+
+http_client::http_client(loop& on, url origin, client_limits limits)
+  : loop_(&on), core_(std::make_shared<detail::client_core>(on.core().io, std::move(origin), limits)) {}
+
+http_client::~http_client() {
+  loop_->run([&] { core_->shut_down(); });
+}
+
+void http_client::send(client_request request, duration timeout, done_handler done) {
+  loop_->post([core = core_, request = std::move(request), timeout, done = std::move(done)]() mutable {
+    core->send(std::move(request), timeout, std::move(done));
+  });
+}
+
+void http_client::post(std::string content_type, header_list headers, std::shared_ptr<const std::string> body,
+                       duration timeout, done_handler done) {
+  client_request request;
+  request.content_type = std::move(content_type);
+  request.headers = std::move(headers);
+  request.body = std::move(body);
+  send(std::move(request), timeout, std::move(done));
+}
+
+void http_client::post(std::string content_type, header_list headers, std::string body, duration timeout,
+                       done_handler done) {
+  post(std::move(content_type), std::move(headers), std::make_shared<const std::string>(std::move(body)), timeout,
+       std::move(done));
+}
+
+void http_client::close() {
+  loop_->post([core = core_] { core->close(); });
+}
+
+} // namespace reseq::net

@@ -1,0 +1,302 @@
+#include "reseq/net/detail/http_session.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+
+#include "reseq/net/detail/http_format.hpp"
+
+namespace reseq::net::detail {
+namespace {
+
+constexpr auto no_timeout = duration::max();
+constexpr duration linger_timeout = std::chrono::seconds{5};
+constexpr std::uint64_t max_lingered_bytes = 16U << 20U;
+constexpr std::size_t direct_read_bytes = 64U << 10U; ///< at most so much at once straight into a body
+constexpr std::uint64_t body_progress_bytes = 1024;   ///< less than this in a body timeout is no progress
+
+time_point now() { return std::chrono::steady_clock::now(); }
+
+/// Assigning an empty string would keep the memory, and idle connections are many.
+void release(std::string& text) { std::string().swap(text); }
+
+} // namespace
+
+http_session::http_session(std::shared_ptr<server_core> server, socket connected, std::uint64_t id, std::string peer)
+  : server_(std::move(server)), socket_(std::move(connected)), id_(id), peer_(std::move(peer)) {
+  error_code ignored; // a peer that is gone already is noticed when reading
+  socket_.set_option(tcp::no_delay(true), ignored);
+  socket_.set_option(asio::socket_base::keep_alive(true), ignored);
+}
+
+void http_session::start() {
+  enter(phase::idle, server_->options().idle_timeout);
+  read();
+}
+
+void http_session::enter(phase next, duration timeout) {
+  const auto before = std::exchange(phase_, next);
+  extend(timeout);
+  if (!under_way(before) && under_way(next)) server_->began();
+  if (under_way(before) && !under_way(next)) server_->ended();
+}
+
+void http_session::extend(duration timeout) { deadline_ = timeout == no_timeout ? time_point::max() : now() + timeout; }
+
+void http_session::read() {
+  if (std::exchange(reading_, true)) return;
+  const auto [data, size] = in_.prepare();
+  socket_.async_read_some(asio::buffer(data, size), [self = shared_from_this()](error_code failed, std::size_t got) {
+    self->received(failed, got);
+  });
+}
+
+/// Large bodies are not copied through the buffer.
+void http_session::read_into_body() {
+  reading_ = true;
+  auto& body = request_.body;
+  direct_from_ = body.size();
+  body.resize(body.size() + static_cast<std::size_t>(std::min<std::uint64_t>(decoder_.expected(), direct_read_bytes)));
+  socket_.async_read_some(
+    asio::buffer(body.data() + *direct_from_, body.size() - *direct_from_),
+    [self = shared_from_this()](error_code failed, std::size_t got) { self->received(failed, got); });
+}
+
+void http_session::received(error_code failed, std::size_t size) {
+  reading_ = false;
+  const auto direct_from = std::exchange(direct_from_, std::nullopt);
+  switch (phase_) {
+  case phase::closed:
+  case phase::answering: // a timeout's answer overtook this read: what it brought is not wanted any more
+    return;
+  case phase::lingering:
+    release(request_.body);
+    in_.consume(in_.view().size());
+    lingered_ += size;
+    return failed || lingered_ > max_lingered_bytes ? close() : read();
+  case phase::body:
+    if (failed) return close();
+    progress_ += size;
+    if (direct_from) {
+      request_.body.resize(*direct_from + size);
+      (void)decoder_.next(std::string_view(request_.body).substr(*direct_from)); // payload only: cannot fail
+    } else {
+      in_.commit(size);
+    }
+    if (progress_ >= body_progress_bytes) {
+      progress_ = 0;
+      extend(server_->options().body_timeout);
+    }
+    return take_body();
+  default:
+    if (failed) return close();
+    in_.commit(size);
+    return advance();
+  }
+}
+
+/// Looks for the next request in what has been read.
+void http_session::advance() {
+  while (in_.view().starts_with("\r\n")) { // RFC 9112 §2.2: some clients end a body with an extra line
+    in_.consume(2);
+    scanner_ = {};
+  }
+  if (in_.empty()) return read();
+  if (phase_ == phase::idle) enter(phase::head, server_->options().header_timeout);
+  const auto size = scanner_.scan(in_.view());
+  if (!size) return refuse(size.error());
+  if (*size == 0) return read();
+  auto head = parse_request_head(in_.view().substr(0, *size));
+  in_.consume(*size);
+  scanner_ = {};
+  if (!head) return refuse(std::move(head.error()));
+  begin(std::move(*head));
+}
+
+void http_session::begin(request_head head) {
+  request_ = std::move(head.request);
+  request_.connection = id_;
+  request_.peer = peer_;
+  decoder_ = body_decoder(head.body);
+  is_head_request_ = request_.method == "HEAD";
+  http_1_0_ = head.http_1_0;
+  expects_continue_ = head.expects_continue;
+  closing_ = !head.keep_alive;
+  const auto& options = server_->options();
+  if (options.admit) {
+    if (auto refusal = options.admit(request_)) {
+      closing_ = closing_ || !decoder_.done();
+      return send(std::move(*refusal));
+    }
+  }
+  if (decoder_.done()) return dispatch();
+  body_limit_ = options.max_body;
+  if (options.body_limit) body_limit_ = std::min(body_limit_, options.body_limit(request_.method, request_.path));
+  if (head.body.length > body_limit_) {
+    return refuse({413, "the body is larger than " + std::to_string(body_limit_) + " bytes"});
+  }
+  reserve_room(head.body);
+}
+
+/// Bodies are charged in advance: many half-read ones that wait for each other's room would wait for ever.
+void http_session::reserve_room(body_framing framing) {
+  const auto bytes = framing.by == body_framing::kind::length ? framing.length : body_limit_;
+  enter(phase::waiting, no_timeout);
+  const auto granted = [weak = weak_from_this(), bytes] {
+    const auto self = weak.lock();
+    if (!self || self->phase_ != phase::waiting) return false;
+    self->reserved_ = bytes;
+    // Not from here: a chain of waiting requests that are answered at once would nest as deep as it is long.
+    asio::post(self->socket_.get_executor(), [self] {
+      if (self->phase_ == phase::waiting) self->invite_body();
+    });
+    return true;
+  };
+  if (!server_->budget().take(bytes, granted)) return;
+  reserved_ = bytes;
+  if (framing.by == body_framing::kind::length) request_.body.reserve(framing.length);
+  invite_body();
+}
+
+void http_session::invite_body() {
+  if (!expects_continue_ || !in_.empty()) return start_body();
+  static constexpr std::string_view invitation = "HTTP/1.1 100 Continue\r\n\r\n";
+  enter(phase::inviting, server_->options().write_timeout);
+  asio::async_write(socket_, asio::buffer(invitation),
+                    [self = shared_from_this()](error_code failed, std::size_t /*written*/) {
+                      if (self->phase_ != phase::inviting) return;
+                      if (failed) return self->close();
+                      self->start_body();
+                    });
+}
+
+void http_session::start_body() {
+  progress_ = 0;
+  enter(phase::body, server_->options().body_timeout);
+  take_body();
+}
+
+void http_session::take_body() {
+  while (!decoder_.done() && !in_.empty()) {
+    const auto piece = decoder_.next(in_.view());
+    if (!piece) return refuse(piece.error());
+    // `expected` as well: a chunk that cannot fit is refused when its size is known.
+    if (request_.body.size() + piece->data.size() + decoder_.expected() > body_limit_) {
+      return refuse({413, "the body is larger than " + std::to_string(body_limit_) + " bytes"});
+    }
+    request_.body.append(piece->data);
+    in_.consume(piece->consumed);
+  }
+  if (decoder_.done()) return dispatch();
+  if (decoder_.expected() >= input_buffer::initial_bytes) return read_into_body();
+  read();
+}
+
+void http_session::dispatch() {
+  enter(phase::handling, no_timeout);
+  auto answered = [weak = weak_from_this(), gate = server_->gate(),
+                   number = ++number_](std::optional<http_response> given) {
+    if (gate->on_thread()) {
+      if (const auto self = weak.lock()) self->answer(number, std::move(given));
+      return;
+    }
+    // The session is locked only over there: the last reference to a socket must not end on a foreign thread.
+    gate->post([weak, number, given = std::move(given)]() mutable {
+      if (const auto self = weak.lock()) self->answer(number, std::move(given));
+    });
+  };
+  server_->handle(std::move(request_), responder(std::move(answered)));
+}
+
+void http_session::answer(std::uint64_t number, std::optional<http_response> given) {
+  if (phase_ != phase::handling || number != number_) return;
+  send(given ? std::move(*given) : server_->problem(503, "the request was dropped without an answer"));
+}
+
+void http_session::refuse(protocol_error problem) {
+  closing_ = true;
+  send(server_->problem(problem.status, std::move(problem.detail)));
+}
+
+void http_session::send(http_response given) {
+  if (given.status < 200 || given.status > 599) given = server_->problem(500, "the answer's status is out of range");
+  closing_ = closing_ || given.close || server_->draining();
+  const std::string_view connection = closing_ ? "close" : http_1_0_ ? "keep-alive" : "";
+  out_head_ = format_response_head(given, connection, server_->date());
+  if (!is_head_request_ && may_have_body(given.status)) out_body_ = std::move(given.body);
+  written_ = 0;
+  enter(phase::answering, server_->options().write_timeout);
+  give_room();
+  write();
+}
+
+void http_session::write() {
+  const auto from_head = std::min(written_, out_head_.size());
+  const auto from_body = written_ - from_head;
+  const std::array<asio::const_buffer, 2> rest = {asio::buffer(out_head_) + from_head,
+                                                  asio::buffer(out_body_) + from_body};
+  socket_.async_write_some(rest, [self = shared_from_this()](error_code failed, std::size_t size) {
+    if (self->phase_ == phase::closed) return;
+    if (failed) return self->close();
+    self->written_ += size;
+    if (self->written_ == self->out_head_.size() + self->out_body_.size()) return self->answered();
+    self->extend(self->server_->options().write_timeout);
+    self->write();
+  });
+}
+
+void http_session::answered() {
+  release(out_body_);
+  if (closing_ || server_->draining()) return linger();
+  is_head_request_ = false;
+  enter(phase::idle, server_->options().idle_timeout);
+  advance();
+}
+
+void http_session::linger() {
+  enter(phase::lingering, linger_timeout);
+  error_code ignored; // a peer that is gone already is noticed when reading
+  socket_.shutdown(socket::shutdown_send, ignored);
+  if (reading_) return;
+  release(request_.body);
+  in_.consume(in_.view().size());
+  read();
+}
+
+void http_session::expire(time_point at) {
+  if (at < deadline_) return;
+  switch (phase_) {
+  case phase::head: return refuse({408, "the request's header took too long"});
+  case phase::body: return refuse({408, "the request's body took too long"});
+  case phase::answering: {
+    error_code ignored; // the answer nobody reads is not kept in the system's buffers either
+    socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+    return close();
+  }
+  default: return close();
+  }
+}
+
+void http_session::close_if_idle() {
+  if (phase_ == phase::idle) close();
+}
+
+void http_session::close() {
+  if (phase_ == phase::closed) return;
+  enter(phase::closed, no_timeout);
+  give_room();
+  error_code ignored; // closing releases the descriptor whatever it reports
+  socket_.close(ignored);
+  server_->gone(id_);
+}
+
+void http_session::give_room() {
+  if (reserved_ > 0) server_->budget().give(std::exchange(reserved_, 0));
+}
+
+} // namespace reseq::net::detail

@@ -1,0 +1,114 @@
+/// The journal: what was accepted, in which order, and how far each destination has come. The one source of truth.
+///
+/// `commit` and `expire` are called from one thread, the others from one other thread; both at once is fine. Every
+/// implementation passes `tests/unit/store/journal_contract.hpp`.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "reseq/core/records.hpp"
+#include "reseq/model/error.hpp"
+#include "reseq/model/ids.hpp"
+#include "reseq/model/submission.hpp"
+
+namespace reseq::store {
+
+/// A shard that this process owns, from `open`.
+using shard_handle = strong<struct shard_handle_tag, std::uint32_t>;
+
+/// A destination as the configuration knows it.
+struct destination_spec {
+  std::string name;
+  std::uint64_t max_pending = 0; ///< accepted and not settled; what would go past it is refused with `errc::full`
+};
+
+/// A pipeline's definition: names, order, routes, fingerprints; no URLs, secrets or tuning.
+struct definition {
+  std::string text; ///< canonical JSON; compared byte for byte
+};
+
+struct destination_state {
+  destination_id id;
+  std::string name;
+  sequence last; ///< last assigned
+  core::progress_record progress;
+  std::vector<core::held_record> held;
+};
+
+struct shard_state {
+  shard_handle handle;
+  epoch owner;   ///< one more than any owner before had
+  position last; ///< last assigned
+  std::uint64_t definition_version = 0;
+  std::vector<destination_state> destinations; ///< in the order of the specs
+};
+
+/// What one shard wants made durable by one commit.
+struct shard_commit {
+  shard_handle shard;
+  std::vector<submission> submissions;
+  core::journal_change change;
+};
+
+struct shard_committed {
+  /// One for each submission, in order: the (first) receipt; `errc::unprocessable` for a known id with another
+  /// fingerprint; `errc::full` when a destination's backlog is full.
+  std::vector<result<receipt>> receipts;
+  std::vector<core::accepted_message> accepted; ///< what is new, in order of position
+};
+
+struct stored_message {
+  position at;
+  message_ptr message;
+  wall_time accepted{};
+  std::vector<core::enrolment> enrolled;
+};
+
+struct dead_letter {
+  core::dead_letter_record record;
+  std::string message_id;
+  content_ptr body;
+};
+
+class journal {
+public:
+  virtual ~journal() = default;
+
+  /// Takes over a shard: raises its epoch, records the definition if it changed, makes new destinations known (they
+  /// start with what is accepted from now on), and says where everything stands. Reads windows' worth, never the
+  /// backlog. A destination that has left the configuration with a backlog: `errc::conflict`, naming it.
+  virtual result<shard_state> open(const shard_id& shard, const definition& what,
+                                   std::span<const destination_spec> destinations) = 0;
+
+  /// Makes everything in `batch` durable in one transaction, or nothing of it. Ids known before, or earlier in the same
+  /// batch, get their first receipt. Returns when it is durable. `errc::no_space`, `errc::unavailable`,
+  /// `errc::fenced`: nothing happened.
+  virtual result<std::vector<shard_committed>> commit(std::span<const shard_commit> batch, wall_time now) = 0;
+
+  /// The backlog of one destination from `from` on: contiguous sequences, at most `max_messages`, and no further message
+  /// once `max_bytes` is reached. Empty when nothing from there on is durable.
+  virtual result<std::vector<core::backlog_item>> read(shard_handle shard, destination_id destination, sequence from,
+                                                       std::uint32_t max_messages, std::uint64_t max_bytes) = 0;
+
+  /// One message by position; nothing when it was never assigned or is past retention.
+  virtual result<std::optional<stored_message>> find(shard_handle shard, position at) = 0;
+  virtual result<std::optional<position>> find_id(shard_handle shard, const std::string& message_id) = 0;
+
+  /// Dead letters after `after` (by destination, then sequence), at most `limit`.
+  virtual result<std::vector<dead_letter>> dead_letters(shard_handle shard, std::optional<core::enrolment> after,
+                                                        std::uint32_t limit) = 0;
+
+  /// The epoch that the journal has now; greater than ours means that we were taken over.
+  virtual result<epoch> current_epoch(shard_handle shard) = 0;
+
+  /// Forgets messages (and their ids) accepted before `before` that every destination has settled, at most
+  /// `max_messages` of them in one transaction. Says how many. Positions and sequences are never reused after that.
+  virtual result<std::uint64_t> expire(shard_handle shard, wall_time before, std::uint32_t max_messages) = 0;
+};
+
+} // namespace reseq::store

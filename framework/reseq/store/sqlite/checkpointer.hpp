@@ -1,0 +1,56 @@
+/// Keeps the write-ahead log short without making commits wait: a thread with a connection of its own copies it into
+/// the database; the writer only does the last few pages, between two commits, so that the log starts again from its
+/// beginning.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "reseq/model/error.hpp"
+#include "reseq/store/sqlite/connection.hpp"
+
+namespace reseq::store::sqlite {
+
+struct wal_limits {
+  std::uint64_t checkpoint_bytes = 16U << 20U; ///< the background starts when this much waits
+  std::uint64_t most_bytes = 128U << 20U;      ///< from here on the writer does the work itself, whatever it takes
+};
+
+class checkpointer {
+public:
+  /// Starts the thread. `writer` is told from now on how long its log is; both must outlive this object.
+  checkpointer(std::unique_ptr<connection> background, connection& writer, wal_limits limits);
+  ~checkpointer();
+  checkpointer(const checkpointer&) = delete;
+  checkpointer& operator=(const checkpointer&) = delete;
+
+  /// For the writer, between transactions: finishes a checkpoint when it is nearly done, or when the log is too long.
+  /// Fails only when the log is too long and cannot be shortened; nothing may be written then.
+  result<void> before_write();
+
+private:
+  static int log_grew(void* self, sqlite3* db, const char* schema, int frames);
+  void run();
+  /// Copies what the log has; how many of its frames still wait after that.
+  std::uint64_t copy_all_but_a_little();
+  [[nodiscard]] bool stopping();
+
+  std::unique_ptr<connection> background_;
+  connection& writer_;
+  std::uint64_t start_frames_; ///< the limits, in frames
+  std::uint64_t most_frames_;
+
+  std::mutex copying_; ///< one checkpoint at a time
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::uint64_t frames_ = 0; ///< in the log
+  std::uint64_t copied_ = 0; ///< of them, by the last pass
+  bool nearly_done_ = false;
+  bool stop_ = false;
+  std::thread thread_;
+};
+
+} // namespace reseq::store::sqlite

@@ -1,0 +1,38 @@
+/// Reading the journal back, on a connection of its own beside the writer's.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "reseq/model/error.hpp"
+#include "reseq/store/journal.hpp"
+#include "reseq/store/sqlite/codec.hpp"
+#include "reseq/store/sqlite/connection.hpp"
+#include "reseq/store/sqlite/owned_shard.hpp"
+
+namespace reseq::store::sqlite {
+
+/// The reading half of `journal`, for shards that were looked up. Of a shard it uses only what any thread may.
+class reader {
+public:
+  reader(connection& db, const id_keys& keys) : db_(db), keys_(keys) {}
+
+  result<std::vector<core::backlog_item>> read(const owned_shard& shard, destination_id destination, sequence from,
+                                               std::uint32_t max_messages, std::uint64_t max_bytes);
+  result<std::optional<stored_message>> find(const owned_shard& shard, position at);
+  result<std::optional<position>> find_id(const owned_shard& shard, const std::string& message_id);
+  result<std::vector<dead_letter>> dead_letters(const owned_shard& shard, std::optional<core::enrolment> after,
+                                                std::uint32_t limit);
+  result<epoch> current_epoch(const owned_shard& shard);
+
+private:
+  bool has_id(const owned_shard& shard, position at, const std::string& message_id);
+  message_ptr load(const owned_shard& shard, position at);
+
+  connection& db_;
+  const id_keys& keys_;
+};
+
+} // namespace reseq::store::sqlite

@@ -1,0 +1,27 @@
+/// The database file: whose it is, which version, and how older ones are brought up to date.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "reseq/model/error.hpp"
+#include "reseq/store/sqlite/connection.hpp"
+
+namespace reseq::store::sqlite {
+
+/// Refuses, without opening it as a database or changing a byte, a file that another program or a newer version of
+/// this one wrote (`errc::incompatible`), and one that is no database (`errc::corrupt`). A missing or empty file is
+/// fine.
+result<void> check_file(const std::filesystem::path& file);
+
+/// Creates the tables, or brings them up to this version one numbered step after the other, each in a transaction.
+result<void> prepare(connection& db, const std::filesystem::path& file);
+
+/// A message's rowid: its shard's number and its position, so that each shard's messages lie together in order.
+constexpr unsigned position_bits = 44;
+constexpr std::uint64_t place(std::uint64_t shard, std::uint64_t position) {
+  return (shard << position_bits) | position;
+}
+constexpr std::uint64_t position_of(std::uint64_t place) { return place & ((std::uint64_t{1} << position_bits) - 1); }
+
+} // namespace reseq::store::sqlite

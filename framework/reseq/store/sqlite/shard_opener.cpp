@@ -1,0 +1,201 @@
+#include "reseq/store/sqlite/shard_opener.hpp"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "reseq/store/sqlite/schema.hpp"
+
+namespace reseq::store::sqlite {
+
+namespace {
+
+/// Keeps sums with sequences from overflowing.
+constexpr std::uint64_t most_pending = std::uint64_t{1} << 60U;
+
+struct recorded_destination {
+  std::string name;
+  core::progress_record progress;
+  std::vector<core::held_record> held;
+};
+
+class opener {
+public:
+  opener(connection& db, const id_keys& keys, write_behind_limits limits) : db_(db), keys_(keys), limits_(limits) {}
+
+  result<opened_shard> open(const shard_id& shard, const definition& what, std::span<const destination_spec> specs) {
+    std::set<std::string_view> names;
+    for (const auto& spec : specs)
+      if (!names.insert(spec.name).second) return fail(errc::invalid, "two destinations are called so", spec.name);
+
+    transaction tx(db_, transaction::kind::write);
+    take_over(shard);
+    if (db_.ok()) {
+      record_definition(what);
+      read_destinations();
+      read_progress();
+      read_held();
+      add_new(specs);
+      rebuild_tails();
+      if (auto left = check_leavers(names); !left) return tl::unexpected(std::move(left.error()));
+      describe(specs);
+    }
+    if (auto done = tx.commit(); !done) return tl::unexpected(std::move(done.error()));
+    return std::move(out_);
+  }
+
+private:
+  [[nodiscard]] owned_shard& owned() { return *out_.owned; }
+  [[nodiscard]] std::uint64_t number() const { return out_.owned->number; }
+
+  void take_over(const shard_id& shard) {
+    db_
+      .use("INSERT INTO shard SELECT coalesce(max(number), 0) + 1, ?1, ?2, 0, 0, 0, 0 FROM shard "
+           "WHERE true ON CONFLICT DO NOTHING")
+      .text(shard.pipeline)
+      .number(shard.shard)
+      .run();
+    auto row = db_.use("UPDATE shard SET epoch = epoch + 1 WHERE pipeline = ? AND shard = ? "
+                       "RETURNING number, epoch, definition_version, indexed_position, forgotten_position");
+    row.text(shard.pipeline).number(shard.shard);
+    if (!row.next()) return;
+    out_.owned = std::make_unique<owned_shard>(row.number_at(0), limits_);
+    out_.state.owner = owned().owner = epoch{row.number_at(1)};
+    out_.state.definition_version = row.number_at(2);
+    indexed_ = position{row.number_at(3)};
+    owned().forgotten = owned().settled = position{row.number_at(4)};
+    row.run();
+  }
+
+  void record_definition(const definition& what) {
+    auto recorded = db_.use("SELECT text FROM definition WHERE shard = ? AND version = ?");
+    recorded.number(number()).number(out_.state.definition_version);
+    if (recorded.next() && recorded.bytes_at(0) == what.text) return;
+    const std::uint64_t version = ++out_.state.definition_version;
+    db_.use("INSERT INTO definition VALUES (?, ?, ?)").number(number()).number(version).text(what.text).run();
+    db_.use("UPDATE shard SET definition_version = ? WHERE number = ?").number(version).number(number()).run();
+  }
+
+  void read_destinations() {
+    auto rows = db_.use("SELECT id, name, forgotten_sequence, "
+                        "(SELECT last_sequence FROM enrolment WHERE shard = destination.shard AND "
+                        "destination = destination.id ORDER BY first_sequence DESC LIMIT 1) "
+                        "FROM destination WHERE shard = ? ORDER BY id");
+    rows.number(number());
+    while (rows.next()) {
+      const destination_id id{static_cast<std::uint32_t>(rows.number_at(0))};
+      auto& found = recorded_[id];
+      found.name = rows.bytes_at(1);
+      found.progress.destination = id;
+      owned().behind.start(id, sequence{std::max(rows.number_at(2), rows.number_at(3))});
+    }
+  }
+
+  void read_progress() {
+    auto rows = db_.use("SELECT destination, watermark, settled_above, last_delivered, dead_letters_in_a_row, paused "
+                        "FROM progress WHERE shard = ?");
+    rows.number(number());
+    while (rows.next()) {
+      const destination_id id{static_cast<std::uint32_t>(rows.number_at(0))};
+      recorded_[id].progress = {id,
+                                sequence{rows.number_at(1)},
+                                decode_sequences(rows.bytes_at(2)),
+                                sequence{rows.number_at(3)},
+                                static_cast<std::uint32_t>(rows.number_at(4)),
+                                rows.number_at(5) != 0};
+    }
+  }
+
+  void read_held() {
+    auto rows = db_.use("SELECT destination, sequence, position, reason, attempts, last_error, since_ms FROM held "
+                        "WHERE shard = ? ORDER BY destination, sequence");
+    rows.number(number());
+    while (rows.next()) {
+      const destination_id id{static_cast<std::uint32_t>(rows.number_at(0))};
+      recorded_[id].held.push_back({id, sequence{rows.number_at(1)}, position{rows.number_at(2)},
+                                    reason_of(rows.bytes_at(3)), static_cast<std::uint32_t>(rows.number_at(4)),
+                                    std::string(rows.bytes_at(5)),
+                                    wall_time{std::chrono::milliseconds{rows.signed_number_at(6)}}});
+    }
+  }
+
+  void add_new(std::span<const destination_spec> specs) {
+    for (const auto& [id, found] : recorded_) by_name_[found.name] = id;
+    std::uint32_t last = recorded_.empty() ? 0 : recorded_.rbegin()->first.value();
+    auto insert = db_.use("INSERT INTO destination VALUES (?, ?, ?, 0)");
+    for (const auto& spec : specs) {
+      if (by_name_.contains(spec.name)) continue;
+      const destination_id id{++last};
+      insert.number(number()).number(id.value()).text(spec.name).run();
+      by_name_[spec.name] = id;
+      auto& added = recorded_[id];
+      added.name = spec.name;
+      added.progress.destination = id;
+      owned().behind.start(id, sequence{});
+    }
+  }
+
+  void rebuild_tails() {
+    owned().behind.start(indexed_);
+    position last = std::max(indexed_, owned().forgotten);
+    auto rows = db_.use("SELECT place, id, enrolled FROM message WHERE place > ? AND place < ? ORDER BY place");
+    rows.number(place(number(), last.value())).number(place(number() + 1, 0));
+    while (rows.next()) {
+      last = position{position_of(rows.number_at(0))};
+      owned().behind.add(last, keys_(rows.bytes_at(1)), decode_enrolled(rows.bytes_at(2)));
+    }
+    out_.state.last = owned().heads.last = last;
+
+    auto unrouted = db_.use("SELECT 1 FROM unrouted WHERE shard = ? LIMIT 1");
+    unrouted.number(number());
+    owned().has_unrouted = unrouted.next();
+  }
+
+  /// A destination that is configured no longer must not leave anything undelivered.
+  result<void> check_leavers(const std::set<std::string_view>& names) {
+    for (const auto& [id, found] : recorded_) {
+      if (names.contains(found.name)) continue;
+      const auto settled = found.progress.watermark + found.progress.above.size();
+      const auto last = owned().behind.last(id);
+      if (last > settled)
+        return fail(errc::conflict,
+                    "is no longer configured and still has " + std::to_string(last - settled) +
+                      " undelivered messages: deliver them first by configuring it again",
+                    "destination " + found.name);
+    }
+    return {};
+  }
+
+  void describe(std::span<const destination_spec> specs) {
+    for (const auto& spec : specs) {
+      const destination_id id = by_name_.at(spec.name);
+      auto& found = recorded_.at(id);
+      const sequence last = owned().behind.last(id);
+      owned().heads.destinations[id] = {spec.name, last, {}};
+      owned().backlogs[id].max_pending = std::min(spec.max_pending, most_pending);
+      owned().settle(found.progress);
+      out_.state.destinations.push_back({id, spec.name, last, std::move(found.progress), std::move(found.held)});
+    }
+  }
+
+  connection& db_;
+  const id_keys& keys_;
+  write_behind_limits limits_;
+  opened_shard out_;
+  position indexed_;
+  std::map<destination_id, recorded_destination> recorded_;
+  std::map<std::string, destination_id, std::less<>> by_name_;
+};
+
+} // namespace
+
+result<opened_shard> open_shard(connection& db, const id_keys& keys, write_behind_limits limits, const shard_id& shard,
+                                const definition& what, std::span<const destination_spec> destinations) {
+  return opener(db, keys, limits).open(shard, what, destinations);
+}
+
+} // namespace reseq::store::sqlite

@@ -1,0 +1,26 @@
+/// Taking over a shard: its epoch, its definition, its destinations, and what is not in the indexes yet.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "reseq/model/error.hpp"
+#include "reseq/store/journal.hpp"
+#include "reseq/store/sqlite/codec.hpp"
+#include "reseq/store/sqlite/connection.hpp"
+#include "reseq/store/sqlite/owned_shard.hpp"
+
+namespace reseq::store::sqlite {
+
+struct opened_shard {
+  std::unique_ptr<owned_shard> owned;
+  shard_state state; ///< without the handle
+};
+
+/// `journal::open` in one transaction on the writer's connection. Reads the destinations, and of the messages only
+/// those past the indexed position.
+result<opened_shard> open_shard(connection& db, const id_keys& keys, write_behind_limits limits, const shard_id& shard,
+                                const definition& what, std::span<const destination_spec> destinations);
+
+} // namespace reseq::store::sqlite

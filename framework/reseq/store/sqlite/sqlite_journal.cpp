@@ -1,0 +1,172 @@
+#include "reseq/store/sqlite/sqlite_journal.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "reseq/store/sqlite/codec.hpp"
+#include "reseq/store/sqlite/committer.hpp"
+#include "reseq/store/sqlite/connection.hpp"
+#include "reseq/store/sqlite/file_lock.hpp"
+#include "reseq/store/sqlite/reader.hpp"
+#include "reseq/store/sqlite/retention.hpp"
+#include "reseq/store/sqlite/schema.hpp"
+#include "reseq/store/sqlite/shard_opener.hpp"
+
+namespace reseq::store::sqlite {
+
+namespace {
+
+/// The background's own page cache: a checkpoint does not need one.
+constexpr std::uint64_t background_cache_bytes = 256U << 10U;
+
+struct connections {
+  std::unique_ptr<connection> writer;
+  std::unique_ptr<connection> reader;
+  std::unique_ptr<connection> background;
+};
+
+class sqlite_journal final : public journal {
+public:
+  sqlite_journal(file_lock lock, connections to, id_keys::secret secret, const sqlite_options& options)
+    : lock_(std::move(lock)), keys_(secret), indexes_(options.indexes), writer_(std::move(to.writer)),
+      reader_db_(std::move(to.reader)), reader_(*reader_db_, keys_),
+      checkpointer_(std::move(to.background), *writer_, options.wal) {}
+
+  result<shard_state> open(const shard_id& shard, const definition& what,
+                           std::span<const destination_spec> destinations) override {
+    const std::lock_guard writing(writing_);
+    auto opened = open_shard(*writer_, keys_, indexes_, shard, what, destinations);
+    if (!opened) return tl::unexpected(std::move(opened.error()));
+    const std::lock_guard listing(listing_);
+    shards_.push_back(std::move(opened->owned));
+    opened->state.handle = shard_handle{static_cast<std::uint32_t>(shards_.size())};
+    return std::move(opened->state);
+  }
+
+  result<std::vector<shard_committed>> commit(std::span<const shard_commit> batch, wall_time now) override {
+    const std::lock_guard writing(writing_);
+    std::vector<commit_part> parts;
+    parts.reserve(batch.size());
+    for (const auto& wanted : batch) {
+      owned_shard* shard = look_up(wanted.shard);
+      if (shard == nullptr) return unknown(wanted.shard);
+      parts.push_back({shard, &wanted});
+    }
+    if (auto room = checkpointer_.before_write(); !room) return tl::unexpected(std::move(room.error()));
+    return commit_parts(*writer_, keys_, parts, now);
+  }
+
+  result<std::vector<core::backlog_item>> read(shard_handle shard, destination_id destination, sequence from,
+                                               std::uint32_t max_messages, std::uint64_t max_bytes) override {
+    const owned_shard* found = look_up(shard);
+    if (found == nullptr) return unknown(shard);
+    return reader_.read(*found, destination, from, max_messages, max_bytes);
+  }
+
+  result<std::optional<stored_message>> find(shard_handle shard, position at) override {
+    const owned_shard* found = look_up(shard);
+    if (found == nullptr) return unknown(shard);
+    return reader_.find(*found, at);
+  }
+
+  result<std::optional<position>> find_id(shard_handle shard, const std::string& message_id) override {
+    const owned_shard* found = look_up(shard);
+    if (found == nullptr) return unknown(shard);
+    return reader_.find_id(*found, message_id);
+  }
+
+  result<std::vector<dead_letter>> dead_letters(shard_handle shard, std::optional<core::enrolment> after,
+                                                std::uint32_t limit) override {
+    const owned_shard* found = look_up(shard);
+    if (found == nullptr) return unknown(shard);
+    return reader_.dead_letters(*found, after, limit);
+  }
+
+  result<epoch> current_epoch(shard_handle shard) override {
+    const owned_shard* found = look_up(shard);
+    if (found == nullptr) return unknown(shard);
+    return reader_.current_epoch(*found);
+  }
+
+  result<std::uint64_t> expire(shard_handle shard, wall_time before, std::uint32_t max_messages) override {
+    const std::lock_guard writing(writing_);
+    owned_shard* found = look_up(shard);
+    if (found == nullptr) return unknown(shard);
+    if (auto room = checkpointer_.before_write(); !room) return tl::unexpected(std::move(room.error()));
+    return sqlite::expire(*writer_, keys_, *found, before, max_messages);
+  }
+
+private:
+  owned_shard* look_up(shard_handle shard) {
+    const std::lock_guard listing(listing_);
+    return shard.value() == 0 || shard.value() > shards_.size() ? nullptr : shards_[shard.value() - 1].get();
+  }
+
+  static tl::unexpected<error> unknown(shard_handle shard) {
+    return fail(errc::internal, "no shard was opened as " + std::to_string(shard.value()), "shard");
+  }
+
+  file_lock lock_; ///< released last
+  id_keys keys_;
+  write_behind_limits indexes_;
+  std::unique_ptr<connection> writer_;
+  std::unique_ptr<connection> reader_db_;
+  reader reader_;
+  std::mutex writing_; ///< the writer's connection, and the writer's half of each shard
+  std::mutex listing_; ///< `shards_`; what it holds is never removed
+  std::vector<std::unique_ptr<owned_shard>> shards_;
+  checkpointer checkpointer_; ///< stops first
+};
+
+result<id_keys::secret> read_secret(connection& db) {
+  id_keys::secret secret{};
+  auto row = db.use("SELECT id_hash_key FROM secret");
+  const bool found = row.next() && row.bytes_at(0).size() == sizeof(secret);
+  if (auto read = db.outcome(); !read) return tl::unexpected(std::move(read.error()));
+  if (!found) return fail(errc::corrupt, "the key of the id index is missing", "secret");
+  std::memcpy(secret.data(), row.bytes_at(0).data(), sizeof(secret));
+  return secret;
+}
+
+result<connections> connect(const std::filesystem::path& file, const sqlite_options& options) {
+  auto writer = connection::open(file, options.cache_bytes);
+  if (!writer) return tl::unexpected(std::move(writer.error()));
+  if (auto ready = prepare(**writer, file); !ready) return tl::unexpected(std::move(ready.error()));
+  if (options.max_bytes != 0) {
+    const std::uint64_t page_bytes = (*writer)->single("PRAGMA page_size").value_or(4096);
+    (*writer)->execute("PRAGMA max_page_count = " + std::to_string(options.max_bytes / page_bytes));
+    if (auto limited = (*writer)->outcome(); !limited) return tl::unexpected(std::move(limited.error()));
+  }
+  auto reader = connection::open(file, options.cache_bytes / 4);
+  if (!reader) return tl::unexpected(std::move(reader.error()));
+  auto background = connection::open(file, background_cache_bytes);
+  if (!background) return tl::unexpected(std::move(background.error()));
+  return connections{std::move(*writer), std::move(*reader), std::move(*background)};
+}
+
+} // namespace
+
+result<std::unique_ptr<journal>> open_sqlite(const std::filesystem::path& data_dir, const sqlite_options& options) {
+  std::error_code failed;
+  std::filesystem::create_directories(data_dir, failed);
+  if (failed)
+    return fail(failed.value() == ENOSPC ? errc::no_space : errc::unavailable, "cannot be created: " + failed.message(),
+                data_dir.string());
+  auto lock = file_lock::take(data_dir / "lock");
+  if (!lock) return tl::unexpected(std::move(lock.error()));
+
+  const auto file = data_dir / "journal.sqlite";
+  if (auto ours = check_file(file); !ours) return tl::unexpected(std::move(ours.error()));
+  auto connected = connect(file, options);
+  if (!connected) return tl::unexpected(std::move(connected.error()));
+  const auto secret = read_secret(*connected->writer);
+  if (!secret) return tl::unexpected(secret.error());
+  return std::make_unique<sqlite_journal>(std::move(*lock), std::move(*connected), *secret, options);
+}
+
+} // namespace reseq::store::sqlite

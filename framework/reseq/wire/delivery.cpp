@@ -1,0 +1,173 @@
+#include "reseq/wire/delivery.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "reseq/wire/base64.hpp"
+#include "reseq/wire/fields.hpp"
+#include "reseq/wire/json.hpp"
+
+namespace reseq::wire {
+namespace {
+
+void append_percent(std::string& out, char c) {
+  constexpr std::string_view hex = "0123456789ABCDEF";
+  const auto code = static_cast<unsigned char>(c);
+  out += '%';
+  out += hex[code >> 4U];
+  out += hex[code & 15U];
+}
+
+std::string encoded_key(std::string_view key) {
+  std::string out;
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    const char c = key[i];
+    const bool on_an_end = i == 0 || i + 1 == key.size();
+    if (c < ' ' || c > '~' || c == '%' || (c == ' ' && on_an_end)) {
+      append_percent(out, c);
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+/// Transforms make headers too, and nobody has checked those.
+std::string safe_value(const std::string& value) {
+  if (is_header_value(value)) return value;
+  std::string out;
+  for (const char c : value) {
+    if (is_header_value({&c, 1})) {
+      out += c;
+    } else {
+      append_percent(out, c);
+    }
+  }
+  return out;
+}
+
+/// Headers that say something about this request, which the producer's request does not know.
+bool is_reserved(const std::string& lower_name) {
+  static constexpr std::array<std::string_view, 16> names = {"authorization",    "connection",
+                                                             "content-length",   "content-type",
+                                                             "expect",           "host",
+                                                             "idempotency-key",  "keep-alive",
+                                                             "max-forwards",     "proxy-authorization",
+                                                             "proxy-connection", "te",
+                                                             "trailer",          "transfer-encoding",
+                                                             "upgrade",          "via"};
+  return lower_name.starts_with("reseq-") || std::ranges::find(names, lower_name) != names.end();
+}
+
+bool goes_along(const header& h) { return is_header_name(h.name) && !is_reserved(lower(h.name)); }
+
+bool is_json_type(std::string_view content_type) {
+  auto type = lower(content_type.substr(0, content_type.find(';')));
+  type.erase(std::min(type.find_last_not_of(" \t") + 1, type.size()));
+  return type == "application/json" || type.ends_with("+json");
+}
+
+/// Each name once, in the order in which they first come.
+header_list joined(const content& body) {
+  header_list out;
+  if (!body.content_type.empty()) out.push_back({"content-type", body.content_type});
+  for (const auto& h : body.headers) {
+    if (!goes_along(h)) continue;
+    const auto name = lower(h.name);
+    const auto earlier = std::ranges::find(out, name, &header::name);
+    if (earlier == out.end()) {
+      out.push_back({name, safe_value(h.value)});
+    } else {
+      earlier->value += ", " + safe_value(h.value);
+    }
+  }
+  return out;
+}
+
+void append_headers(std::string& out, const content& body) {
+  out += R"(,"headers":{)";
+  bool first = true;
+  for (const auto& [name, value] : joined(body)) {
+    if (!first) out += ',';
+    first = false;
+    json::append_string(out, name);
+    out += ':';
+    json::append_string(out, value);
+  }
+  out += '}';
+}
+
+void append_payload(std::string& out, const content& body) {
+  const bool json_type = is_json_type(body.content_type);
+  if (!json_type && json::valid_utf8(body.payload)) {
+    out += R"(,"payload":)";
+    json::append_string(out, body.payload);
+  } else if (json_type && !body.payload.starts_with('"') && json::is_compact(body.payload)) {
+    out += R"(,"payload":)";
+    out += body.payload;
+  } else {
+    out += R"(,"payload_base64":")";
+    append_base64(out, body.payload);
+    out += '"';
+  }
+}
+
+template <class Number>
+void append_number(std::string& out, std::string_view name, Number number) {
+  out += R"(,")";
+  out += name;
+  out += R"(":)";
+  out += std::to_string(number);
+}
+
+void append_text(std::string& out, std::string_view name, std::string_view text) {
+  out += R"(,")";
+  out += name;
+  out += R"(":)";
+  json::append_string(out, text);
+}
+
+} // namespace
+
+std::string delivery_id(const delivery& d) {
+  return d.pipeline + '/' + d.destination + '/' + std::to_string(d.seq.value());
+}
+
+std::string batch_id(const delivery& first, const delivery& last) {
+  return delivery_id(first) + '-' + std::to_string(last.seq.value());
+}
+
+header_list delivery_headers(const delivery& d) {
+  header_list out{{"Idempotency-Key", delivery_id(d)},
+                  {"Reseq-Pipeline", d.pipeline},
+                  {"Reseq-Destination", d.destination},
+                  {"Reseq-Message-Id", d.message_id},
+                  {"Reseq-Position", std::to_string(d.at.value())},
+                  {"Reseq-Sequence", std::to_string(d.seq.value())},
+                  {"Reseq-Previous-Sequence", std::to_string(d.previous.value())},
+                  {"Reseq-Attempt", std::to_string(d.attempt)},
+                  {"Reseq-Epoch", std::to_string(d.owner.value())}};
+  if (!d.key.empty()) out.push_back({"Reseq-Key", encoded_key(d.key)});
+  for (const auto& h : d.body->headers) {
+    if (goes_along(h)) out.push_back({h.name, safe_value(h.value)});
+  }
+  return out;
+}
+
+void append_envelope(std::string& out, const delivery& d) {
+  out += R"({"delivery_id":)";
+  json::append_string(out, delivery_id(d));
+  append_number(out, "sequence", d.seq.value());
+  append_number(out, "previous_sequence", d.previous.value());
+  append_number(out, "position", d.at.value());
+  append_text(out, "message_id", d.message_id);
+  append_text(out, "key", d.key);
+  append_number(out, "epoch", d.owner.value());
+  append_number(out, "attempt", d.attempt);
+  append_headers(out, *d.body);
+  append_payload(out, *d.body);
+  out += "}\n";
+}
+
+} // namespace reseq::wire

@@ -1,0 +1,61 @@
+/// What a destination is sent: one message as an HTTP request, or as a line of a batch or a file.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "reseq/model/ids.hpp"
+#include "reseq/model/message.hpp"
+
+namespace reseq::wire {
+
+/// One message on its way to one destination.
+struct delivery {
+  std::string pipeline;
+  std::string destination;
+  sequence seq;
+  sequence previous; ///< the last sequence that was delivered before; 0: none
+  position at;
+  std::string message_id;
+  std::string key;           ///< empty: none
+  epoch owner;               ///< receivers refuse what comes with an older one than they have seen
+  std::uint32_t attempt = 1; ///< of this delivery, from 1
+  content_ptr body;          ///< as the transforms left it; never null
+};
+
+/// `{pipeline}/{destination}/{sequence}`: the same whenever this message is sent there again.
+std::string delivery_id(const delivery& d);
+
+/// `{pipeline}/{destination}/{first}-{last}`, the id of a request that carries the deliveries from `first` to `last`.
+/// A batch may be cut differently after a crash: receivers recognise single deliveries.
+std::string batch_id(const delivery& first, const delivery& last);
+
+/// The headers of a request that carries one delivery, all but those about its body and the connection:
+/// `Idempotency-Key` (the delivery id), `Reseq-Pipeline`, `Reseq-Destination`, `Reseq-Message-Id`, `Reseq-Key` (only
+/// if there is one), `Reseq-Position`, `Reseq-Sequence`, `Reseq-Previous-Sequence`, `Reseq-Attempt`, `Reseq-Epoch`,
+/// then the body's own headers in their order.
+///
+/// `Reseq-Key` is percent-encoded where it is not printable ASCII, at `%`, and at spaces on its ends, so that decoding
+/// it always gives the key. In other values only control characters, which no header may have, are encoded.
+/// Headers of the body that would lie about this request (names that reseq sets, `Content-Type` and the like, those of
+/// a connection) or that no header can be called are left out.
+header_list delivery_headers(const delivery& d);
+
+/// Appends one line, with its end: a JSON object of `delivery_id`, `sequence`, `previous_sequence`, `position`,
+/// `message_id`, `key` (empty: none), `epoch`, `attempt`, `headers` and the payload.
+///
+/// `headers` are those that `delivery_headers` takes from the body, values encoded alike, names in lower case, values
+/// of one name joined by
+/// ", "; the content type, if there is one, is `"content-type"` among them.
+///
+/// The payload can be had back byte for byte:
+///
+/// | the body | is written as | and is had back as |
+/// |---|---|---|
+/// | UTF-8, of a type other than JSON | `"payload"`, a string | the string's text in UTF-8 |
+/// | of a JSON type (`application/json`, `…+json`), JSON without insignificant white space, not a string, nested no
+/// deeper than 64 | `"payload"`, that JSON | the bytes of the value as they stand in the line | | anything else |
+/// `"payload_base64"` | the decoded bytes |
+void append_envelope(std::string& out, const delivery& d);
+
+} // namespace reseq::wire

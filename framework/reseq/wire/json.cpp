@@ -1,0 +1,320 @@
+#include "reseq/wire/json.hpp"
+
+#include <cstdint>
+
+namespace reseq::wire::json {
+namespace {
+
+std::uint8_t byte(char c) { return static_cast<std::uint8_t>(c); }
+
+bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// Length of the UTF-8 sequence at the front of `bytes` that begins with a byte from 0x80 up, or 0 if it is none.
+std::size_t sequence_length(std::string_view bytes) {
+  const auto lead = byte(bytes[0]);
+  const std::size_t length = lead >= 0xc2 && lead <= 0xdf   ? 2
+                             : lead >> 4U == 0xe            ? 3
+                             : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                            : 0;
+  if (length == 0 || bytes.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(bytes[i]) & 0xc0U) != 0x80) return 0;
+  }
+  const auto second = byte(bytes[1]);
+  const bool overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
+  const bool beyond = (lead == 0xed && second > 0x9f) || (lead == 0xf4 && second > 0x8f);
+  return overlong || beyond ? 0 : length;
+}
+
+void append_utf8(std::string& out, std::uint32_t code) {
+  const auto put = [&](std::uint32_t bits) { out += static_cast<char>(bits); };
+  const auto tail = [&](unsigned shift) { put(0x80U | (code >> shift & 0x3fU)); };
+  if (code < 0x80) {
+    put(code);
+  } else if (code < 0x800) {
+    put(0xc0U | code >> 6U);
+    tail(0);
+  } else if (code < 0x10000) {
+    put(0xe0U | code >> 12U);
+    tail(6);
+    tail(0);
+  } else {
+    put(0xf0U | code >> 18U);
+    tail(12);
+    tail(6);
+    tail(0);
+  }
+}
+
+void append_escaped(std::string& out, char c) {
+  constexpr std::string_view hex = "0123456789abcdef";
+  switch (c) {
+  case '"': out += "\\\""; return;
+  case '\\': out += "\\\\"; return;
+  case '\n': out += "\\n"; return;
+  case '\r': out += "\\r"; return;
+  case '\t': out += "\\t"; return;
+  default:
+    out += "\\u00";
+    out += hex[byte(c) >> 4U];
+    out += hex[byte(c) & 15U];
+  }
+}
+
+constexpr std::uint32_t no_code = ~0U;
+
+/// The number that the first four characters write in hexadecimal, or `no_code`.
+std::uint32_t hex4(std::string_view text) {
+  if (text.size() < 4) return no_code;
+  std::uint32_t code = 0;
+  for (const char c : text.substr(0, 4)) {
+    const char low = static_cast<char>(c | 0x20);
+    if (is_digit(c)) {
+      code = code * 16 + static_cast<std::uint32_t>(c - '0');
+    } else if (low >= 'a' && low <= 'f') {
+      code = code * 16 + static_cast<std::uint32_t>(low - 'a' + 10);
+    } else {
+      return no_code;
+    }
+  }
+  return code;
+}
+
+bool is_high_surrogate(std::uint32_t code) { return code >= 0xd800 && code <= 0xdbff; }
+bool is_low_surrogate(std::uint32_t code) { return code >= 0xdc00 && code <= 0xdfff; }
+
+/// The text of a string whose escapes have been checked, without its quotes.
+std::string unescaped(std::string_view raw) {
+  std::string out;
+  out.reserve(raw.size());
+  while (!raw.empty()) {
+    const auto plain = raw.substr(0, raw.find('\\'));
+    out += plain;
+    raw.remove_prefix(plain.size());
+    if (raw.empty()) break;
+    const char kind = raw[1];
+    raw.remove_prefix(2);
+    if (kind != 'u') {
+      constexpr std::string_view names = "bfnrt";
+      const auto named = names.find(kind);
+      out += named == std::string_view::npos ? kind : "\b\f\n\r\t"[named];
+      continue;
+    }
+    auto code = hex4(raw);
+    raw.remove_prefix(4);
+    if (is_high_surrogate(code)) {
+      code = 0x10000 + ((code - 0xd800) << 10U) + (hex4(raw.substr(2)) - 0xdc00);
+      raw.remove_prefix(6);
+    }
+    append_utf8(out, code);
+  }
+  return out;
+}
+
+std::string without_space(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  bool inside = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (inside && c == '\\') {
+      out += c;
+      out += text[++i];
+      continue;
+    }
+    if (c == '"') inside = !inside;
+    if (inside || !is_space(c)) out += c;
+  }
+  return out;
+}
+
+} // namespace
+
+bool valid_utf8(std::string_view bytes) {
+  while (!bytes.empty()) {
+    if (byte(bytes[0]) < 0x80) {
+      bytes.remove_prefix(1);
+      continue;
+    }
+    const auto length = sequence_length(bytes);
+    if (length == 0) return false;
+    bytes.remove_prefix(length);
+  }
+  return true;
+}
+
+void append_string(std::string& out, std::string_view text) {
+  const bool utf8 = valid_utf8(text);
+  out.reserve(out.size() + text.size() + 2);
+  out += '"';
+  for (const char c : text) {
+    if (byte(c) < 0x20 || c == '"' || c == '\\') {
+      append_escaped(out, c);
+    } else if (utf8 || byte(c) < 0x80) {
+      out += c;
+    } else {
+      append_utf8(out, byte(c));
+    }
+  }
+  out += '"';
+}
+
+bool is_compact(std::string_view text) {
+  reader in(text);
+  return in.value().has_value() && in.end().has_value() && !in.saw_space();
+}
+
+char reader::peek() {
+  const auto begin = at_;
+  while (at_ < text_.size() && is_space(text_[at_])) ++at_;
+  if (at_ != begin) saw_space_ = true;
+  return at_ < text_.size() ? text_[at_] : '\0';
+}
+
+result<std::string> reader::string() {
+  const auto raw = quoted();
+  if (!raw) return tl::unexpected(raw.error());
+  return unescaped(*raw);
+}
+
+result<std::string> reader::value() {
+  peek();
+  const auto begin = at_;
+  const bool spaced = saw_space_;
+  saw_space_ = false;
+  if (auto read = any(); !read) return tl::unexpected(std::move(read.error()));
+  const auto written = text_.substr(begin, at_ - begin);
+  auto compact = saw_space_ ? without_space(written) : std::string{written};
+  saw_space_ = saw_space_ || spaced;
+  return compact;
+}
+
+result<void> reader::end() {
+  peek();
+  if (at_ < text_.size()) return fault("something follows the end of the value");
+  return {};
+}
+
+result<void> reader::any() {
+  switch (peek()) {
+  case '{': return object([this](const std::string&) { return any(); });
+  case '[': return array([this] { return any(); });
+  case '"':
+    if (auto read = quoted(); !read) return tl::unexpected(std::move(read.error()));
+    return {};
+  case 't':
+  case 'f':
+  case 'n': return literal();
+  default: return number();
+  }
+}
+
+result<void> reader::enter(char bracket) {
+  if (auto opened = expect(bracket); !opened) return opened;
+  if (depth_ == max_depth) return fault("nested deeper than " + std::to_string(max_depth));
+  ++depth_;
+  return {};
+}
+
+result<void> reader::leave(char bracket) {
+  if (auto closed = expect(bracket); !closed) return closed;
+  --depth_;
+  return {};
+}
+
+bool reader::take(char expected) {
+  if (peek() != expected || at_ == text_.size()) return false;
+  ++at_;
+  return true;
+}
+
+result<void> reader::expect(char expected) {
+  if (take(expected)) return {};
+  if (at_ == text_.size()) return fault(std::string{"ends where '"} + expected + "' is expected");
+  return fault(std::string{"expected '"} + expected + "'");
+}
+
+/// A string as it was written, checked, without its quotes.
+result<std::string_view> reader::quoted() {
+  if (!take('"')) return fault("expected a string");
+  const auto begin = at_;
+  while (at_ < text_.size() && text_[at_] != '"') {
+    if (byte(text_[at_]) < 0x20) return fault("a control character in a string must be escaped");
+    if (text_[at_] != '\\') {
+      ++at_;
+    } else if (auto escaped = escape(); !escaped) {
+      return tl::unexpected(std::move(escaped.error()));
+    }
+  }
+  if (at_ == text_.size()) return fault("the string does not end");
+  const auto raw = text_.substr(begin, at_ - begin);
+  if (!valid_utf8(raw)) return fault("the string is not UTF-8");
+  ++at_;
+  return raw;
+}
+
+result<void> reader::escape() {
+  const auto rest = text_.substr(at_);
+  if (rest.size() < 2 || std::string_view{"\"\\/bfnrtu"}.find(rest[1]) == std::string_view::npos) {
+    return fault("no such escape in a string");
+  }
+  if (rest[1] != 'u') {
+    at_ += 2;
+    return {};
+  }
+  const auto code = hex4(rest.substr(2));
+  if (code == no_code) return fault("\\u needs four hexadecimal digits");
+  at_ += 6;
+  if (is_low_surrogate(code)) return fault("half of a surrogate pair");
+  if (!is_high_surrogate(code)) return {};
+  const auto second = text_.substr(at_);
+  if (!second.starts_with("\\u") || !is_low_surrogate(hex4(second.substr(2)))) return fault("half of a surrogate pair");
+  at_ += 6;
+  return {};
+}
+
+bool reader::digits() {
+  const auto begin = at_;
+  while (at_ < text_.size() && is_digit(text_[at_])) ++at_;
+  return at_ > begin;
+}
+
+result<void> reader::number() {
+  const auto next = [this] { return at_ < text_.size() ? text_[at_] : '\0'; };
+  if (at_ == text_.size()) return fault("ends where a value is expected");
+  const bool negative = next() == '-';
+  if (negative) ++at_;
+  if (!is_digit(next())) return fault(negative ? "expected a digit" : "expected a value");
+  if (next() == '0') {
+    ++at_;
+    if (is_digit(next())) return fault("a number must not begin with 0");
+  }
+  digits();
+  if (next() == '.') {
+    ++at_;
+    if (!digits()) return fault("expected a digit");
+  }
+  if (next() == 'e' || next() == 'E') {
+    ++at_;
+    if (next() == '+' || next() == '-') ++at_;
+    if (!digits()) return fault("expected a digit");
+  }
+  return {};
+}
+
+result<void> reader::literal() {
+  for (const std::string_view word : {"true", "false", "null"}) {
+    if (!text_.substr(at_).starts_with(word)) continue;
+    at_ += word.size();
+    return {};
+  }
+  return fault("expected a value");
+}
+
+tl::unexpected<error> reader::fault(std::string what) const {
+  return fail(errc::invalid, std::move(what) + ", at column " + std::to_string(at_ + 1));
+}
+
+} // namespace reseq::wire::json

@@ -1,0 +1,202 @@
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <set>
+#include <utility>
+
+#include "reseq/wire/base64.hpp"
+#include "reseq/wire/fields.hpp"
+#include "reseq/wire/incoming.hpp"
+#include "reseq/wire/json.hpp"
+
+namespace reseq::wire {
+namespace {
+
+/// Reads one line. A field's reader leaves `where` to `parse`, except for places inside the field.
+class envelope {
+public:
+  envelope(std::string_view line, const limits& bounds) : in_(line), bounds_(bounds) {}
+
+  result<incoming> parse();
+
+private:
+  struct field {
+    std::string_view name;
+    result<void> (envelope::*read)();
+  };
+  static const std::array<field, 8> fields;
+
+  result<void> member(std::string_view name);
+  result<void> read_id();
+  result<void> read_key();
+  result<void> read_pipeline();
+  result<void> read_destinations();
+  result<void> read_headers();
+  result<void> read_header(std::string_view name);
+  result<void> read_payload();
+  result<void> read_base64();
+  result<void> refuse_version();
+  result<void> keep_payload(result<std::string> payload, std::string_view usual_type);
+  result<std::string> text();
+  result<void> complete();
+
+  json::reader in_;
+  const limits& bounds_;
+  incoming message_;
+  std::set<std::string, std::less<>> seen_;
+  std::set<std::string> header_names_; // in lower case
+  std::size_t header_bytes_ = 0;
+  std::string_view usual_type_; // of this kind of payload
+};
+
+constexpr std::array<envelope::field, 8> envelope::fields = {{
+  {"id", &envelope::read_id},
+  {"key", &envelope::read_key},
+  {"pipeline", &envelope::read_pipeline},
+  {"destinations", &envelope::read_destinations},
+  {"headers", &envelope::read_headers},
+  {"payload", &envelope::read_payload},
+  {"payload_base64", &envelope::read_base64},
+  {"expect_version", &envelope::refuse_version},
+}};
+
+result<incoming> envelope::parse() {
+  if (in_.peek() != '{') return fail(errc::invalid, "must be a JSON object");
+  if (auto read = in_.object([this](const std::string& name) { return member(name); }); !read) {
+    return tl::unexpected(std::move(read.error()));
+  }
+  if (auto ended = in_.end(); !ended) return tl::unexpected(std::move(ended.error()));
+  if (auto completed = complete(); !completed) return tl::unexpected(std::move(completed.error()));
+  return std::move(message_);
+}
+
+result<void> envelope::member(std::string_view name) {
+  for (const auto& [known, read] : fields) {
+    if (known != name) continue;
+    if (!seen_.emplace(name).second) return fail(errc::invalid, "is given more than once", std::string{name});
+    auto done = (this->*read)();
+    if (!done) return tl::unexpected(inside(name, std::move(done.error())));
+    return done;
+  }
+  return fail(errc::invalid, "unknown field " + quoted(name));
+}
+
+result<std::string> envelope::text() {
+  if (in_.peek() != '"') return fail(errc::invalid, "must be a string");
+  return in_.string();
+}
+
+result<void> envelope::read_id() {
+  auto id = text();
+  if (!id) return tl::unexpected(std::move(id.error()));
+  message_.id = std::move(*id);
+  return check_id(message_.id, {});
+}
+
+result<void> envelope::read_key() {
+  auto key = text();
+  if (!key) return tl::unexpected(std::move(key.error()));
+  message_.key = std::move(*key);
+  return check_key(message_.key, {});
+}
+
+result<void> envelope::read_pipeline() {
+  auto name = text();
+  if (!name) return tl::unexpected(std::move(name.error()));
+  if (name->empty()) return fail(errc::invalid, "must not be empty");
+  message_.pipeline = std::move(*name);
+  return {};
+}
+
+result<void> envelope::read_destinations() {
+  if (in_.peek() != '[') return fail(errc::invalid, "must be a list of names");
+  std::vector<std::string> names;
+  const auto read = in_.array([&]() -> result<void> {
+    auto name = text();
+    if (!name) return tl::unexpected(std::move(name.error()));
+    names.push_back(std::move(*name));
+    return {};
+  });
+  if (!read) return read;
+  auto tidied = tidy_destinations(std::move(names), {});
+  if (!tidied) return tl::unexpected(std::move(tidied.error()));
+  message_.destinations = std::move(*tidied);
+  return {};
+}
+
+result<void> envelope::read_headers() {
+  if (in_.peek() != '{') return fail(errc::invalid, "must be an object");
+  return in_.object([this](const std::string& name) { return read_header(name); });
+}
+
+result<void> envelope::read_header(std::string_view name) {
+  if (!is_header_name(name)) return fail(errc::invalid, quoted(name) + " is no header name");
+  if (!header_names_.insert(lower(name)).second) {
+    return fail(errc::invalid, "is given more than once", std::string{name});
+  }
+  auto value = text();
+  if (!value) return tl::unexpected(inside(name, std::move(value.error())));
+  if (!is_header_value(*value)) return fail(errc::invalid, "must not contain control characters", std::string{name});
+  header_bytes_ += name.size() + value->size();
+  if (header_bytes_ > max_header_bytes) return fail(errc::too_large, "are over 64 KiB together");
+  message_.body.headers.push_back({std::string{name}, std::move(*value)});
+  return {};
+}
+
+result<void> envelope::read_payload() {
+  if (in_.peek() == '"') return keep_payload(in_.string(), "text/plain; charset=utf-8");
+  return keep_payload(in_.value(), "application/json");
+}
+
+result<void> envelope::read_base64() {
+  return keep_payload(text().and_then([](const std::string& encoded) { return decode_base64(encoded); }),
+                      "application/octet-stream");
+}
+
+result<void> envelope::keep_payload(result<std::string> payload, std::string_view usual_type) {
+  if (!payload) return tl::unexpected(std::move(payload.error()));
+  if (payload->size() > bounds_.max_message) {
+    return fail(errc::too_large, "is over " + std::to_string(bounds_.max_message) + " bytes");
+  }
+  message_.body.payload = std::move(*payload);
+  usual_type_ = usual_type;
+  return {};
+}
+
+result<void> envelope::refuse_version() { return fail(errc::invalid, "is not available in this version"); }
+
+result<void> envelope::complete() {
+  const auto payloads = seen_.count("payload") + seen_.count("payload_base64");
+  if (payloads == 0) return fail(errc::invalid, "is missing (or payload_base64)", "payload");
+  if (payloads == 2) return fail(errc::invalid, "is given beside payload_base64", "payload");
+  const bool typed = header_names_.count("content-type") > 0;
+  message_.body.content_type = typed ? find_header(message_.body.headers, "content-type") : usual_type_;
+  if (!message_.id.empty()) return {};
+  auto id = implied_id(message_.body.headers);
+  if (!id) return tl::unexpected(inside("headers", std::move(id.error())));
+  message_.id = std::move(*id);
+  return {};
+}
+
+} // namespace
+
+result<std::vector<incoming>> from_ndjson(std::string_view body, const limits& bounds) {
+  std::vector<incoming> messages;
+  std::size_t number = 0;
+  while (!body.empty()) {
+    const auto line = body.substr(0, body.find('\n'));
+    body.remove_prefix(std::min(line.size() + 1, body.size()));
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const auto place = "line " + std::to_string(number);
+    if (messages.size() == bounds.max_lines) {
+      return fail(errc::too_large, "more than " + std::to_string(bounds.max_lines) + " messages in a batch", place);
+    }
+    auto message = envelope(line, bounds).parse();
+    if (!message) return tl::unexpected(inside(place, std::move(message.error())));
+    messages.push_back(std::move(*message));
+  }
+  return messages;
+}
+
+} // namespace reseq::wire

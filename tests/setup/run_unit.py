@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Runs the unit test programs of a build folder, two at a time, and prints a line for each: run_unit.py BUILD_DIR
+
+Adds "PASSED FAILED", in test cases, to the file that RESEQ_TEST_RESULTS names.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree
+
+SECONDS_EACH = 240
+
+ALL_PASSED = re.compile(r"All tests passed \(.* in (\d+) test cases?\)")
+SOME_FAILED = re.compile(r"^test cases: +(\d+) \|.*?(\d+) failed", re.MULTILINE)
+
+
+def counts_of(output: str, succeeded: bool) -> tuple:
+    """(passed, failed) test cases by Catch2's last lines. A program that did not reach them is one test that failed."""
+    all_passed = ALL_PASSED.search(output)
+    if succeeded:
+        return (int(all_passed.group(1)) if all_passed else 1), 0
+    some_failed = SOME_FAILED.search(output)
+    if not some_failed:
+        return 0, 1
+    total, failed = map(int, some_failed.groups())
+    return total - failed, failed
+
+
+def run(build: str) -> tuple:
+    """(passed, failed, ctest's exit code), after printing a line for each program and what failing ones said."""
+    passed = failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        report = os.path.join(folder, "report.xml")
+        command = ["ctest", "--test-dir", build, "--parallel", "2", "--timeout", str(SECONDS_EACH), "--quiet"]
+        command += ["--output-junit", report, "--test-output-size-passed", "10000000"]
+        code = subprocess.run(command + ["--test-output-size-failed", "10000000"], check=False).returncode
+        for test in xml.etree.ElementTree.parse(report).iter("testcase"):
+            succeeded = test.get("status") == "run"
+            output = test.findtext("system-out") or ""
+            good, bad = counts_of(output, succeeded)
+            passed, failed = passed + good, failed + bad
+            word, time = ("ok  " if succeeded else "FAIL"), float(test.get("time"))
+            print(f"{word}  {test.get('name')}: {good} of {good + bad} test cases, {time:.1f} s", flush=True)
+            if not succeeded:
+                print(output)
+    return passed, failed, code
+
+
+def main() -> int:
+    passed, failed, code = run(sys.argv[1])
+    if code and not failed:
+        failed = 1
+    with open(os.environ["RESEQ_TEST_RESULTS"], "a", encoding="ascii") as results:
+        results.write(f"{passed} {failed}\n")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

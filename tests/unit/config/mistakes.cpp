@@ -1,0 +1,283 @@
+#include "catch.hpp"
+#include "fixture.hpp"
+
+using namespace reseq::config;
+using namespace reseq::config::test;
+
+namespace {
+
+struct mistake {
+  const char* file;
+  std::vector<std::string> problems;
+};
+
+void check_all(const std::vector<mistake>& mistakes) {
+  for (const auto& [file, problems] : mistakes) {
+    CAPTURE(file);
+    CHECK(problems_of({file, {}, {}, {}}) == problems);
+  }
+}
+
+/// Lines that a valid pipeline with one destination begins with: six of them.
+std::string destination_with(const std::string& more) {
+  return "[[pipeline]]\nname = \"orders\"\n\n[[pipeline.destination]]\nname = \"billing\"\nurl = \"http://h/\"\n" +
+         more;
+}
+
+} // namespace
+
+TEST_CASE("an unknown key names the nearest one, its file and its line") {
+  check_all({
+    {"[node]\ndrain_timeot = \"5s\"\n",
+     {"t.toml:2: node.drain_timeot: is not a known key; the nearest is node.drain_timeout"}},
+    {"retention = \"3d\"\n", {"t.toml:1: retention: is not a known key; the nearest is store.retention"}},
+    {"[htpp]\nlisten = \"h:1\"\n", {"t.toml:1: htpp: is not a known key; the nearest is http"}},
+    {"[[pipeline]]\nname = \"a\"\ntimeout = \"5s\"\n",
+     {"t.toml:3: pipeline.a.timeout: is not a known key; the nearest is pipeline.retry.timeout"}},
+    {"[[pipeline]]\nname = \"a\"\n[pipeline.retry]\njiter = \"5s\"\n",
+     {"t.toml:4: pipeline.a.retry.jiter: is not a known key; the nearest is pipeline.retry.jitter"}},
+    {"[[pipeline]]\nname = \"a\"\n[[pipeline.transform]]\nuse = \"x\"\nsed = 1\n",
+     {"t.toml:5: pipeline.a.transform[1].sed: is not a known key; the nearest is pipeline.transform.seed"}},
+    {"\"we ird\\n\" = 1\n", {"t.toml:1: \"we ird\\x0a\": is not a known key; the nearest is node"}},
+  });
+}
+
+TEST_CASE("a value of the wrong type says which type is right") {
+  check_all({
+    {"[node]\nname = 5\n", {"t.toml:2: node.name: must be a string, not an integer"}},
+    {"[node]\ndrain_timeout = true\n",
+     {"t.toml:2: node.drain_timeout: must be a string with a unit, for example \"750ms\", not a boolean"}},
+    {"[worker]\nslots = \"4\"\n", {"t.toml:2: worker.slots: must be an integer, not a string"}},
+    {"[worker]\nslots = 1.5\n", {"t.toml:2: worker.slots: must be an integer, not a number"}},
+    {"[worker]\npipelines = \"a\"\n", {"t.toml:2: worker.pipelines: must be a list of strings, not a string"}},
+    {"[worker]\npipelines = [\"a\", 1]\n",
+     {"t.toml:2: worker.pipelines: must be a list of strings, but holds an integer"}},
+    {"[log]\nlevel = 2020-01-01\n", {"t.toml:2: log.level: must be a string, not a date"}},
+    {"node = 1\n", {"t.toml:1: node: must be a table, written [node]"}},
+    {"[[node]]\nname = \"a\"\n", {"t.toml:1: node: must be a table, written [node]"}},
+    {"pipeline = [1]\n", {"t.toml:1: pipeline[1]: must be a table, not an integer"}},
+    {"[[pipeline]]\nname = \"a\"\nretry = 1\n",
+     {"t.toml:3: pipeline.a.retry: must be a table, written [pipeline.retry]"}},
+    {"[[pipeline]]\nname = \"a\"\n[pipeline.retry]\nhedge = \"yes\"\nmultiplier = \"2\"\n",
+     {"t.toml:4: pipeline.a.retry.hedge: must be true or false, not a string",
+      "t.toml:5: pipeline.a.retry.multiplier: must be a number, not a string"}},
+    {"[[pipeline]]\nname = \"a\"\n[pipeline.retry]\nmultiplier = inf\n",
+     {"t.toml:4: pipeline.a.retry.multiplier: must be a finite number"}},
+  });
+  CHECK(problems_of({destination_with("when = \"x\"\n"), {}, {}, {}}) ==
+        std::vector<std::string>{"t.toml:7: pipeline.orders.destination.billing.when: must be a table, for example "
+                                 "{ \"ce-type\" = \"order.*\" }, not a string"});
+  CHECK(problems_of({destination_with("when = { a = 1 }\n"), {}, {}, {}}) ==
+        std::vector<std::string>{
+          "t.toml:7: pipeline.orders.destination.billing.when: \"a\" must be a string, not an integer"});
+}
+
+TEST_CASE("durations and sizes without a unit, and values out of bounds, are refused") {
+  check_all({
+    {"[node]\ndrain_timeout = \"750\"\n", {"t.toml:2: node.drain_timeout: \"750\" needs a unit, for example 750ms"}},
+    {"[node]\ndrain_timeout = 750\n", {"t.toml:2: node.drain_timeout: needs a unit, for example \"750ms\""}},
+    {"[node]\ndrain_timeout = \"5sec\"\n",
+     {"t.toml:2: node.drain_timeout: \"5sec\" has an unknown unit; known are ns, us, ms, s, m, h, d"}},
+    {"[node]\ndrain_timeout = \"0s\"\n", {"t.toml:2: node.drain_timeout: 0s is below 100ms"}},
+    {"[node]\ndrain_timeout = \"2h\"\n", {"t.toml:2: node.drain_timeout: 2h is above 1h"}},
+    {"[http]\nmax_message = \"1\"\n", {"t.toml:2: http.max_message: \"1\" needs a unit, for example 16MiB"}},
+    {"[http]\nmax_batch = 5\n", {"t.toml:2: http.max_batch: needs a unit, for example \"16MiB\""}},
+    {"[http]\nmax_batch = \"5GiB\"\n", {"t.toml:2: http.max_batch: 5GiB is above 4GiB"}},
+    {"[worker]\nslots = -1\n", {"t.toml:2: worker.slots: -1 is below 0"}},
+    {"[worker]\nslots = 4294967296\n", {"t.toml:2: worker.slots: 4294967296 is above 65536"}},
+    {"[log]\nlevel = \"loud\"\n",
+     {"t.toml:2: log.level: \"loud\" is not one of \"trace\", \"debug\", \"info\", \"warn\", \"error\""}},
+    {"[[pipeline]]\nname = \"a\"\n[pipeline.retry]\nmultiplier = 0.5\nmax_attempts = 0\n",
+     {"t.toml:4: pipeline.a.retry.multiplier: 0.5 is below 1",
+      "t.toml:5: pipeline.a.retry.max_attempts: 0 is below 1"}},
+  });
+}
+
+TEST_CASE("names, addresses, headers and tokens have a form") {
+  const std::string name_form = " is not a name: 1 to 63 of a-z, 0-9, '_' and '-', beginning with a letter or digit";
+  const std::string long_name(64, 'a');
+  check_all({
+    {"[node]\nname = \"Node A\"\n", {"t.toml:2: node.name: \"Node A\"" + name_form}},
+    {"[node]\ndata_dir = \"\"\n", {"t.toml:2: node.data_dir: must not be empty"}},
+    {"[[pipeline]]\nname = \"_a\"\n", {"t.toml:2: pipeline[1].name: \"_a\"" + name_form}},
+    {"[[pipeline]]\n", {"t.toml:1: pipeline[1].name: is missing"}},
+    {"[worker]\npipelines = [\"a\", \"\"]\n", {"t.toml:2: worker.pipelines: \"\"" + name_form}},
+    {"[http]\nlisten = \"8080\"\n",
+     {"t.toml:2: http.listen: \"8080\" is not HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080"}},
+    {"[http]\nlisten = \":8080\"\n",
+     {"t.toml:2: http.listen: \":8080\" is not HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080"}},
+    {"[http]\nlisten = \"h:http\"\n", {"t.toml:2: http.listen: \"http\" is not a port"}},
+    {"[http]\nlisten = \"h:\"\n", {"t.toml:2: http.listen: \"\" is not a port"}},
+    {"[cluster]\nlisten = \"[::1]\"\n",
+     {"t.toml:2: cluster.listen: \"[::1]\" is not HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080"}},
+    {"[cluster]\nlisten = \"h:65536\"\n", {"t.toml:2: cluster.listen: port 65536 is above 65535"}},
+    {"[cluster]\nadvertise = \"h:0\"\n", {"t.toml:2: cluster.advertise: port 0 is below 1"}},
+    {"[cluster]\nsupervisors = [\"h:1\", \"x\"]\n",
+     {"t.toml:2: cluster.supervisors: \"x\" is not HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080"}},
+    {"[[pipeline]]\nname = \"a\"\ncarry = [\"a b\"]\n", {"t.toml:3: pipeline.a.carry: \"a b\" is not a header's name"}},
+    {"[http]\ntoken = \"hunter 2\"\n",
+     {"t.toml:2: http.token: a token holds only visible ASCII characters, and no spaces"}},
+  });
+  const auto file = "[[pipeline]]\nname = \"" + long_name + "\"\n";
+  CHECK(problems_of({file, {}, {}, {}}) ==
+        std::vector<std::string>{"t.toml:2: pipeline[1].name: \"" + long_name.substr(0, 60) + "…\"" + name_form});
+}
+
+TEST_CASE("a destination's URL is checked without being shown, for it may hold a password") {
+  const std::vector<std::pair<std::string, std::string>> wrong{
+    {"", "is missing: a destination that is pulled is not available in this version"},
+    {"billing", "is not a URL, for example http://127.0.0.1:9100/billing"},
+    {"https://h/", "\"https\" destinations are not available in this version"},
+    {"tcp://h:1", "\"tcp\" destinations are not available in this version"},
+    {"postgresql://u:p@h/d?table=t", "\"postgresql\" destinations are not available in this version"},
+    {"redis://h?stream=s", "\"redis\" destinations are not available in this version"},
+    {"ftp://h/", "\"ftp\" is not a known scheme; known are http and file"},
+    {"http://", "the URL names no valid host"},
+    {"http://h:secret/", "the URL's port is not a number from 1 to 65535"},
+    {"http://h:0/", "the URL's port is not a number from 1 to 65535"},
+    {"http://u:secret@h/", "a user or password in a URL is not supported"},
+    {"http://h/#a", "a URL to post to has no fragment (#)"},
+    {"http://h/a b", "a URL holds only visible ASCII characters; write others as %XX"},
+    {"file://out", "names no file: file:// and an absolute path, for example file:///tmp/out.jsonl"},
+    {"file:///tmp/", "names no file: file:// and an absolute path, for example file:///tmp/out.jsonl"},
+  };
+  for (const auto& [url, what] : wrong) {
+    CAPTURE(url);
+    const auto file = "[[pipeline]]\nname = \"a\"\n[[pipeline.destination]]\nname = \"b\"\nurl = \"" + url + "\"\n";
+    CHECK(problems_of({file, {}, {}, {}}) ==
+          std::vector<std::string>{"t.toml:5: pipeline.a.destination.b.url: " + what});
+  }
+  for (const auto* url : {"http://h", "http://h:1", "http://[::1]:80/a?b=c", "http://h?x", "file:///tmp/a.jsonl"}) {
+    const auto file = "[[pipeline]]\nname = \"a\"\n[[pipeline.destination]]\nname = \"b\"\nurl = \"" + std::string(url);
+    CHECK(problems_of({file + "\"\n", {}, {}, {}}).empty());
+  }
+}
+
+TEST_CASE("what this version does not do is refused, and its defaults are accepted") {
+  const std::string later = "is not available in this version";
+  check_all({
+    {"[store]\nkind = \"postgres\"\n", {"t.toml:2: store.kind: \"postgres\" " + later}},
+    {"[store]\nkind = \"mysql\"\n", {"t.toml:2: store.kind: \"mysql\" is not one of \"embedded\""}},
+    {"[store]\npostgres = \"postgresql://u:secret@h/\"\n", {"t.toml:2: store.postgres: " + later}},
+    {"[store]\nlease = \"redis\"\nlease_ttl = \"3s\"\n",
+     {"t.toml:2: store.lease: " + later + ": the embedded store uses a file lock",
+      "t.toml:3: store.lease_ttl: " + later + ": the embedded store uses a file lock"}},
+    {"[tcp]\nlisten = \"127.0.0.1:7070\"\npipeline = \"a\"\n",
+     {"t.toml:2: tcp.listen: " + later, "t.toml:3: tcp.pipeline: " + later}},
+    {"[http]\ntls_certificate = \"a\"\ntls_key = \"b\"\n",
+     {"t.toml:2: http.tls_certificate: " + later, "t.toml:3: http.tls_key: " + later}},
+    {"[cluster]\ntls_certificate = \"a\"\ntls_key = \"b\"\ntls_ca = \"c\"\n",
+     {"t.toml:2: cluster.tls_certificate: " + later, "t.toml:3: cluster.tls_key: " + later,
+      "t.toml:4: cluster.tls_ca: " + later}},
+    {"[[pipeline]]\nname = \"a\"\nshards = 2\nkey_versions = true\non_held = \"mail\"\n",
+     {"t.toml:3: pipeline.a.shards: " + later + ": the embedded store has one owner, so more shards gain nothing",
+      "t.toml:4: pipeline.a.key_versions: " + later, "t.toml:5: pipeline.a.on_held: " + later}},
+    {"[[pipeline]]\nname = \"a\"\n[[pipeline.transform]]\nuse = \"command\"\ncommand = [\"x\"]\n",
+     {"t.toml:4: pipeline.a.transform[1].use: \"command\" " + later,
+      "t.toml:5: pipeline.a.transform[1].command: " + later}},
+    {"[[pipeline]]\nname = \"a\"\n[[pipeline.transform]]\nuse = \"http\"\nurl = \"http://h\"\n",
+     {"t.toml:4: pipeline.a.transform[1].use: \"http\" " + later, "t.toml:5: pipeline.a.transform[1].url: " + later}},
+  });
+  const auto more = "order = \"key\"\nsecret = [\"whsec_x\"]\nmax_blocked_keys = 5\nstart = \"beginning\"\n";
+  const std::string key = "pipeline.orders.destination.billing.";
+  CHECK(problems_of({destination_with(more), {}, {}, {}}) ==
+        std::vector<std::string>{"t.toml:7: " + key + "order: " + later, "t.toml:8: " + key + "secret: " + later,
+                                 "t.toml:9: " + key + "max_blocked_keys: " + later,
+                                 "t.toml:10: " + key + "start: " + later});
+  CHECK(problems_of({"[store]\nlease = \"postgres\"\n[tcp]\nlisten = \"\"\n", {}, {}, {}}).empty());
+}
+
+TEST_CASE("keys that contradict each other are refused where one of them stands") {
+  const std::string key = "pipeline.orders.destination.billing.";
+  const std::vector<std::pair<std::string, std::string>> wrong{
+    {"batch = 10\nmax_unsaved = 5\n",
+     "t.toml:8: " + key + "max_unsaved: max_unsaved (5) cannot be less than batch (10)"},
+    {"batch = 300\n", "t.toml:7: " + key + "batch: max_unsaved (256) cannot be less than batch (300)"},
+    {"batch = 10\nwindow = 5\n", "t.toml:8: " + key + "window: window (5) cannot be less than batch (10)"},
+  };
+  for (const auto& [more, text] : wrong) {
+    CAPTURE(more);
+    CHECK(problems_of({destination_with(more), {}, {}, {}}) == std::vector<std::string>{text});
+  }
+  check_all({
+    {"[http]\nmax_message = \"32MiB\"\n",
+     {"t.toml:2: http.max_message: max_batch (16MiB) cannot be less than max_message (32MiB)"}},
+    {"[[pipeline]]\nname = \"a\"\n[pipeline.retry]\ntimeout = \"70s\"\n",
+     {"t.toml:4: pipeline.a.retry.timeout: timeout (70s) cannot be more than max_timeout (1m)"}},
+    {"[[pipeline]]\nname = \"a\"\n[pipeline.retry]\nmax_timeout = \"500ms\"\n",
+     {"t.toml:4: pipeline.a.retry.max_timeout: timeout (2s) cannot be more than max_timeout (500ms)"}},
+    {"[[pipeline]]\nname = \"a\"\n[[pipeline.transform]]\nuse = \"delay\"\nmin = \"2s\"\nmax = \"1s\"\n",
+     {"t.toml:5: pipeline.a.transform[1].min: min (2s) cannot be more than max (1s)"}},
+    {"[[pipeline]]\nname = \"a\"\n[[pipeline.transform]]\nuse = \"delay\"\nfail_rate = 0.6\nhang_rate = 0.5\n",
+     {"t.toml:5: pipeline.a.transform[1].fail_rate: fail_rate, hang_rate and crash_rate are 1.1 together, which is "
+      "more "
+      "than 1"}},
+    {"[[pipeline]]\nname = \"a\"\n[[pipeline.transform]]\nuse = \"identity\"\nmin = \"2s\"\n",
+     {"t.toml:5: pipeline.a.transform[1].min: is a key of use = \"delay\" only"}},
+    {"[[pipeline]]\nname = \"a\"\n[[pipeline.transform]]\n", {"t.toml:3: pipeline.a.transform[1].use: is missing"}},
+    {"[[pipeline]]\nname = \"a\"\n[[pipeline.transform]]\nuse = \"delay\"\ndistribution = \"fixed\"\nmin = \"2s\"\n",
+     {}},
+  });
+}
+
+TEST_CASE("two members of a list cannot share a name") {
+  check_all({
+    {"[[pipeline]]\nname = \"a\"\n[[pipeline]]\nname = \"a\"\n",
+     {"t.toml:4: pipeline[2].name: \"a\" is already the name in line 2"}},
+  });
+  CHECK(problems_of(
+          {destination_with("[[pipeline.destination]]\nname = \"billing\"\nurl = \"http://h/\"\n"), {}, {}, {}}) ==
+        std::vector<std::string>{
+          "t.toml:8: pipeline.orders.destination[2].name: \"billing\" is already the name in line 5"});
+  CHECK(problems_of({"[[pipeline]]\nname = \"a\"\n[[pipeline]]\nname = \"b\"\n", {}, {}, {}}).empty());
+}
+
+TEST_CASE("a table that comes before its list's member gets an error that says so") {
+  check_all({
+    {"[pipeline.retry]\ntimeout = \"1s\"\n\n[[pipeline]]\nname = \"a\"\n",
+     {"t.toml:1: pipeline.retry: comes before its [[pipeline]] in line 4: tables of a list's member stand below it"}},
+    {"[[pipeline]]\nname = \"a\"\n[[pipeline.destination.transform]]\nuse = \"x\"\n[[pipeline.destination]]\n",
+     {"t.toml:3: pipeline.destination.transform: comes before its [[pipeline.destination]] in line 5: tables of a "
+      "list's "
+      "member stand below it"}},
+    {"[pipeline.retry]\ntimeout = \"1s\"\n",
+     {"t.toml:1: pipeline: must be a list: each member begins with [[pipeline]], and its tables come after that"}},
+    {"[[pipeline]]\nname = \"a\"\n[pipeline.transform]\nuse = \"x\"\n",
+     {"t.toml:3: pipeline.a.transform: must be a list: each member begins with [[pipeline.transform]], and its tables "
+      "come after that"}},
+  });
+}
+
+TEST_CASE("of a file that is no TOML the first error is reported, and nothing else") {
+  const auto first = load_text({"[node]\nname = \"A\"\ndata_dir = \n[htpp]\n", {"foo"}, {}, {}}).problems;
+  REQUIRE(first.size() == 1);
+  CHECK(first[0].file == "t.toml");
+  CHECK(first[0].line == 3);
+  CHECK_FALSE(first[0].what.empty());
+  for (const auto* file : {"[http]\ntoken = hunter2\n", "[http]\ntoken = \"hunter2\n",
+                           "[http]\ntoken = \"\\qhunter2\"\n", "[http]\ntoken = \"hunter2\"\ntoken = \"hunter2\"\n"}) {
+    const auto texts = problems_of({file, {}, {}, {}});
+    REQUIRE(texts.size() == 1);
+    CHECK(texts[0].find("unter2") == std::string::npos);
+  }
+}
+
+TEST_CASE("all problems are reported at once, the file's by line, then the others") {
+  CHECK(
+    problems_of({"[worker]\nslots = -1\n[node]\nname = \"A B\"\nx = 1\n", {"log.level=loud"}, {{"RESEQ_X", ""}}, {}}) ==
+    std::vector<std::string>{
+      "t.toml:2: worker.slots: -1 is below 0",
+      "t.toml:4: node.name: \"A B\" is not a name: 1 to 63 of a-z, 0-9, '_' and '-', beginning with a letter or digit",
+      "t.toml:5: node.x: is not a known key; the nearest is node.name",
+      "environment variable RESEQ_X: names no key; the nearest is RESEQ_NODE_NAME",
+      "--set: log.level: \"loud\" is not one of \"trace\", \"debug\", \"info\", \"warn\", \"error\""});
+}
+
+TEST_CASE("a file that cannot be read is one problem") {
+  const auto absent = load({"/nonexistent/reseq.toml", {}, {}}).problems;
+  REQUIRE(absent.size() == 1);
+  CHECK(absent[0].text() == "/nonexistent/reseq.toml: cannot be read: No such file or directory");
+  CHECK(load({"/", {}, {}}).problems.at(0).text() == "/: cannot be read: Is a directory");
+  CHECK(problems_of({std::string((1U << 20U) + 1, '\n'), {}, {}, {}}) ==
+        std::vector<std::string>{"t.toml: is larger than 1MiB"});
+}

@@ -1,0 +1,396 @@
+/// A dispatch table and a slow, obvious model of it, driven by the same random operations. The model follows the
+/// table's random choices (which worker, how long a delay) and judges each of them.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <random>
+#include <set>
+#include <vector>
+
+#include "catch.hpp"
+#include "reseq/core/dispatch_table.hpp"
+#include "reseq/core/retry_policy.hpp"
+
+namespace dispatch_model {
+
+using namespace reseq;
+using namespace reseq::core;
+using namespace std::chrono_literals;
+
+enum class phase { due, backing_off, running, spent };
+
+struct model_task {
+  std::uint64_t incarnation = 0;
+  phase now = phase::due;
+  bool head = false;
+  bool permanent = false;
+  std::uint32_t failed = 0;
+  std::optional<time_point> first_started;
+  time_point until; // timeout or end of the backoff
+  dispatch_id copy;
+  worker_id last_worker;
+};
+
+struct model_copy {
+  worker_id worker;
+  pipeline_index pipeline;
+  position at;
+  std::map<chain_index, std::uint64_t> open; // unanswered, with the task's incarnation
+};
+
+struct model_worker {
+  std::uint32_t slots = 0;
+  std::set<pipeline_index> offers;
+};
+
+/// Drives the table and the model with the same operations.
+class world {
+public:
+  explicit world(std::uint64_t seed) : random_(seed), table_(seed) {
+    retry_settings usual;
+    usual.give_up_after = 10s;
+    usual.max_attempts = 3;
+    retry_settings hasty;
+    hasty.timeout = 100ms;
+    hasty.jitter = 0s;
+    hasty.max_timeout = 300ms;
+    hasty.max_attempts = 2;
+    hasty.give_up_after = 0s;
+    for (const auto& policy : {usual, hasty, usual}) {
+      policies_.push_back(policy);
+      table_.add_pipeline(policy);
+    }
+  }
+
+  void step() {
+    const auto dice = below(100);
+    if (dice < 25)
+      submit();
+    else if (dice < 30)
+      make_head();
+    else if (dice < 33)
+      withdraw();
+    else if (dice < 36)
+      join();
+    else if (dice < 38)
+      leave();
+    else if (dice < 65)
+      answer();
+    else if (dice < 80)
+      pass();
+    else
+      assign(below(4) == 0 ? below(3) : SIZE_MAX);
+  }
+
+  /// The table says of everything what the model says.
+  void compare() const {
+    std::size_t running = 0;
+    std::optional<time_point> deadline;
+    for (const auto& [key, t] : tasks_) {
+      const auto status = table_.inspect(key);
+      REQUIRE(status.has_value());
+      REQUIRE(status->attempts == t.failed);
+      REQUIRE(status->history.size() <= 8);
+      REQUIRE(status->next_attempt.has_value() == (t.now == phase::backing_off));
+      if (status->next_attempt) REQUIRE(*status->next_attempt == t.until);
+      REQUIRE((!status->history.empty() && status->history.back().outcome == "running") == (t.now == phase::running));
+      if (t.now == phase::running) ++running;
+      if ((t.now == phase::running || t.now == phase::backing_off) && (!deadline || t.until < *deadline))
+        deadline = t.until;
+    }
+    REQUIRE(table_.waiting() == tasks_.size() - running);
+    REQUIRE(table_.next_deadline() == deadline);
+    REQUIRE(table_.in_flight() == copies_.size());
+    REQUIRE(table_.workers() == workers_.size());
+    REQUIRE(table_.free_slots() == free_slots());
+    compare_counters();
+  }
+
+  /// With a worker that answers, everything that is still wanted comes to its end.
+  void finish() {
+    const auto good = table_.join(1000, {pipeline_index{0}, pipeline_index{1}, pipeline_index{2}});
+    workers_[good] = {1000, {pipeline_index{0}, pipeline_index{1}, pipeline_index{2}}};
+    while (workers_.size() > 1) leave(workers_.begin()->first);
+    while (!tasks_.empty()) {
+      std::vector<task_key> keys;
+      for (const auto& [key, t] : tasks_) keys.push_back(key);
+      for (const auto& key : keys) make_head(key);
+      assign(SIZE_MAX);
+      while (!copies_.empty())
+        answer(copies_.begin()->first, copies_.begin()->second.open.begin()->first, attempt_end::done);
+      if (const auto next = table_.next_deadline()) pass(*next - now_);
+    }
+    compare();
+    REQUIRE(ended_.size() == last_incarnation_);
+    REQUIRE_FALSE(table_.next_deadline().has_value());
+  }
+
+private:
+  std::size_t below(std::size_t bound) { return random_() % bound; }
+
+  task_key any_key() {
+    return {pipeline_index{static_cast<std::uint32_t>(below(3))}, position{1 + below(25)},
+            chain_index{static_cast<std::uint32_t>(below(3))}};
+  }
+
+  const retry_settings& policy(const task_key& key) const { return policies_[key.pipeline.value()]; }
+
+  void submit() {
+    const auto key = any_key();
+    const auto head = below(5) == 0;
+    table_.submit(key, head, now_);
+    if (tasks_.count(key) == 0) {
+      tasks_[key].incarnation = ++last_incarnation_;
+      tasks_[key].head = head;
+    } else if (head) {
+      raise(key);
+    }
+    expect_given_up();
+  }
+
+  void make_head() { make_head(any_key()); }
+
+  void make_head(const task_key& key) {
+    table_.make_head(key, now_);
+    if (tasks_.count(key) != 0) raise(key);
+    expect_given_up();
+  }
+
+  void raise(const task_key& key) {
+    tasks_[key].head = true;
+    give_up_if_hopeless(key);
+  }
+
+  void withdraw() {
+    const auto key = any_key();
+    table_.withdraw(key);
+    if (tasks_.count(key) != 0) end(key);
+  }
+
+  void join() {
+    if (workers_.size() >= 6) return;
+    std::vector<pipeline_index> offers;
+    for (std::uint32_t p = 0; p < 3; ++p)
+      if (below(3) > 0) offers.emplace_back(p);
+    const auto slots = static_cast<std::uint32_t>(1 + below(6));
+    const auto id = table_.join(slots, offers);
+    REQUIRE(workers_.count(id) == 0);
+    workers_[id] = {slots, {offers.begin(), offers.end()}};
+  }
+
+  void leave() {
+    if (workers_.empty()) return;
+    leave(std::next(workers_.begin(), static_cast<std::ptrdiff_t>(below(workers_.size())))->first);
+  }
+
+  void leave(worker_id worker) {
+    table_.leave(worker, now_);
+    workers_.erase(worker);
+    for (auto& [key, t] : tasks_)
+      if (t.now == phase::running && copies_.at(t.copy).worker == worker) t.now = phase::due;
+    expected_.orphaned += std::erase_if(copies_, [&](const auto& c) { return c.second.worker == worker; });
+  }
+
+  void answer() {
+    if (copies_.empty()) return;
+    const auto& [id, copy] = *std::next(copies_.begin(), static_cast<std::ptrdiff_t>(below(copies_.size())));
+    const auto dice = below(10);
+    const auto end = dice < 5 ? attempt_end::done : dice < 9 ? attempt_end::failed : attempt_end::permanent;
+    answer(id, chain_index{static_cast<std::uint32_t>(below(3))}, end);
+  }
+
+  void answer(dispatch_id id, chain_index chain, attempt_end ending) {
+    auto& copy = copies_.at(id);
+    const task_key key{copy.pipeline, copy.at, chain};
+    const auto open = copy.open.find(chain);
+    const auto task = tasks_.find(key);
+    const auto current = open != copy.open.end() && task != tasks_.end() && task->second.incarnation == open->second;
+    const auto alive = current && task->second.now == phase::running && task->second.copy == id;
+    const auto counts = current && (ending == attempt_end::done || alive);
+
+    REQUIRE(table_.answer(copy.worker, id, chain, ending, "error", now_) == counts);
+    if (open != copy.open.end()) copy.open.erase(open);
+    if (copy.open.empty()) copies_.erase(id);
+    if (!counts) {
+      ++expected_.late;
+    } else if (ending == attempt_end::done) {
+      ++expected_.done;
+      end(key);
+    } else {
+      ++expected_.failed;
+      task->second.permanent = ending == attempt_end::permanent;
+      fail(key);
+    }
+    expect_given_up();
+  }
+
+  void pass() {
+    const auto next = table_.next_deadline();
+    if (next && below(2) == 0)
+      pass(*next - now_);
+    else
+      pass(std::chrono::milliseconds{below(3000)});
+  }
+
+  void pass(duration time) {
+    now_ += time;
+    table_.tick(now_);
+    std::vector<task_key> late;
+    for (auto& [key, t] : tasks_) {
+      if (t.now == phase::running && t.until <= now_) late.push_back(key);
+      if (t.now == phase::backing_off && t.until <= now_) t.now = phase::due;
+    }
+    for (const auto& key : late) {
+      ++expected_.timed_out;
+      fail(key);
+      const auto t = tasks_.find(key);
+      if (t != tasks_.end() && t->second.until <= now_) t->second.now = phase::due;
+    }
+    expect_given_up();
+  }
+
+  void fail(const task_key& key) {
+    auto& t = tasks_[key];
+    ++t.failed;
+    t.now = t.permanent ? phase::spent : phase::backing_off;
+    if (give_up_if_hopeless(key) || t.permanent) return;
+    // The delay is the table's own random choice: it only has to lie within bounds.
+    const auto status = table_.inspect(key);
+    REQUIRE(status.has_value());
+    t.until = status->next_attempt.value_or(now_);
+    REQUIRE(t.until >= now_);
+    REQUIRE(t.until <= now_ + retry_delay(policy(key), attempt{t.failed}, 1.0));
+  }
+
+  bool give_up_if_hopeless(const task_key& key) {
+    const auto& t = tasks_[key];
+    if (!t.head || t.now == phase::running || t.failed == 0) return false;
+    if (!t.permanent && !exhausted(policy(key), t.failed, now_ - *t.first_started)) return false;
+    hopeless_[key] = t.failed;
+    ++expected_.given_up;
+    end(key);
+    return true;
+  }
+
+  void end(const task_key& key) {
+    REQUIRE(ended_.insert(tasks_[key].incarnation).second);
+    tasks_.erase(key);
+  }
+
+  void expect_given_up() {
+    std::map<task_key, std::uint32_t> seen;
+    for (const auto& g : table_.take_given_up()) seen[g.key] = g.attempts;
+    REQUIRE(seen == hopeless_);
+    hopeless_.clear();
+  }
+
+  void assign(std::size_t limit) {
+    const auto copies = table_.assign(now_, limit);
+    REQUIRE(copies.size() <= limit);
+    for (const auto& d : copies) follow(d);
+    if (copies.size() < limit) REQUIRE_FALSE(best(std::nullopt).has_value());
+  }
+
+  /// One dispatch, which must be one that the rules allow at this moment.
+  void follow(const dispatch& d) {
+    REQUIRE(copies_.count(d.id) == 0);
+    REQUIRE(workers_.count(d.worker) == 1);
+    REQUIRE(has_room(d.worker, d.pipeline));
+
+    const auto own = best(d.pipeline);
+    REQUIRE(own.has_value());
+    REQUIRE(own->second == d.at);
+    REQUIRE(own->first == best(std::nullopt)->first); // heads of any pipeline before all others
+
+    auto& copy = copies_[d.id];
+    std::vector<chain_index> due;
+    std::uint32_t most_failed = 0;
+    worker_id avoided;
+    for (auto& [key, t] : tasks_) {
+      if (key.pipeline != d.pipeline || key.at != d.at || t.now != phase::due) continue;
+      due.push_back(key.chain);
+      if (t.failed > most_failed) avoided = t.last_worker;
+      most_failed = std::max(most_failed, t.failed);
+    }
+    REQUIRE(d.chains == due);
+    REQUIRE(d.number.value() == most_failed + 1);
+    if (d.worker == avoided) REQUIRE(workers_with_room(d.pipeline) == 1);
+
+    for (auto chain : due) start({d.pipeline, d.at, chain}, d);
+    copy.worker = d.worker;
+    copy.pipeline = d.pipeline;
+    copy.at = d.at;
+    for (auto chain : due) copy.open[chain] = tasks_[{d.pipeline, d.at, chain}].incarnation;
+    ++expected_.dispatched;
+  }
+
+  void start(const task_key& key, const dispatch& d) {
+    auto& t = tasks_[key];
+    t.now = phase::running;
+    t.copy = d.id;
+    t.last_worker = d.worker;
+    t.until = now_ + attempt_timeout(policy(key), attempt{t.failed + 1});
+    if (!t.first_started) t.first_started = now_;
+  }
+
+  /// Rank (0 for heads) and position of what must go next, of one pipeline or of all for which somebody has room.
+  std::optional<std::pair<int, position>> best(std::optional<pipeline_index> of) const {
+    std::optional<std::pair<int, position>> least;
+    for (const auto& [key, t] : tasks_) {
+      if (t.now != phase::due || workers_with_room(key.pipeline) == 0 || (of && key.pipeline != *of)) continue;
+      const std::pair<int, position> candidate{t.head ? 0 : 1, key.at};
+      if (!least || candidate < *least) least = candidate;
+    }
+    return least;
+  }
+
+  std::size_t load(worker_id worker) const {
+    return static_cast<std::size_t>(
+      std::count_if(copies_.begin(), copies_.end(), [&](const auto& c) { return c.second.worker == worker; }));
+  }
+
+  bool has_room(worker_id worker, pipeline_index pipeline) const {
+    const auto& w = workers_.at(worker);
+    return w.offers.count(pipeline) != 0 && load(worker) < w.slots;
+  }
+
+  std::size_t workers_with_room(pipeline_index pipeline) const {
+    return static_cast<std::size_t>(
+      std::count_if(workers_.begin(), workers_.end(), [&](const auto& w) { return has_room(w.first, pipeline); }));
+  }
+
+  std::size_t free_slots() const {
+    std::size_t sum = 0;
+    for (const auto& [id, w] : workers_) sum += w.slots - load(id);
+    return sum;
+  }
+
+  void compare_counters() const {
+    const auto& c = table_.counters();
+    REQUIRE(c.dispatched == expected_.dispatched);
+    REQUIRE(c.done == expected_.done);
+    REQUIRE(c.failed == expected_.failed);
+    REQUIRE(c.timed_out == expected_.timed_out);
+    REQUIRE(c.late == expected_.late);
+    REQUIRE(c.orphaned == expected_.orphaned);
+    REQUIRE(c.given_up == expected_.given_up);
+  }
+
+  std::mt19937_64 random_;
+  dispatch_table table_;
+  time_point now_{};
+  std::vector<retry_settings> policies_;
+  std::map<task_key, model_task> tasks_;
+  std::map<dispatch_id, model_copy> copies_;
+  std::map<worker_id, model_worker> workers_;
+  std::map<task_key, std::uint32_t> hopeless_;
+  std::uint64_t last_incarnation_ = 0;
+  std::set<std::uint64_t> ended_; // by incarnation
+  dispatch_counters expected_;
+};
+
+} // namespace dispatch_model

@@ -1,0 +1,240 @@
+#include "reseq/core/lane.hpp"
+
+#include <memory>
+
+#include "catch.hpp"
+
+using namespace reseq;
+using namespace reseq::core;
+
+namespace {
+
+constexpr time_point t0{std::chrono::hours{1}};
+
+time_point after(int ms) { return t0 + std::chrono::milliseconds{ms}; }
+
+/// A lane with its progress, as a shard keeps them.
+struct fixture {
+  explicit fixture(lane_limits limits, progress_record saved = {})
+    : book(std::move(saved)), window(limits, book.watermark() + 1, t0) {}
+
+  void admit(std::uint64_t bytes = 10, slot_state state = slot_state::pending) {
+    const auto n = window.next().value();
+    window.admit(state, position{100 + n}, std::make_shared<message>(), bytes, t0);
+  }
+  void finish(std::uint64_t seq, time_point now = t0) {
+    window.finish(sequence{seq}, std::make_shared<content>(), 5, now);
+  }
+  void settle(std::uint64_t seq, bool delivered, time_point now = t0) {
+    window.settle(sequence{seq}, now);
+    book.settle(sequence{seq}, delivered);
+  }
+  void save() {
+    book.begin_save();
+    book.saved();
+    window.trim(book);
+  }
+  std::vector<std::uint64_t> release(std::size_t count, time_point now = t0) {
+    released.clear();
+    window.release(count, book, now, released);
+    std::vector<std::uint64_t> sequences;
+    for (const auto& r : released) sequences.push_back(r.seq.value());
+    return sequences;
+  }
+
+  progress book;
+  lane window;
+  std::vector<released_slot> released;
+};
+
+using numbers = std::vector<std::uint64_t>;
+
+} // namespace
+
+TEST_CASE("only the contiguous head run is released") {
+  fixture f({8, 1000, 8});
+  for (int i = 0; i < 4; ++i) f.admit();
+  f.finish(2);
+  f.finish(4);
+  CHECK(f.release(8).empty());
+  CHECK(f.window.oldest_unfinished() == sequence{1});
+  f.finish(1);
+  CHECK(f.release(8) == numbers{1, 2});
+  CHECK(f.window.find(sequence{1})->state == slot_state::sent);
+  f.finish(3);
+  CHECK(f.release(1) == numbers{3});
+  CHECK(f.release(8) == numbers{4});
+}
+
+TEST_CASE("nothing after an outcome without a delivery goes before that is durable") {
+  fixture f({8, 1000, 8});
+  for (int i = 0; i < 3; ++i) f.admit();
+  f.finish(1);
+  f.finish(3);
+  f.settle(2, false);
+  CHECK(f.release(8) == numbers{1});
+  f.settle(1, true);
+  CHECK(f.release(8).empty());
+  f.save();
+  CHECK(f.release(8) == numbers{3});
+}
+
+TEST_CASE("an outcome that was durable in time does not hold up what follows") {
+  fixture f({8, 1000, 8});
+  for (int i = 0; i < 3; ++i) f.admit();
+  f.settle(2, false);
+  f.save();
+  f.finish(1);
+  f.finish(3);
+  CHECK(f.release(8) == numbers{1, 3});
+}
+
+TEST_CASE("at most max_unsaved are handed over ahead of saved progress") {
+  fixture f({8, 1000, 2});
+  for (int i = 0; i < 4; ++i) f.admit();
+  for (std::uint64_t seq = 1; seq <= 4; ++seq) f.finish(seq);
+  CHECK(f.release(8) == numbers{1, 2});
+  f.settle(1, true);
+  f.settle(2, true);
+  CHECK(f.release(8).empty());
+  f.save();
+  CHECK(f.release(8) == numbers{3, 4});
+}
+
+TEST_CASE("what is taken back goes again, without counting as unsaved twice") {
+  fixture f({8, 1000, 2});
+  for (int i = 0; i < 3; ++i) f.admit();
+  for (std::uint64_t seq = 1; seq <= 3; ++seq) f.finish(seq);
+  CHECK(f.release(8) == numbers{1, 2});
+  f.window.take_back();
+  CHECK(f.release(8) == numbers{1, 2});
+  CHECK_FALSE(f.released[0].first_time);
+  CHECK(f.window.find(sequence{1})->deliveries == 2);
+}
+
+TEST_CASE("a held message stops its lane until it is ready again") {
+  fixture f({8, 1000, 8});
+  for (int i = 0; i < 2; ++i) f.admit();
+  f.finish(1);
+  f.finish(2);
+  f.window.hold(sequence{1});
+  CHECK(f.release(8).empty());
+  CHECK(f.window.ready() == 1);
+  f.window.unhold(sequence{1});
+  CHECK(f.window.find(sequence{1})->state == slot_state::ready);
+  CHECK(f.release(8) == numbers{1, 2});
+}
+
+TEST_CASE("a held message without a result is pending when it is tried again") {
+  fixture f({8, 1000, 8});
+  f.admit();
+  f.window.hold(sequence{1});
+  CHECK(f.window.pending() == 0);
+  f.window.unhold(sequence{1});
+  CHECK(f.window.pending() == 1);
+}
+
+TEST_CASE("the window bounds messages and bytes, and the head goes in whatever its size") {
+  fixture f({3, 100, 8});
+  CHECK(f.window.fits(1'000'000));
+  f.admit(70);
+  CHECK(f.window.fits(30));
+  CHECK_FALSE(f.window.fits(31));
+  CHECK(f.window.free_bytes() == 30);
+  f.admit(10);
+  f.admit(10);
+  CHECK_FALSE(f.window.fits(0));
+  f.finish(1);
+  CHECK(f.window.bytes() == 95);
+  f.settle(1, false);
+  CHECK(f.window.fits(80));
+  CHECK_FALSE(f.window.fits(81));
+}
+
+TEST_CASE("outcomes that cannot be saved do not let the lane grow without bound") {
+  fixture f({4, 1000, 2});
+  int admitted = 0;
+  for (; admitted < 100 && f.window.fits(10); ++admitted) {
+    f.admit();
+    f.settle(static_cast<std::uint64_t>(admitted) + 1, false);
+  }
+  CHECK(admitted == 6);
+  f.save();
+  CHECK(f.window.fits(10));
+}
+
+TEST_CASE("there is room to read ahead when a quarter of the window is free") {
+  fixture f({8, 1000, 8});
+  for (int i = 0; i < 7; ++i) f.admit();
+  CHECK_FALSE(f.window.has_room());
+  f.settle(1, false);
+  CHECK(f.window.has_room());
+  CHECK(f.window.free_messages() == 2);
+}
+
+TEST_CASE("payloads leave memory when settled, slots when saved") {
+  fixture f({8, 1000, 8});
+  f.admit();
+  f.finish(1);
+  f.release(1);
+  f.settle(1, true);
+  REQUIRE(f.window.find(sequence{1}) != nullptr);
+  CHECK(f.window.find(sequence{1})->message == nullptr);
+  CHECK(f.window.messages() == 0);
+  CHECK(f.window.bytes() == 0);
+  f.save();
+  CHECK(f.window.find(sequence{1}) == nullptr);
+}
+
+TEST_CASE("the window goes round its ring many times and keeps every sequence apart") {
+  fixture f({100, 100'000, 100});
+  std::uint64_t next_sent = 1;
+  for (int round = 0; round < 50; ++round) {
+    while (f.window.fits(10)) f.admit();
+    for (auto seq = f.window.oldest_unfinished(); seq < f.window.next(); seq = f.window.oldest_unfinished())
+      f.finish(seq.value());
+    for (const auto seq : f.release(37)) {
+      CHECK(seq == next_sent++);
+      CHECK(f.window.find(sequence{seq})->at == position{100 + seq});
+      f.settle(seq, true);
+    }
+    f.save();
+  }
+  CHECK(next_sent == 50 * 37 + 1);
+}
+
+TEST_CASE("what was settled before it was admitted is passed over") {
+  progress_record saved;
+  saved.above = {sequence{2}};
+  fixture f({8, 1000, 8}, saved);
+  f.admit();
+  f.window.admit_settled(t0);
+  f.admit();
+  f.finish(1);
+  f.finish(3);
+  CHECK(f.release(8) == numbers{1, 3});
+}
+
+TEST_CASE("release overhead counts from the latest finish among predecessors and itself") {
+  fixture f({8, 1000, 8});
+  for (int i = 0; i < 3; ++i) f.admit();
+  f.finish(2, after(10));
+  f.finish(1, after(30));
+  f.finish(3, after(50));
+  f.release(1, after(30));
+  CHECK(f.released[0].overhead == duration::zero());
+  f.release(1, after(40));
+  CHECK(f.released[0].overhead == std::chrono::milliseconds{10});
+  f.release(1, after(50));
+  CHECK(f.released[0].overhead == duration::zero());
+}
+
+TEST_CASE("the head's age starts when it becomes the head") {
+  fixture f({8, 1000, 8});
+  f.admit();
+  f.admit();
+  CHECK(f.window.head_since() == t0);
+  f.settle(1, false, after(5));
+  CHECK(f.window.head() == sequence{2});
+  CHECK(f.window.head_since() == after(5));
+}

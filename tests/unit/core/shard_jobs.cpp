@@ -1,0 +1,69 @@
+#include "reseq/core/shard_jobs.hpp"
+
+#include <memory>
+
+#include "catch.hpp"
+
+using namespace reseq;
+using namespace reseq::core;
+
+namespace {
+
+constexpr work_key common{position{5}, chain_index{0}};
+constexpr job_waiter first_lane{0, sequence{1}};
+constexpr job_waiter second_lane{1, sequence{8}};
+
+} // namespace
+
+TEST_CASE("work that several lanes want is asked for once") {
+  shard_jobs jobs;
+  CHECK(jobs.want(common, first_lane).ask);
+  CHECK_FALSE(jobs.want(common, second_lane).ask);
+  CHECK(jobs.want({position{5}, chain_index{2}}, second_lane).ask);
+  const auto waiting = jobs.finish(common, {std::make_shared<content>(), {}});
+  REQUIRE(waiting.size() == 2);
+  CHECK(waiting[1].seq == sequence{8});
+}
+
+TEST_CASE("a result stays known while somebody uses it, and no longer") {
+  shard_jobs jobs;
+  const auto body = std::make_shared<content>();
+  jobs.want(common, first_lane);
+  jobs.finish(common, {body, {}});
+  const auto later = jobs.want(common, second_lane);
+  REQUIRE(later.known != nullptr);
+  CHECK(later.known->body == body);
+  jobs.release(common, first_lane);
+  CHECK(jobs.size() == 1);
+  jobs.release(common, second_lane);
+  CHECK(jobs.size() == 0);
+  CHECK(jobs.want(common, first_lane).ask);
+}
+
+TEST_CASE("a second answer finds nobody waiting") {
+  shard_jobs jobs;
+  jobs.want(common, first_lane);
+  CHECK(jobs.finish(common, {}).size() == 1);
+  CHECK(jobs.finish(common, {}).empty());
+  CHECK(jobs.give_up(common).empty());
+  CHECK(jobs.finish({position{6}, chain_index{0}}, {}).empty());
+}
+
+TEST_CASE("work is withdrawn when the last that waits for it leaves") {
+  shard_jobs jobs;
+  jobs.want(common, first_lane);
+  jobs.want(common, second_lane);
+  CHECK_FALSE(jobs.release(common, first_lane));
+  CHECK(jobs.release(common, second_lane));
+  CHECK(jobs.size() == 0);
+}
+
+TEST_CASE("work that was given up is asked for again by those who still want it") {
+  shard_jobs jobs;
+  jobs.want(common, first_lane);
+  jobs.want(common, second_lane);
+  CHECK(jobs.give_up(common).size() == 2);
+  CHECK_FALSE(jobs.release(common, first_lane));
+  CHECK(jobs.wait_again(common, second_lane));
+  CHECK(jobs.finish(common, {}).size() == 1);
+}
