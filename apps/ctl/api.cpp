@@ -1,0 +1,90 @@
+#include "ctl/api.hpp"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "ctl/text.hpp"
+#include "reseq/net/http.hpp"
+#include "reseq/net/http_blocking.hpp"
+
+namespace reseq::ctl {
+namespace {
+
+using nlohmann::json;
+
+std::string text_in(const json& object, const char* field) {
+  const auto found = object.find(field);
+  return found != object.end() && found->is_string() ? printable(found->get_ref<const std::string&>()) : "";
+}
+
+/// What was refused, in the supervisor's words if it has any.
+std::string refusal_text(const net::client_answer& answer) {
+  const auto status = std::to_string(answer.status) + " " + std::string{net::reason_phrase(answer.status)};
+  const auto problem = json::parse(answer.body, nullptr, false);
+  const auto detail = problem.is_object() ? text_in(problem, "detail") : "";
+  return detail.empty() ? "the server answered " + status : detail + " (" + status + ")";
+}
+
+const char* advice_after(unsigned status) {
+  switch (status) {
+  case 400: return "correct that and call again";
+  case 401: return "give the token with --token, or in RESEQ_HTTP_TOKEN for send and RESEQ_HTTP_CONTROL_TOKEN for the rest";
+  case 404: return "`reseqctl status` lists the pipelines and their destinations";
+  case 409: return "`reseqctl held` lists what is held";
+  case 413: return "http.max_message in the supervisor's configuration is the limit";
+  case 422: return "send other content under another id; `reseqctl status` lists the destinations that there are";
+  case 429: return "`reseqctl why` says what the destination waits for";
+  case 503: return "try again in a moment";
+  case 507: return "make room on the supervisor's disk";
+  default: return status >= 500 ? "see the supervisor's log" : "check --url: does a reseq-supervisor listen there?";
+  }
+}
+
+errc code_of(unsigned status) {
+  if (status == 503) return errc::unavailable;
+  return status == 409 ? errc::conflict : errc::invalid;
+}
+
+} // namespace
+
+exchange http_exchange(net::url base, std::string token) {
+  return [base = std::move(base), token = std::move(token)](const api_request& what) {
+    auto to = base;
+    to.target += what.path;
+    auto headers = what.headers;
+    if (!token.empty()) headers.push_back({"Authorization", "Bearer " + token});
+    return net::request(what.method, to, std::move(headers), what.body, what.timeout);
+  };
+}
+
+result<std::string> body_of(result<net::client_answer> answered) {
+  if (!answered) {
+    auto what = std::move(answered.error());
+    what.what += "; check that reseq-supervisor runs and listens there (--url or RESEQ_URL names another address)";
+    return tl::unexpected(std::move(what));
+  }
+  const auto status = answered->status;
+  if (status < 200 || status > 299)
+    return fail(code_of(status), refusal_text(*answered) + "; " + advice_after(status));
+  if (answered->truncated) return fail(errc::too_large, "the answer is too large to be shown; ask for less");
+  return std::move(answered->body);
+}
+
+result<std::string> call(const exchange& supervisor, const api_request& what) { return body_of(supervisor(what)); }
+
+result<json> call_json(const exchange& supervisor, const api_request& what) {
+  const auto body = call(supervisor, what);
+  if (!body) return tl::unexpected(body.error());
+  return read_object(*body);
+}
+
+result<json> read_object(const std::string& body) {
+  auto parsed = json::parse(body, nullptr, false);
+  if (!parsed.is_object())
+    return fail(errc::incompatible,
+                "the answer is not a reseq-supervisor's; check --url, and that both programs are of one version");
+  return parsed;
+}
+
+} // namespace reseq::ctl

@@ -1,0 +1,219 @@
+#include "ctl/options.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include <CLI/CLI.hpp>
+
+namespace reseq::ctl {
+namespace {
+
+constexpr auto digits = "0123456789";
+constexpr auto name_characters = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+constexpr auto token_characters =
+  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~";
+
+constexpr auto footer = R"(
+Environment:
+  RESEQ_URL                 the supervisor, instead of --url
+  RESEQ_HTTP_TOKEN          what `send` logs in with, instead of --token
+  RESEQ_HTTP_CONTROL_TOKEN  what everything else logs in with, instead of --token
+
+Start with `reseqctl status`; when something does not move, `reseqctl why`.
+Exit codes: 0 done, 1 the supervisor refused or cannot be reached, 2 bad usage.
+)";
+
+bool all_in(std::string_view text, std::string_view characters) {
+  return !text.empty() && text.find_first_not_of(characters) == std::string_view::npos;
+}
+
+/// As CLI11 wants checks: empty, or what is wrong.
+std::string check_name(const std::string& text) {
+  if (all_in(text, name_characters) && text.size() <= 63 && text[0] != '_' && text[0] != '-') return {};
+  return "\"" + text + "\" is no name: it takes 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit";
+}
+
+std::string check_place(const std::string& text) {
+  const auto colon = text.find(':');
+  if (colon != std::string::npos && all_in(text.substr(0, colon), digits) && all_in(text.substr(colon + 1), digits))
+    return {};
+  return "\"" + text + "\" names no message: it takes SHARD:POSITION, for example 0:17";
+}
+
+bool has_controls(std::string_view text) {
+  return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+}
+
+std::string check_id(const std::string& text) {
+  const bool ascii = std::ranges::all_of(text, [](char c) { return c >= 0x20 && c < 0x7F; });
+  return ascii && !text.empty() && text.size() <= 255 ? "" : "an id is 1 to 255 printable ASCII characters";
+}
+
+std::string check_value(const std::string& text) { return has_controls(text) ? "it holds a control character" : ""; }
+
+std::string check_file(const std::string& text) { return text == "-" ? "" : CLI::ExistingFile(text); }
+
+header read_header(const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos || !all_in(text.substr(0, equals), token_characters) || has_controls(text))
+    throw CLI::ValidationError("--header", "\"" + text + "\" is no header: it takes NAME=VALUE");
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+void add_destinations(const std::string& text, std::vector<std::string>& to) {
+  for (std::size_t from = 0; from <= text.size();) {
+    const auto end = std::min(text.find(',', from), text.size());
+    to.push_back(text.substr(from, end - from));
+    if (const auto wrong = check_name(to.back()); !wrong.empty()) throw CLI::ValidationError("--to", wrong);
+    from = end + 1;
+  }
+}
+
+/// The subcommands, each with what it takes.
+class grammar {
+public:
+  grammar(CLI::App& app, options& into, double& patience_s) : app_(app), into_(into), patience_s_(patience_s) {
+    app.require_subcommand(1);
+    app.fallthrough(); // --json may stand anywhere
+    add_questions();
+    add_send();
+    add_operations();
+  }
+
+private:
+  CLI::App* add(const char* name, command what, const char* purpose) {
+    return app_.add_subcommand(name, purpose)->callback([this, what] { into_.what = what; });
+  }
+
+  CLI::Option* pipeline(CLI::App* to) {
+    return to->add_option("PIPELINE", into_.pipeline, "Its name")->check(check_name)->type_name("");
+  }
+  CLI::Option* destination(CLI::App* to) {
+    return to->add_option("DESTINATION", into_.destination, "Its name")->check(check_name)->type_name("");
+  }
+  CLI::Option* message(CLI::App* to) {
+    return to->add_option("SHARD:POSITION", into_.message, "As in its receipt, for example 0:17")
+      ->check(check_place)
+      ->type_name("");
+  }
+
+  /// Taken apart by hand: as a list, CLI11 would take what follows for more of it.
+  void destinations(CLI::App* to, const char* purpose) {
+    to->add_option_function<std::string>(
+        "--to", [this](const std::string& text) { add_destinations(text, into_.to); }, purpose)
+      ->type_name("DESTINATION,…");
+  }
+
+  void add_questions() {
+    auto* status = add("status", command::status, "How far each destination is, and what its head waits for");
+    pipeline(status);
+    destination(status);
+    auto* why = add("why", command::why, "For each destination that waits: for what, since when, and what to do");
+    pipeline(why);
+    destination(why);
+    auto* messages = add("messages", command::messages, "Where one message stands");
+    pipeline(messages)->required();
+    message(messages)->required();
+    pipeline(add("held", command::held, "The messages that wait for a person"));
+    pipeline(add("dead-letters", command::dead_letters, "The messages that were given up"))->required();
+  }
+
+  void add_send() {
+    auto& out = into_.submission;
+    auto* send = add("send", command::send, "Submits one message and prints its receipt");
+    pipeline(send)->required();
+    send->add_option("FILE", out.file, "The payload; - or nothing: standard input")->check(check_file)->type_name("");
+    send->add_option("--id", out.id, "The message id; sent again, it is the same message (default: a new one)")
+      ->check(check_id)
+      ->type_name("ID");
+    send->add_option("--key", out.key, "The ordering key")->check(check_value)->type_name("KEY");
+    destinations(send, "Only these destinations (default: the pipeline's route)");
+    send->add_option("--type", out.content_type, "The payload's media type")->check(check_value)->type_name("TYPE");
+    send
+      ->add_option_function<std::string>(
+        "--header", [&out](const std::string& text) { out.headers.push_back(read_header(text)); },
+        "A header for the destinations; may be repeated")
+      ->trigger_on_parse()
+      ->type_name("NAME=VALUE");
+    send->add_option("--patience", patience_s_, "How long to try again while the supervisor is away")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str()
+      ->type_name("SECONDS");
+  }
+
+  void add_operations() {
+    auto* retry = add("retry", command::retry, "Tries a held message again, or all that are held");
+    pipeline(retry)->required();
+    message(retry);
+    destinations(retry, "Only for these destinations");
+    auto* skip = add("skip", command::skip, "Gives a held message up: it is never delivered, the others go on");
+    pipeline(skip)->required();
+    message(skip)->required();
+    destinations(skip, "Only for these destinations");
+    auto* pause = add("pause", command::pause, "Stops deliveries; waits until nothing is under way");
+    auto* resume = add("resume", command::resume, "Lets deliveries go on");
+    for (auto* one : {pause, resume}) {
+      pipeline(one)->required();
+      destination(one)->required();
+    }
+  }
+
+  CLI::App& app_;
+  options& into_;
+  double& patience_s_;
+};
+
+result<net::url> read_url(const std::string& text) {
+  auto parsed = net::parse_url(text);
+  if (!parsed) return parsed;
+  if (parsed->scheme != "http") return fail(errc::invalid, "only http:// is possible in this version");
+  if (parsed->target.find('?') != std::string::npos) return fail(errc::invalid, "a supervisor's address has no query");
+  parsed->target.erase(parsed->target.find_last_not_of('/') + 1);
+  return parsed;
+}
+
+std::string first_of(const std::string& given, const std::string& otherwise) {
+  return given.empty() ? otherwise : given;
+}
+
+early_exit usage_error(const std::string& what) {
+  return {2, {}, "reseqctl: " + what + "; see reseqctl --help\n"};
+}
+
+} // namespace
+
+std::variant<options, early_exit> parse(int argc, const char* const* argv, const environment& variable) {
+  options parsed;
+  std::string url;
+  double patience_s = 30;
+  CLI::App app("Asks and steers a running reseq-supervisor.", "reseqctl");
+  app.add_option("--url", url, "The supervisor (default: http://127.0.0.1:8080)")->type_name("URL");
+  app.add_option("--token", parsed.token, "Log in with this; the environment is the safer place for it")
+    ->check(check_value)
+    ->type_name("TOKEN");
+  app.add_flag("--json", parsed.json, "Print what the API answers instead of text");
+  app.set_version_flag("--version", "reseqctl " RESEQ_VERSION, "Print the version");
+  app.set_help_flag("--help", "Print this");
+  app.footer(footer);
+  const grammar commands(app, parsed, patience_s);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    return early_exit{0, app.help(), {}};
+  } catch (const CLI::CallForVersion&) {
+    return early_exit{0, "reseqctl " RESEQ_VERSION "\n", {}};
+  } catch (const CLI::ParseError& e) {
+    return usage_error(e.what());
+  }
+  const auto address = first_of(url, first_of(variable("RESEQ_URL"), "http://127.0.0.1:8080"));
+  auto read = read_url(address);
+  if (!read) return usage_error((url.empty() ? "RESEQ_URL: " : "--url: ") + read.error().what);
+  parsed.url = std::move(*read);
+  const auto* token = parsed.what == command::send ? "RESEQ_HTTP_TOKEN" : "RESEQ_HTTP_CONTROL_TOKEN";
+  parsed.token = first_of(parsed.token, variable(token));
+  parsed.submission.patience = std::chrono::duration_cast<duration>(std::chrono::duration<double>(patience_s));
+  return parsed;
+}
+
+} // namespace reseq::ctl

@@ -1,0 +1,68 @@
+# Refuses an include that points the wrong way: cmake -DROOT=<checkout> -P check_layers.cmake
+#
+# The build runs it, so that a wrong include does not build. The tables are the architecture; see the folders' READMEs.
+
+set(may_use_model model)
+set(may_use_core model core)
+set(may_use_pipeline model pipeline)
+set(may_use_wire model wire)
+set(may_use_store model core store)
+set(may_use_config model config)
+set(may_use_net model net)
+
+# A library's headers, and the only folders that may include them.
+set(libraries caf sqlite3 boost toml CLI nlohmann prometheus spdlog openssl)
+set(only_caf actors apps tests)
+set(only_sqlite3 framework/reseq/store/sqlite tests)
+set(only_boost framework/reseq/net)
+set(only_toml framework/reseq/config)
+set(only_CLI framework/reseq/config apps)
+set(only_nlohmann framework/reseq/wire actors apps tests)
+set(only_prometheus actors)
+set(only_spdlog actors apps)
+set(only_openssl framework/reseq/wire framework/reseq/net)
+
+function(complain file why)
+  message(SEND_ERROR "${file}: ${why}")
+endfunction()
+
+# check_library(FILE INCLUDED): third-party headers only where they belong.
+function(check_library file included)
+  foreach(library IN LISTS libraries)
+    if(NOT included MATCHES "^${library}([/+.]|$)")
+      continue()
+    endif()
+    foreach(folder IN LISTS only_${library})
+      if(file MATCHES "^${folder}/")
+        return()
+      endif()
+    endforeach()
+    complain(${file} "includes <${included}>, which only these may: ${only_${library}}")
+  endforeach()
+endfunction()
+
+# check_layer(FILE INCLUDED): our own headers only along the arrows.
+function(check_layer file included)
+  if(file MATCHES "^framework/" AND included MATCHES "^(actors|run|ctl)/")
+    complain(${file} "includes \"${included}\": the framework knows neither actors nor apps")
+  elseif(file MATCHES "^actors/" AND included MATCHES "^(run|ctl)/")
+    complain(${file} "includes \"${included}\": actors do not know apps")
+  elseif(file MATCHES "^framework/reseq/([a-z]+)/" AND DEFINED may_use_${CMAKE_MATCH_1})
+    set(layer ${CMAKE_MATCH_1})
+    if(included MATCHES "^reseq/([a-z]+)/" AND NOT CMAKE_MATCH_1 IN_LIST may_use_${layer})
+      complain(${file} "includes \"${included}\"; ${layer} may use: ${may_use_${layer}}")
+    endif()
+  endif()
+endfunction()
+
+file(GLOB_RECURSE sources RELATIVE "${ROOT}" "${ROOT}/framework/reseq/*.?pp" "${ROOT}/actors/*.?pp" "${ROOT}/apps/*.?pp")
+foreach(file IN LISTS sources)
+  file(STRINGS "${ROOT}/${file}" lines REGEX "^#include")
+  foreach(line IN LISTS lines)
+    if(line MATCHES "^#include [<\"]([^>\"]+)[>\"]")
+      set(included "${CMAKE_MATCH_1}")
+      check_library(${file} "${included}")
+      check_layer(${file} "${included}")
+    endif()
+  endforeach()
+endforeach()

@@ -1,0 +1,222 @@
+"""Messages that cannot be processed or are refused: held or dead-lettered, shown, retried, skipped; others go on."""
+
+import json
+import subprocess
+import unittest
+
+from book import check_book
+from harness import GIVES_UP_SOON, SystemTest, clean_environment, pipeline, program
+from waiting import eventually
+
+FAILS_ALWAYS = {"use": "delay", "fail_rate": 1.0}
+FAILS_FOR_SOME = {"use": "delay", "fail_rate": 0.15, "seed": 4}
+ONE_ATTEMPT = {**GIVES_UP_SOON, "max_attempts": 1, "give_up_after": "0s"}
+FAILED = "failed on purpose"
+
+
+class HeldTest(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.book = self.receiver()
+
+    def start(self, destinations: list, retry: dict, **keys):
+        self.running = self.supervisor(self.config([pipeline("p", destinations, retry=retry, **keys)]))
+
+    def operate(self, position: int, what: str, body: bytes = b""):
+        return self.running.post(f"/v1/pipelines/p/messages/0:{position}/{what}", body)
+
+    def assert_changed(self, answer, count: int):
+        self.assertEqual((answer.status, answer.json()), (200, {"changed": count}))
+
+    def held(self, name: str) -> list:
+        found = self.running.get("/v1/pipelines/p/held")["held"]
+        return [one for one in found if one["destination"] == name]
+
+    def wait_for_held(self, name: str, after: int = 0) -> dict:
+        """What is held at that destination, at a higher sequence."""
+
+        def probe():
+            return next((one for one in self.held(name) if one["sequence"] > after), None)
+
+        return eventually(f"{name} holds a message after {after}", probe)
+
+    def dead_letters(self) -> list:
+        return self.running.get("/v1/pipelines/p/dead-letters")["dead_letters"]
+
+    def ctl(self, *arguments: str) -> str:
+        command = [program("reseqctl"), "--url", f"http://{self.running.http}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=30, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
+
+
+class Exhausted(HeldTest):
+    def start_bad_and_good(self, **keys):
+        bad = {"name": "bad", "url": self.book.url(), "transform": [FAILS_ALWAYS]}
+        good = {"name": "good", "url": self.book.url(), "transform": [{"use": "identity"}]}
+        self.start([bad, good], GIVES_UP_SOON, **keys)
+
+    def test_it_is_retried_held_at_its_head_and_said_so_while_others_go_on(self):
+        self.start_bad_and_good()
+        sent = self.running.submit_all("p", [f"m{number}" for number in range(20)])
+        self.running.wait_until_settled("p", "good", 20)
+        self.assert_nothing_wrong(check_book(self.book.entries("good"), sent))
+        status = self.running.wait_for_state("p", "bad", "held")
+        head = status["blocked_by"]
+        self.assertEqual((head["sequence"], head["position"], head["id"]), (1, 1, "m0"))
+        self.assertEqual((head["phase"], head["attempts"]), ("held", 2))
+        self.assertIn(FAILED, head["last_error"])
+        self.assertEqual((status["accepted"], status["settled"], status["held"]), (20, 0, 1))
+        held = self.held("bad")
+        self.assertEqual([(one["sequence"], one["reason"], one["attempts"]) for one in held], [(1, "exhausted", 2)])
+        self.assertEqual(self.book.entries("bad"), [])
+        self.assertEqual(self.running.destination("p", "good")["state"], "running")
+
+    def test_reseqctl_why_says_what_waits_and_what_to_do(self):
+        self.start_bad_and_good()
+        self.running.submit_all("p", ["m0"])
+        self.wait_for_held("bad")
+        said = self.ctl("why")
+        for part in ("bad", "held", "0:1", FAILED, "retry", "skip"):
+            self.assertIn(part, said)
+        self.assertIn("nothing waits", self.ctl("why", "p", "good").lower())
+        self.assertEqual(json.loads(self.ctl("--json", "held", "p"))["held"], self.held("bad"))
+
+    def test_retry_tries_it_anew_and_skip_goes_on_with_the_next(self):
+        self.start_bad_and_good()
+        self.running.submit_all("p", ["a", "b", "c"])
+        first = self.wait_for_held("bad")
+        failed = self.running.metrics().by_label("reseq_attempts_total", "outcome")["failed"]
+        self.assert_changed(self.operate(1, "retry"), 1)
+        again = eventually("it is held again", lambda: [h for h in self.held("bad") if h["since"] != first["since"]])
+        self.assertEqual([(one["sequence"], one["attempts"]) for one in again], [(1, 2)])
+        self.assertGreaterEqual(self.running.metrics().by_label("reseq_attempts_total", "outcome")["failed"], failed + 2)
+        self.assert_changed(self.operate(1, "skip", b'{"destinations":["bad"]}'), 1)
+        self.assertEqual(self.wait_for_held("bad", after=1)["sequence"], 2)
+        self.assertEqual(self.running.destination("p", "bad")["settled"], 1)
+
+    def test_held_survives_a_crash_and_a_retry_after_it_delivers_everything_in_order(self):
+        self.start_bad_and_good()
+        sent = self.running.submit_all("p", ["a", "b", "c", "d"])
+        before = self.wait_for_held("bad")
+        self.running.kill()
+        repaired = [{**self.running.config["pipeline"][0]}]
+        repaired[0]["destination"] = [
+            {**one, "transform": [{"use": "delay", "fail_rate": 0.0} if one["name"] == "bad" else {"use": "identity"}]}
+            for one in repaired[0]["destination"]
+        ]
+        self.running = self.restart(self.running, pipeline=repaired)
+        status = self.running.wait_for_state("p", "bad", "held")
+        self.assertEqual(status["blocked_by"]["last_error"], before["last_error"])
+        self.assertEqual(self.held("bad"), [before])
+        eventually("the others are ready behind it", lambda: self.running.destination("p", "bad")["ready"] == 3)
+        self.assertEqual(self.book.entries("bad"), [])
+        self.assert_changed(self.running.post("/v1/pipelines/p/held/retry"), 1)
+        self.running.wait_until_settled("p", "bad", 4)
+        self.assert_nothing_wrong(check_book(self.book.entries("bad"), sent))
+
+    def test_skipping_after_a_restart_leaves_a_gap_that_the_next_delivery_announces(self):
+        destinations = [{"name": "d", "url": self.book.url()}]
+        self.start(destinations, ONE_ATTEMPT, transforms=[FAILS_FOR_SOME])
+        sent = self.running.submit_all("p", [f"m{number}" for number in range(40)])
+        skipped = []
+        for _ in range(3):
+            held = self.wait_for_held("d", after=skipped[-1] if skipped else 0)
+            self.running.kill()
+            self.running = self.restart(self.running)
+            self.assert_changed(self.operate(held["position"], "skip"), 1)
+            skipped.append(held["sequence"])
+            self.assertNotIn(held["sequence"], self.book.confirmed("d"))
+        last = self.wait_for_held("d", after=skipped[-1])["sequence"]
+        eventually("all before it have arrived", lambda: self.running.destination("p", "d")["settled"] == last - 1)
+        arrived = self.book.entries("d")
+        self.assertEqual(sorted(set(self.book.confirmed("d"))), sorted(set(range(1, last)) - set(skipped)))
+        self.assert_nothing_wrong(check_book(arrived, sent, passed=skipped, max_unsaved=256, complete=False))
+
+    def test_what_is_not_held_cannot_be_retried_or_skipped(self):
+        self.start_bad_and_good()
+        self.running.submit_all("p", ["a", "b"])
+        self.wait_for_held("bad")
+        for position, body, status in (
+            (2, b"", 409), (9, b"", 404), (1, b'{"destinations":["good"]}', 409),
+            (1, b'{"destinations":["none"]}', 422), (1, b'{"destinations":"bad"}', 400), (1, b"junk", 400),
+        ):  # fmt: skip
+            for what in ("retry", "skip"):
+                with self.subTest(f"{what} {position} {body}"):
+                    answer = self.operate(position, what, body)
+                    self.assertEqual(answer.status, status, answer.body)
+                    self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
+        self.assertEqual([one["sequence"] for one in self.held("bad")], [1])
+
+
+class DeadLetters(HeldTest):
+    def test_with_dead_letter_the_lane_goes_on_and_the_dead_letters_are_listed(self):
+        destinations = [{"name": "d", "url": self.book.url()}]
+        retry = {**ONE_ATTEMPT, "on_exhausted": "dead_letter"}
+        self.start(destinations, retry, transforms=[FAILS_FOR_SOME])
+        sent = self.running.submit_all("p", [f"m{number}" for number in range(60)])
+        self.running.wait_until_settled("p", "d", 60)
+        letters = self.dead_letters()
+        dead = [letter["sequence"] for letter in letters]
+        self.assertTrue(2 <= len(dead) <= 30, f"{len(dead)} of 60 dead-lettered")
+        for letter in letters:
+            self.assertEqual(letter["id"], f"m{letter['sequence'] - 1}")
+            self.assertIn(FAILED, letter["last_error"])
+            self.assertGreater(letter["bytes"], 0)
+        self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, passed=dead))
+        self.assertEqual(len(self.book.confirmed("d")), 60 - len(dead))
+        self.running.kill()
+        self.running = self.restart(self.running)
+        self.assertEqual(self.dead_letters(), letters)
+
+    def test_more_than_max_dead_letters_in_a_row_hold_the_lane(self):
+        destinations = [{"name": "d", "url": self.book.url(), "max_dead_letters": 3}]
+        self.start(destinations, {**ONE_ATTEMPT, "on_exhausted": "dead_letter"}, transforms=[FAILS_ALWAYS])
+        self.running.submit_all("p", [f"m{number}" for number in range(8)])
+        status = self.running.wait_for_state("p", "d", "held")
+        self.assertEqual((status["settled"], status["blocked_by"]["sequence"]), (3, 4))
+        self.assertEqual([letter["sequence"] for letter in self.dead_letters()], [1, 2, 3])
+        self.assertEqual([(one["sequence"], one["reason"]) for one in self.held("d")], [(4, "dead_letters")])
+
+
+class Refused(HeldTest):
+    def setUp(self):
+        super().setUp()
+        self.poison = {"m4"}
+        self.book.answer = lambda request: 422 if self.poison & {e.message_id for e in request.entries} else 200
+
+    def test_a_refused_message_is_held_and_delivered_when_retried_with_success(self):
+        self.start([{"name": "d", "url": self.book.url()}], GIVES_UP_SOON)
+        sent = self.running.submit_all("p", [f"m{number}" for number in range(12)])
+        held = self.wait_for_held("d")
+        self.assertEqual((held["sequence"], held["reason"]), (5, "refused"))
+        self.assertIn("422", held["last_error"])
+        self.assertEqual(self.book.confirmed("d"), [1, 2, 3, 4])
+        self.poison.clear()
+        self.assert_changed(self.operate(5, "retry"), 1)
+        self.running.wait_until_settled("p", "d", 12)
+        self.assert_nothing_wrong(check_book(self.book.entries("d"), sent))
+
+    def test_a_refused_message_is_dead_lettered_if_configured_so(self):
+        self.start([{"name": "d", "url": self.book.url(), "on_refused": "dead_letter"}], GIVES_UP_SOON)
+        sent = self.running.submit_all("p", [f"m{number}" for number in range(12)])
+        self.running.wait_until_settled("p", "d", 12)
+        self.assertEqual([(letter["id"], letter["reason"]) for letter in self.dead_letters()], [("m4", "refused")])
+        self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, passed=[5]))
+
+    def test_the_one_refused_message_of_a_batch_is_found_and_no_other_is_refused_with_it(self):
+        resting = {"name": "d", "url": self.book.url(), "batch": 10, "on_refused": "dead_letter"}
+        self.start([resting], GIVES_UP_SOON)
+        self.running.post("/v1/pipelines/p/destinations/d/pause")
+        sent = self.running.submit_all("p", [f"m{number}" for number in range(25)])
+        self.running.post("/v1/pipelines/p/destinations/d/resume")
+        self.running.wait_until_settled("p", "d", 25)
+        self.assertEqual([letter["id"] for letter in self.dead_letters()], ["m4"])
+        entries = self.book.entries("d")
+        self.assertEqual(sorted(self.book.confirmed("d")), [s for s in range(1, 26) if s != 5])
+        self.assertGreater(len(entries), len({entry.request for entry in entries}), "nothing came in a batch")
+        self.assert_nothing_wrong(check_book(entries, sent, passed=[5]))
+
+
+if __name__ == "__main__":
+    unittest.main()

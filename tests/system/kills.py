@@ -1,0 +1,124 @@
+"""Kill -9, at random moments and under load: nothing is lost, nothing is out of order, little comes again."""
+
+import os
+import signal
+import threading
+import unittest
+
+from book import check_book, file_entries
+from client import Load
+from harness import FULL, SEED, SystemTest, pipeline
+from waiting import eventually
+
+KILLS = 300 if FULL else 12
+MAX_UNSAVED = 16
+
+
+class Kills(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.book = self.receiver()
+        self.file = self.path("out.jsonl")
+        destinations = [
+            {"name": "http", "url": self.book.url(), "max_unsaved": MAX_UNSAVED},
+            {"name": "file", "url": f"file://{self.file}", "max_unsaved": MAX_UNSAVED, "batch": 4},
+        ]
+        work = {"use": "delay", "min": "1ms", "max": "12ms"}
+        self.running = self.supervisor(self.config([pipeline("p", destinations, [work])], worker={"slots": 4}))
+        self.external = self.worker(self.running, "external", slots=4)
+        self.load = Load(lambda: self.running.http, "p", SEED)
+        self.addCleanup(self.load.stop)
+        self.moment = threading.Event()  # never set
+
+    def test_nothing_is_lost_doubled_or_out_of_order_when_supervisors_and_workers_are_killed(self):
+        victims = [self.kill_supervisor, self.kill_own_worker, self.kill_supervisor, self.kill_external_worker]
+        victims = (victims * KILLS)[:KILLS]
+        self.random.shuffle(victims)
+        for victim in victims:
+            self.let_some_arrive(self.random.randrange(5, 60))
+            victim()
+            self.submit_one_again()
+        self.let_some_arrive(20)
+        sent = self.load.stop()
+        self.wait_for_all(sent)
+        self.assertEqual(self.running.stop(), 0)
+        self.check_receipts()
+        self.check_books(sent)
+
+    def let_some_arrive(self, count: int) -> None:
+        wanted = len(self.book.confirmed()) + count
+        eventually(f"{wanted} deliveries have arrived", lambda: len(self.book.confirmed()) >= wanted)
+        self.moment.wait(self.random.uniform(0, 0.02))
+
+    def kill_supervisor(self) -> None:
+        self.running.kill()
+        self.running = self.restart(self.running)
+
+    def kill_own_worker(self) -> None:
+        os.kill(eventually("there is a worker", self.running.own_workers)[0], signal.SIGKILL)
+
+    def kill_external_worker(self) -> None:
+        self.external.kill()
+        self.external = self.worker(self.running, "external", slots=4)
+
+    def submit_one_again(self) -> None:
+        message_id, body, receipt = eventually("a message has a receipt", lambda: self.load.some(self.random))
+        answer = eventually("it can be submitted again", lambda: self.running.submit("p", body, message_id))
+        self.assertEqual(answer.status, 200, answer.body)
+        again = answer.json()
+        self.assertEqual((again["duplicate"], again["positions"][0]["position"]), (True, receipt.position))
+
+    def wait_for_all(self, sent: dict) -> None:
+        for name in ("http", "file"):
+            accepted = self.running.destination("p", name)["accepted"]
+            self.assertEqual(accepted, len(sent), f"{name}: other messages were accepted than have receipts")
+            self.running.wait_until_settled("p", name, accepted, 60)
+
+    def check_receipts(self) -> None:
+        positions = sorted(receipt.position for receipt in self.load.receipts.values())
+        self.assertEqual(positions, list(range(1, len(positions) + 1)), "positions are not dense and unique")
+
+    def check_books(self, sent: dict) -> None:
+        entries = self.book.entries("http")
+        self.assert_nothing_wrong(check_book(entries, sent, max_unsaved=MAX_UNSAVED))
+        lines = file_entries(self.file)
+        self.assertEqual([line.sequence for line in lines], list(range(1, len(sent) + 1)))
+        self.assert_nothing_wrong(check_book(lines, sent))
+        positions = {message_id: receipt.position for message_id, receipt in self.load.receipts.items()}
+        self.assertEqual({entry.message_id: entry.position for entry in entries}, positions)
+        print(f"      seed {SEED}: {len(sent)} messages, {len(entries) - len(sent)} delivered again", flush=True)
+
+
+class AfterTheAnswer(SystemTest):
+    def test_a_crash_between_answer_and_progress_repeats_no_more_than_max_unsaved(self):
+        crashes = []
+
+        def kill_now_and_then(request):
+            if request.number % 25 == 0 and len(crashes) == self.restarts < 3:
+                crashes.append(request.number)
+                self.running.signal(signal.SIGKILL)
+            return 200
+
+        book = self.receiver(kill_now_and_then)
+        destinations = [{"name": "d", "url": book.url(), "max_unsaved": 4}]
+        self.restarts = 0
+        self.running = self.supervisor(self.config([pipeline("p", destinations)]))
+        load = Load(lambda: self.running.http, "p", SEED)
+        self.addCleanup(load.stop)
+        eventually("it was killed three times and runs again", lambda: self.restarted() == 3)
+        sent = load.stop()
+        self.running.wait_until_settled("p", "d", len(sent))
+        entries = book.entries("d")
+        self.assert_nothing_wrong(check_book(entries, sent, max_unsaved=4))
+        self.assertGreaterEqual(len(entries), len(sent) + 3, "each crash leaves an answer that was never saved")
+
+    def restarted(self) -> int:
+        """How often, after doing so if it is due."""
+        if not self.running.running():
+            self.running = self.restart(self.running)
+            self.restarts += 1
+        return self.restarts
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,154 @@
+"""Receivers that fail in every way and recover: order stays, and nobody else notices."""
+
+import unittest
+
+from book import check_book
+from harness import SystemTest, pipeline
+from recorder import Reply
+from waiting import eventually
+
+COUNT = 30
+
+FAULTS = {
+    "status-500": Reply(500),
+    "status-503": Reply(503, {"Retry-After": "1"}),
+    "status-429": Reply(429, {"Retry-After": "1"}),
+    "redirect": Reply(302, {"Location": "/elsewhere"}),
+    "status-401": Reply(401),
+    "status-404": Reply(404),
+    "status-409": Reply(409),
+    "status-410": Reply(410),
+    "status-412": Reply(412, {"Reseq-Epoch": "0"}),
+    "closed": Reply(close=True),
+    "cut": Reply(cut=True),
+}
+
+
+class Receivers(SystemTest):
+    def ids(self) -> list:
+        return [f"m{number}" for number in range(COUNT)]
+
+    def destination(self, name: str, url: str, **keys) -> dict:
+        return {"name": name, "url": url, "timeout": "300ms", "retry_max": "300ms", **keys}
+
+    def test_each_kind_of_failure_is_repeated_in_order_until_it_is_over_and_others_do_not_notice(self):
+        broken = True
+
+        def answer(request):
+            fault = FAULTS.get(request.destination)
+            return fault if fault and broken and request.entries[0].sequence > 5 else 200
+
+        book = self.receiver(answer)
+        destinations = [self.destination(name, book.url(name)) for name in [*FAULTS, "steady"]]
+        running = self.supervisor(self.config([pipeline("p", destinations)]))
+        sent = running.submit_all("p", self.ids())
+        running.wait_until_settled("p", "steady", COUNT)
+        for name in FAULTS:
+            with self.subTest(f"{name}: failing"):
+                status = running.wait_for_state("p", name, "failing")
+                eventually(f"{name} is tried again", lambda name=name: len(book.entries(name)) >= 8)
+                self.assertEqual((status["settled"], status["blocked_by"]["sequence"]), (5, 6))
+                self.assertEqual(status["blocked_by"]["phase"], "delivery")
+                self.assertTrue(status["blocked_by"]["last_error"])
+        broken = False
+        for name in [*FAULTS, "steady"]:
+            with self.subTest(f"{name}: recovered"):
+                running.wait_until_settled("p", name, COUNT)
+                self.assert_nothing_wrong(check_book(book.entries(name), sent))
+                self.assertEqual(running.destination("p", name)["state"], "running")
+        self.assertEqual(len(book.entries("steady")), COUNT)
+        self.assert_waited_as_told(book)
+
+    def assert_waited_as_told(self, book) -> None:
+        for name in ("status-503", "status-429"):
+            tries = [entry.at for entry in book.entries(name) if entry.sequence == 6]
+            waits = [later - earlier for earlier, later in zip(tries, tries[1:])]
+            self.assertTrue(waits)
+            self.assertGreaterEqual(min(waits), 0.95, f"{name}: Retry-After: 1 was not respected")
+
+    def test_a_receiver_that_refuses_connections_gets_everything_when_it_is_back(self):
+        gone, steady = self.receiver(), self.receiver()
+        destinations = [self.destination("gone", gone.url()), self.destination("steady", steady.url())]
+        running = self.supervisor(self.config([pipeline("p", destinations)]))
+        sent = running.submit_all("p", ["first"])
+        running.wait_until_settled("p", "gone", 1)
+        gone.refuse()
+        sent |= running.submit_all("p", self.ids())
+        running.wait_until_settled("p", "steady", COUNT + 1)
+        status = running.wait_for_state("p", "gone", "failing")
+        self.assertEqual(status["lag"], COUNT)
+        gone.listen()
+        running.wait_until_settled("p", "gone", COUNT + 1)
+        for book, name in ((gone, "gone"), (steady, "steady")):
+            self.assert_nothing_wrong(check_book(book.entries(name), sent))
+
+    def test_a_receiver_that_hangs_is_given_up_after_its_timeout_and_asked_again(self):
+        hanging = 2
+
+        def answer(request):
+            return Reply(200, after=release) if request.number <= hanging else 200
+
+        book = self.receiver()
+        release = book.never
+        book.answer = answer
+        running = self.supervisor(self.config([pipeline("p", [self.destination("d", book.url())])]))
+        sent = running.submit_all("p", self.ids())
+        running.wait_until_settled("p", "d", COUNT)
+        entries = book.entries("d")
+        self.assertEqual([entry.attempt for entry in entries[:3]], [1, 2, 3])
+        self.assertGreaterEqual(entries[1].at - entries[0].at, 0.29)
+        self.assert_nothing_wrong(check_book(entries, sent))
+
+    def test_a_batch_that_fails_is_repeated_as_a_whole(self):
+        book = self.receiver(lambda request: 500 if request.number in (2, 3) else 200)
+        running = self.supervisor(self.config([pipeline("p", [self.destination("d", book.url(), batch=7)])]))
+        running.post("/v1/pipelines/p/destinations/d/pause")
+        sent = running.submit_all("p", self.ids())
+        eventually("all are ready", lambda: running.destination("p", "d")["ready"] == COUNT)
+        running.post("/v1/pipelines/p/destinations/d/resume")
+        running.wait_until_settled("p", "d", COUNT)
+        requests = {}
+        for entry in book.entries("d"):
+            requests.setdefault(entry.request, []).append(entry.sequence)
+        self.assertEqual(requests[1], list(range(1, 8)))
+        self.assertEqual(requests[2], list(range(8, 15)))
+        self.assertEqual((requests[3], requests[4]), (requests[2], requests[2]))
+        self.assert_nothing_wrong(check_book(book.entries("d"), sent))
+
+    def test_a_later_epoch_that_only_the_receiver_knows_stops_nothing_but_is_reported(self):
+        book = self.receiver(lambda request: Reply(412, {"Reseq-Epoch": "99"}) if request.number == 3 else 200)
+        running = self.supervisor(self.config([pipeline("p", [self.destination("d", book.url())])]))
+        sent = running.submit_all("p", self.ids())
+        running.wait_until_settled("p", "d", COUNT)
+        running.wait_for_line("412 with a later Reseq-Epoch")
+        self.assertTrue(running.running())
+        self.assert_nothing_wrong(check_book(book.entries("d"), sent))
+
+    def test_messages_go_where_they_are_told_to_and_carry_what_the_pipeline_carries(self):
+        seen = {}
+
+        def answer(request):
+            seen[request.destination, request.entries[0].message_id] = request.headers
+            return 200
+
+        book = self.receiver(answer)
+        destinations = [
+            self.destination("a", book.url("a")),
+            self.destination("orders", book.url("o"), when={"ce-type": "order.*"}),
+        ]
+        running = self.supervisor(self.config([pipeline("p", destinations)]))
+        headers = {"ce-type": "order.paid", "ce-source": "/s", "X-Other": "no", "Reseq-Key": "k", "traceparent": "00-1"}
+        self.assertEqual(running.submit("p", b"{}", "m1", {**headers, "Content-Type": "application/json"}).status, 202)
+        running.submit("p", b"x", "m2", {"ce-type": "invoice", "ce-source": "/s", "ce-id": "1"})
+        running.submit("p", b"x", "m3", {"Reseq-Destinations": "orders"})
+        running.wait_until_settled("p", "a", 2)
+        running.wait_until_settled("p", "orders", 2)
+        self.assertEqual(sorted(seen), [("a", "m1"), ("a", "m2"), ("orders", "m1"), ("orders", "m3")])
+        got = {name.lower(): value for name, value in seen["orders", "m1"].items()}
+        self.assertEqual((got["content-type"], got["ce-type"], got["traceparent"]), ("application/json", "order.paid", "00-1"))
+        self.assertEqual((got["reseq-key"], got["reseq-pipeline"]), ("k", "p"))
+        self.assertNotIn("x-other", got)
+
+
+if __name__ == "__main__":
+    unittest.main()
