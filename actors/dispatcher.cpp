@@ -186,12 +186,13 @@ void dispatcher_state::on(answers& given) {
 
 void dispatcher_state::take(peer& from, answer& item, std::map<core::pipeline_index, work_done>& news) {
   const auto found = flights.find(dispatch_id{item.dispatch});
-  if (found == flights.end() || found->second.worker != from.id || item.chain >= found->second.chains.size()) {
+  if (found == flights.end() || found->second.worker != from.id || item.chain >= found->second.chains.size() ||
+      !found->second.chains[item.chain]) {
     spdlog::warn("worker {} answered for work that it does not have; ignored", from.node);
     return;
   }
   auto& copy = found->second;
-  const auto chain = copy.chains[item.chain];
+  const auto chain = *std::exchange(copy.chains[item.chain], std::nullopt);
   setup.measured->transform.Observe(static_cast<double>(item.took_ns) / 1e9);
   const auto end = end_of(item.kind);
   if (table->answer(from.id, found->first, chain, end, item.error, now()) && end == core::attempt_end::done) {
@@ -243,7 +244,8 @@ order dispatcher_state::make_order(const core::dispatch& copy) {
   made.message = pipeline.jobs.at(copy.at).message;
   for (const auto chain : copy.chains)
     made.chains.push_back(chain.value() == 0 ? std::string{} : pipeline.names.at(destination_id{chain.value()}));
-  flights.emplace(copy.id, flight{copy.worker, copy.pipeline, copy.at, copy.chains, copy.chains.size()});
+  flights.emplace(
+    copy.id, flight{copy.worker, copy.pipeline, copy.at, {copy.chains.begin(), copy.chains.end()}, copy.chains.size()});
   return made;
 }
 

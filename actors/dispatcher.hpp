@@ -54,7 +54,7 @@ struct dispatcher_state {
     worker_id worker;
     core::pipeline_index pipeline;
     position at;
-    std::vector<core::chain_index> chains;
+    std::vector<std::optional<core::chain_index>> chains; ///< absent once answered
     std::size_t unanswered = 0;
   };
 

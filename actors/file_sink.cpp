@@ -5,14 +5,16 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <utility>
 
 #include <caf/actor_cast.hpp>
-#include <nlohmann/json.hpp>
 
 #include "actors/sinks.hpp"
+#include "reseq/wire/json.hpp"
 
 namespace reseq::actors {
 namespace {
@@ -32,60 +34,103 @@ bool sync_folder(const std::string& path) {
   return synced;
 }
 
-struct tail {
-  off_t whole = 0;       ///< where the last whole line ends
-  std::string last_line; ///< without its end; empty in an empty file
-};
-
-/// Reads backwards, in growing pieces, until the last whole line is in hand.
-result<tail> read_tail(int file, const std::string& path) {
-  struct stat about {};
-  if (fstat(file, &about) != 0) return system_error(path, "cannot be examined");
-  for (off_t want = off_t{64} * 1024;; want *= 4) {
-    const auto from = std::max(off_t{0}, about.st_size - want);
-    std::string piece(static_cast<std::size_t>(about.st_size - from), '\0');
-    for (std::size_t got = 0; got < piece.size();) {
-      const auto n = pread(file, piece.data() + got, piece.size() - got, from + static_cast<off_t>(got));
-      if (n <= 0) return system_error(path, "cannot be read");
-      got += static_cast<std::size_t>(n);
-    }
-    const auto end = piece.rfind('\n');
-    if (end == std::string::npos && from == 0) return tail{0, {}};
-    if (end == std::string::npos) continue;
-    const auto before = end == 0 ? std::string::npos : piece.rfind('\n', end - 1);
-    if (before == std::string::npos && from > 0) continue;
-    const auto start = before == std::string::npos ? 0 : before + 1;
-    return tail{from + static_cast<off_t>(end) + 1, piece.substr(start, end - start)};
+/// At most `bytes` bytes from `from` on, which the file has.
+result<std::string> read_piece(int file, off_t from, off_t bytes, const std::string& path) {
+  std::string piece(static_cast<std::size_t>(bytes), '\0');
+  for (std::size_t got = 0; got < piece.size();) {
+    const auto n = pread(file, piece.data() + got, piece.size() - got, from + static_cast<off_t>(got));
+    if (n <= 0) return system_error(path, "cannot be read");
+    got += static_cast<std::size_t>(n);
   }
+  return piece;
 }
 
-struct last_entry {
+/// Where the line begins of which the byte before `end` is a part, when that byte is no line's end.
+result<off_t> line_begin(int file, off_t end, const std::string& path) {
+  constexpr off_t at_once = off_t{64} * 1024;
+  while (end > 0) {
+    const auto from = std::max(off_t{0}, end - at_once);
+    const auto piece = read_piece(file, from, end - from, path);
+    if (!piece) return tl::unexpected(piece.error());
+    if (const auto at = piece->rfind('\n'); at != std::string::npos) return from + static_cast<off_t>(at) + 1;
+    end = from;
+  }
+  return 0;
+}
+
+tl::unexpected<error> foreign(const std::string& path) {
+  return fail(errc::corrupt, "it holds what is no envelope of reseq; move the file away, or name another one", path);
+}
+
+/// Where the last whole line ends. A file with no whole line is ours only when it may be the beginning of our first.
+result<off_t> whole_lines(int file, const std::string& path) {
+  constexpr std::string_view first_bytes = R"({"delivery_id":)";
+  struct stat about {};
+  if (fstat(file, &about) != 0) return system_error(path, "cannot be examined");
+  auto whole = line_begin(file, about.st_size, path);
+  if (!whole || *whole > 0) return whole;
+  const auto torn = read_piece(file, 0, std::min<off_t>(about.st_size, first_bytes.size()), path);
+  if (!torn) return tl::unexpected(torn.error());
+  if (!first_bytes.starts_with(*torn)) return foreign(path);
+  return whole;
+}
+
+/// 0 when it is no whole number.
+std::uint64_t read_number(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return failed == std::errc{} && end == text.data() + text.size() ? number : 0;
+}
+
+struct entry {
   sequence seq;
   std::string message_id;
 };
 
-result<last_entry> read_entry(const std::string& line, const std::string& path) {
-  if (line.empty()) return last_entry{};
-  const auto envelope = nlohmann::json::parse(line, nullptr, false);
-  if (envelope.is_object() && envelope.contains("sequence") && envelope["sequence"].is_number_unsigned() &&
-      envelope.contains("message_id") && envelope["message_id"].is_string())
-    return last_entry{sequence{envelope["sequence"].get<std::uint64_t>()}, envelope["message_id"].get<std::string>()};
-  return fail(errc::corrupt, "its last line is no envelope of reseq; move the file away, or name another one", path);
+/// What names a line stands before what its message brought along, and only that is read: the payload may hold what
+/// other readers of JSON refuse, such as numbers that no double can hold.
+result<entry> read_entry(std::string_view line, const std::string& path) {
+  entry found;
+  wire::json::reader in(line);
+  const auto read_name = [&](const std::string& name) -> result<void> {
+    if (name == "message_id") {
+      auto id = in.string();
+      if (!id) return tl::unexpected(std::move(id.error()));
+      found.message_id = std::move(*id);
+    } else {
+      const auto value = in.value();
+      if (!value) return tl::unexpected(value.error());
+      if (name == "sequence") found.seq = sequence{read_number(*value)};
+    }
+    if (found.seq == sequence{} || found.message_id.empty()) return {};
+    return fail(errc::invalid, "the rest of the line does not matter");
+  };
+  static_cast<void>(in.object(read_name));
+  if (found.seq != sequence{} && !found.message_id.empty()) return found;
+  return foreign(path);
 }
 
-/// A file that is further than this journal can have brought it belongs to another journal. Taking its lines for ours
-/// would lose messages.
-result<void> check_origin(const file_sink_state& state, const sink_setup& setup,
-                          const std::vector<core::send_item>& items, const std::string& path) {
-  const auto saved_before = items.front().seq.value() - 1;
-  bool ours = state.last <= setup.assigned || state.checked;
-  ours = ours && state.last.value() <= saved_before + setup.destination.max_unsaved + items.size();
-  for (const auto& item : items) ours = ours && (item.seq != state.last || item.message->id() == state.last_id);
-  if (ours) return {};
-  return fail(errc::conflict,
-              "it ends with sequence " + std::to_string(state.last.value()) + ", message " + state.last_id +
-                ", which this journal did not deliver there; move the file away, or bring its journal back",
-              path);
+/// The line that ends before `end`, and in `end` where it begins.
+result<entry> read_back(int file, off_t& end, const std::string& path) {
+  constexpr off_t names = 4096; // longer than all that stands before the payload can be
+  const auto newline = end - 1;
+  const auto begin = line_begin(file, newline, path);
+  if (!begin) return tl::unexpected(begin.error());
+  const auto head = read_piece(file, *begin, std::min(newline - *begin, names), path);
+  if (!head) return tl::unexpected(head.error());
+  end = *begin;
+  return read_entry(*head, path);
+}
+
+/// A file that is further than this journal can have brought it, or whose lines are other messages', belongs to another
+/// journal. Taking its lines for ours would lose messages.
+bool is_ours(const file_sink_state& state, const sink_setup& setup, const std::vector<core::send_item>& items) {
+  return (state.last <= setup.assigned || state.checked) &&
+         std::ranges::all_of(items, [&](const core::send_item& item) {
+           if (item.seq > state.last) return true;
+           const auto line = state.written.find(item.seq);
+           return line != state.written.end() && line->second == item.message->id();
+         });
 }
 
 } // namespace
@@ -103,15 +148,34 @@ result<void> file_sink_state::open(const std::string& path) {
     return why;
   };
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) return give_up(system_error(path, "is locked by another process"));
-  const auto found = read_tail(fd, path);
+  const auto found = whole_lines(fd, path);
   if (!found) return give_up(tl::unexpected(found.error()));
-  auto entry = read_entry(found->last_line, path);
-  if (!entry) return give_up(tl::unexpected(entry.error()));
-  if (ftruncate(fd, found->whole) != 0) return give_up(system_error(path, "its torn last line cannot be cut off"));
+  entry newest;
+  if (auto end = *found; end > 0) {
+    auto read = read_back(fd, end, path);
+    if (!read) return give_up(tl::unexpected(read.error()));
+    newest = std::move(*read);
+  }
+  if (ftruncate(fd, *found) != 0) return give_up(system_error(path, "its torn last line cannot be cut off"));
   if (fsync(fd) != 0 || !sync_folder(path)) return give_up(system_error(path, "cannot be made durable"));
   file = fd;
-  last = entry->seq;
-  last_id = std::move(entry->message_id);
+  whole = *found;
+  last = newest.seq;
+  last_id = std::move(newest.message_id);
+  written.clear();
+  return {};
+}
+
+result<void> file_sink_state::recall(sequence from, std::size_t most, const std::string& path) {
+  if (written.contains(from)) return {};
+  written.clear();
+  if (from > last) return {};
+  for (auto end = whole; end > 0 && written.size() <= most;) {
+    auto line = read_back(file, end, path);
+    if (!line) return tl::unexpected(line.error());
+    if (line->seq < from) break;
+    written.emplace(line->seq, std::move(line->message_id));
+  }
   return {};
 }
 
@@ -123,6 +187,7 @@ result<void> file_sink_state::append(const std::string& lines) {
     done += static_cast<std::size_t>(n);
   }
   if (fdatasync(file) != 0) return system_error("file destination", "cannot be made durable");
+  whole += static_cast<off_t>(lines.size());
   return {};
 }
 
@@ -133,10 +198,18 @@ sink_actor::behavior_type file_sink(sink_actor::stateful_pointer<file_sink_state
       auto& state = self->state;
       const auto write_all = [&]() -> result<void> {
         if (auto opened = state.open(path); !opened) return opened;
-        if (auto origin = check_origin(state, setup, wanted.request.items, path); !origin) return origin;
+        const auto& items = wanted.request.items;
+        const auto& to = setup.destination;
+        if (auto known = state.recall(items.front().seq, to.window + std::size_t{to.max_unsaved}, path); !known)
+          return known;
+        if (!is_ours(state, setup, items))
+          return fail(errc::conflict,
+                      "it ends with sequence " + std::to_string(state.last.value()) + ", message " + state.last_id +
+                        ", which this journal did not deliver there; move the file away, or bring its journal back",
+                      path);
         state.checked = true;
         std::string lines;
-        for (const auto& item : wanted.request.items)
+        for (const auto& item : items)
           if (item.seq > state.last) wire::append_envelope(lines, to_delivery(setup, item));
         return lines.empty() ? result<void>{} : state.append(lines);
       };

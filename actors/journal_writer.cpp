@@ -36,7 +36,7 @@ journal_actor::behavior_type writer_state::make_behavior(journal_actor::stateful
     },
     [this](flush) {
       flushing = false;
-      commit();
+      if (untaken_bytes < options.max_untaken_bytes) commit(); // else `accepted_taken` asks for another
     },
     [this](const wake&) { expire(); },
   };

@@ -25,8 +25,6 @@ shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_poin
                                                       shard_setup with) {
   self = to_self;
   setup = std::move(with);
-  self->send(setup.journal, setup.handle, shard_actor{self});
-  self->send(setup.dispatcher, setup.index, shard_actor{self});
   perform();
   return {
     [this](accepted& news) { on(news); },

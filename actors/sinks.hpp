@@ -1,7 +1,11 @@
 /// The owners of connections to receivers.
 #pragma once
 
+#include <sys/types.h>
+
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -38,11 +42,15 @@ struct file_sink_state {
 
   /// Opens and locks the file if it is not, cuts off a torn last line, and finds out what the last whole line holds.
   result<void> open(const std::string& path);
+  /// Finds out what the lines from sequence `from` on hold, as `written`: at most that many of the last ones.
+  result<void> recall(sequence from, std::size_t most, const std::string& path);
   result<void> append(const std::string& lines);
 
   int file = -1;
-  sequence last;       ///< of the last whole line; 0 in an empty file
-  std::string last_id; ///< its message
+  off_t whole = 0;                         ///< where the last whole line ends
+  sequence last;                           ///< of the last whole line; 0 in an empty file
+  std::string last_id;                     ///< its message
+  std::map<sequence, std::string> written; ///< messages that progress may not have been saved for, by sequence
   bool checked = false;
 };
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <ctime>
@@ -15,16 +16,18 @@ std::optional<Number> read_number(std::string_view text) {
   return value;
 }
 
-/// `Retry-After`: seconds, or a date (RFC 9110 §10.2.3).
+/// `Retry-After`: seconds, or a date (RFC 9110 §10.2.3). A year stands for all that is longer: centuries, which a
+/// receiver may well name, are more nanoseconds than a `duration` holds.
 std::optional<duration> retry_after(const header_list& headers, wall_time now) {
-  const auto text = find_header(headers, "retry-after");
-  if (text.empty()) return std::nullopt;
-  if (const auto in = read_number<std::uint32_t>(text)) return std::chrono::seconds{*in};
+  constexpr std::chrono::seconds longest = std::chrono::hours{24 * 365};
+  const std::string text{find_header(headers, "retry-after")};
+  if (const auto in = read_number<std::uint64_t>(text))
+    return std::chrono::seconds{std::min<std::uint64_t>(*in, longest.count())};
   std::tm date{};
-  const auto* end = strptime(std::string{text}.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
-  if (!end) return std::nullopt;
+  const auto* end = strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
+  if (!end || *end != '\0') return std::nullopt;
   const auto at = std::chrono::sys_seconds{std::chrono::seconds{timegm(&date)}};
-  return at > now ? std::optional<duration>{at - now} : std::nullopt;
+  return at > now ? std::optional<duration>{std::min<wall_time::duration>(at - now, longest)} : std::nullopt;
 }
 
 std::string sentence(const net::client_answer& got) {

@@ -131,6 +131,10 @@ result<void> supervisor::parts::start_pipelines(const registry& transforms) {
     if (!setup) return tl::unexpected(setup.error());
     auto routes = std::make_shared<const core::router>(pipeline, ids_of(states[i]));
     shards.push_back(actors->spawn(become<actors::shard_state, shard_actor, shard_setup>, std::move(*setup)));
+    // From here and not from the shard, which starts at some later time: what is accepted before would be told to
+    // nobody.
+    caf::anon_send(writer, states[i].handle, shards.back());
+    caf::anon_send(dispatcher, index, shards.back());
     reachable.push_back({pipeline.name, states[i].handle, index, states[i].owner, std::move(routes), ids_of(states[i]),
                          std::move(own), shards.back()});
   }
@@ -230,9 +234,7 @@ bool supervisor::drain(duration timeout) {
   auto& p = *parts_;
   p.api->drain();
   p.http->stop_accepting();
-  const auto answered = std::make_shared<std::promise<void>>();
-  p.http->drained([answered] { answered->set_value(); });
-  const auto all_answered = answered->get_future().wait_until(end) == std::future_status::ready;
+  // Both at once: a producer that never ends its request must not keep deliveries from being finished and saved.
   const auto saved = std::make_shared<std::promise<bool>>();
   api::gather<bool>(
     p.shards.size(),
@@ -240,8 +242,12 @@ bool supervisor::drain(duration timeout) {
     [saved](const std::vector<result<bool>>& all) {
       saved->set_value(std::ranges::all_of(all, [](const result<bool>& one) { return one.value_or(false); }));
     });
-  auto outcome = saved->get_future();
-  return outcome.wait_until(end) == std::future_status::ready && outcome.get() && all_answered;
+  const auto answered = std::make_shared<std::promise<void>>();
+  p.http->drained([answered] { answered->set_value(); });
+  const auto in_time = [end](const auto& what) { return what.wait_until(end) == std::future_status::ready; };
+  auto all_saved = saved->get_future();
+  const auto finished = in_time(all_saved) && all_saved.get();
+  return in_time(answered->get_future()) && finished;
 }
 
 /// From the outside in: nothing new, then the actors, then what they used.

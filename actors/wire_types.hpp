@@ -10,6 +10,7 @@
 
 #include <caf/meta/load_callback.hpp>
 #include <caf/meta/type_name.hpp>
+#include <caf/sec.hpp>
 
 #include "reseq/model/message.hpp"
 
@@ -147,6 +148,7 @@ auto inspect(Inspector& f, answer& x) {
   } else {
     auto body = std::make_shared<content>();
     auto build = caf::meta::load_callback([&]() -> caf::error {
+      if (x.kind > answer_kind::permanent) return caf::sec::invalid_argument; // else it would pass for dropped
       if (x.kind == answer_kind::produced) x.body = body;
       return caf::none;
     });

@@ -171,15 +171,19 @@ void worker_state::send_answers() {
 /// Says that nothing new is wanted, and goes once what runs has been answered.
 void worker_state::leave() {
   if (std::exchange(leaving, true)) return;
-  if (supervisor)
-    self->request(*supervisor, welcome_timeout, farewell{"it was told to stop"})
-      .then([](caf::ok_atom) {}, [](const caf::error&) {});
-  finish_if_idle();
+  if (!supervisor) return finish_if_idle();
+  // Orders that were on their way when it said so come before the reply, and are worked off.
+  const auto heard = [this] {
+    nothing_more_comes = true;
+    finish_if_idle();
+  };
+  self->request(*supervisor, welcome_timeout, farewell{"it was told to stop"})
+    .then([heard](caf::ok_atom) { heard(); }, [heard](const caf::error&) { heard(); });
 }
 
 /// One round trip at the end: what the network layer still holds would be lost by exiting.
 void worker_state::finish_if_idle() {
-  if (pool->busy() > 0 || !waiting.empty() || said_farewell) return;
+  if (pool->busy() > 0 || !waiting.empty() || said_farewell || (supervisor && !nothing_more_comes)) return;
   said_farewell = true;
   if (auto rest = done->take(session); supervisor && !rest.empty()) self->send(*supervisor, answers{std::move(rest)});
   if (!supervisor) return setup->left();

@@ -77,6 +77,7 @@ struct worker_state {
   std::optional<gate_actor> supervisor;
   bool welcomed = false;
   bool leaving = false;
+  bool nothing_more_comes = false; ///< the supervisor has heard that this worker leaves
   bool said_farewell = false;
   std::uint32_t session = 0; ///< answers of jobs from an earlier one go nowhere
   std::size_t next_supervisor = 0;

@@ -18,7 +18,7 @@ net::http_response receipt_response(const receipt& r) {
 /// After a transient refusal nothing that was sent later on the connection may be accepted: it closes.
 net::http_response refusal(const error& what) {
   auto made = api::error_response(what);
-  made.close = made.status == 503;
+  made.close = made.status == 503 || made.status == 507;
   return made;
 }
 

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "ctl/text.hpp"
+#include "ctl/fields.hpp"
 #include "reseq/net/http.hpp"
 #include "reseq/net/http_blocking.hpp"
 
@@ -13,27 +13,23 @@ namespace {
 
 using nlohmann::json;
 
-std::string text_in(const json& object, const char* field) {
-  const auto found = object.find(field);
-  return found != object.end() && found->is_string() ? printable(found->get_ref<const std::string&>()) : "";
-}
-
 /// What was refused, in the supervisor's words if it has any.
 std::string refusal_text(const net::client_answer& answer) {
   const auto status = std::to_string(answer.status) + " " + std::string{net::reason_phrase(answer.status)};
   const auto problem = json::parse(answer.body, nullptr, false);
-  const auto detail = problem.is_object() ? text_in(problem, "detail") : "";
+  const auto detail = text_in(problem, "detail");
   return detail.empty() ? "the server answered " + status : detail + " (" + status + ")";
 }
 
 const char* advice_after(unsigned status) {
   switch (status) {
   case 400: return "correct that and call again";
-  case 401: return "give the token with --token, or in RESEQ_HTTP_TOKEN for send and RESEQ_HTTP_CONTROL_TOKEN for the rest";
-  case 404: return "`reseqctl status` lists the pipelines and their destinations";
+  case 401:
+    return "give the token with --token, or in RESEQ_HTTP_TOKEN for send and RESEQ_HTTP_CONTROL_TOKEN for the rest";
+  case 404: return "`reseqctl status` shows the pipelines, their destinations, and how far they are";
   case 409: return "`reseqctl held` lists what is held";
   case 413: return "http.max_message in the supervisor's configuration is the limit";
-  case 422: return "send other content under another id; `reseqctl status` lists the destinations that there are";
+  case 422: return "an id stands for one content only, and `reseqctl status` lists the destinations that there are";
   case 429: return "`reseqctl why` says what the destination waits for";
   case 503: return "try again in a moment";
   case 507: return "make room on the supervisor's disk";
@@ -65,8 +61,7 @@ result<std::string> body_of(result<net::client_answer> answered) {
     return tl::unexpected(std::move(what));
   }
   const auto status = answered->status;
-  if (status < 200 || status > 299)
-    return fail(code_of(status), refusal_text(*answered) + "; " + advice_after(status));
+  if (status < 200 || status > 299) return fail(code_of(status), refusal_text(*answered) + "; " + advice_after(status));
   if (answered->truncated) return fail(errc::too_large, "the answer is too large to be shown; ask for less");
   return std::move(answered->body);
 }

@@ -11,16 +11,21 @@ namespace {
 
 constexpr auto digits = "0123456789";
 constexpr auto name_characters = "abcdefghijklmnopqrstuvwxyz0123456789_-";
-constexpr auto token_characters =
-  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~";
+constexpr auto token_characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~";
 
 constexpr auto footer = R"(
+Examples:
+  reseqctl status orders
+  reseqctl send orders --id order-17 --type application/json order.json
+  reseqctl messages orders 0:17
+  reseqctl retry orders 0:17 --to billing
+
 Environment:
   RESEQ_URL                 the supervisor, instead of --url
   RESEQ_HTTP_TOKEN          what `send` logs in with, instead of --token
   RESEQ_HTTP_CONTROL_TOKEN  what everything else logs in with, instead of --token
 
-Start with `reseqctl status`; when something does not move, `reseqctl why`.
+Start with `reseqctl status`; when something does not move, `reseqctl why`. COMMAND --help tells more of each.
 Exit codes: 0 done, 1 the supervisor refused or cannot be reached, 2 bad usage.
 )";
 
@@ -102,7 +107,7 @@ private:
   void destinations(CLI::App* to, const char* purpose) {
     to->add_option_function<std::string>(
         "--to", [this](const std::string& text) { add_destinations(text, into_.to); }, purpose)
-      ->type_name("DESTINATION,…");
+      ->type_name("NAME,NAME");
   }
 
   void add_questions() {
@@ -137,7 +142,7 @@ private:
       ->trigger_on_parse()
       ->type_name("NAME=VALUE");
     send->add_option("--patience", patience_s_, "How long to try again while the supervisor is away")
-      ->check(CLI::Range(0.0, 86400.0))
+      ->check(CLI::Range(0.0, 86400.0).description(""))
       ->capture_default_str()
       ->type_name("SECONDS");
   }
@@ -177,9 +182,7 @@ std::string first_of(const std::string& given, const std::string& otherwise) {
   return given.empty() ? otherwise : given;
 }
 
-early_exit usage_error(const std::string& what) {
-  return {2, {}, "reseqctl: " + what + "; see reseqctl --help\n"};
-}
+early_exit usage_error(const std::string& what) { return {2, {}, "reseqctl: " + what + "; see reseqctl --help\n"}; }
 
 } // namespace
 

@@ -43,8 +43,10 @@ std::string printable(std::string_view text) {
   bool in_controls = false;
   for (std::size_t i = 0; i < text.size();) {
     const auto control = control_bytes(text.substr(i));
-    if (control == 0) made += text[i];
-    else if (!in_controls) made += ' ';
+    if (control == 0)
+      made += text[i];
+    else if (!in_controls)
+      made += ' ';
     in_controls = control > 0;
     i += std::max(control, std::size_t{1});
   }
@@ -62,8 +64,7 @@ std::string shortened(std::string_view text, std::size_t columns) {
 
 std::string span(duration length) {
   if (length < 1s) return std::to_string(std::max<std::int64_t>(length / 1ms, 0)) + "ms";
-  constexpr std::array<std::pair<std::chrono::seconds, char>, 4> units{
-    {{24h, 'd'}, {1h, 'h'}, {1min, 'm'}, {1s, 's'}}};
+  constexpr std::array<std::pair<std::chrono::seconds, char>, 4> units{{{24h, 'd'}, {1h, 'h'}, {1min, 'm'}, {1s, 's'}}};
   auto unit = units.begin();
   while (length < unit->first) ++unit;
   auto made = std::to_string(length / unit->first) + unit->second;

@@ -70,6 +70,8 @@ pid_t own_worker::start() const {
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, pipe_[0], child_pipe_fd);
+  // Sockets lack O_CLOEXEC: a worker that inherited them would keep the port, and connections that were closed.
+  posix_spawn_file_actions_addclosefrom_np(&files, child_pipe_fd + 1);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t none;

@@ -3,6 +3,10 @@
 #include <iostream>
 #include <string_view>
 
+#include <sys/resource.h>
+
+#include <spdlog/spdlog.h>
+
 #include "reseq/config/command_line.hpp"
 #include "reseq/config/load.hpp"
 #include "reseq/reseq.hpp"
@@ -33,6 +37,15 @@ int print(const config::early_exit& what) {
   return what.code;
 }
 
+/// Each connection is a descriptor. The limit that programs start with suits `select`; with it, a thousand idle
+/// producers would leave none for the receivers.
+void use_all_descriptors() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) spdlog::warn("the limit of open files stays at its default");
+}
+
 int report(const std::vector<config::problem>& problems) {
   for (const auto& problem : problems) std::cerr << problem.text() << '\n';
   std::cerr << problems.size() << (problems.size() == 1 ? " problem" : " problems") << " in the configuration\n";
@@ -55,6 +68,7 @@ int run_program(const program& who, int argc, const char* const* argv, const reg
     return 0;
   }
   start_logging(loaded.value.log, who.name.c_str());
+  use_all_descriptors();
   if (who.runs == role::worker) return run_worker(loaded.value, definitions, signals);
   if (who.runs == role::both) return run_both(loaded.value, definitions, signals);
   auto command = who.worker_command;

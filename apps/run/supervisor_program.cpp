@@ -14,6 +14,9 @@ namespace {
 /// Stopping itself (actors, threads, files) gets this long after the drain.
 constexpr auto grace = std::chrono::seconds{3};
 
+/// Names have up to 63 characters; the worker's has "-worker" behind it.
+constexpr std::size_t longest_name = 56;
+
 std::string reachable(const net::host_port& listening) {
   auto to = listening;
   if (to.host == "0.0.0.0") to.host = "127.0.0.1";
@@ -52,7 +55,8 @@ int run_supervisor(const config::settings& settings, const registry& definitions
   std::optional<own_worker> worker;
   if (settings.worker.slots > 0 && !worker_command.empty()) {
     worker_command.insert(worker_command.end(),
-                          {"--set", "cluster.supervisors=[\"" + reachable(running->cluster()) + "\"]"});
+                          {"--set", "cluster.supervisors=[\"" + reachable(running->cluster()) + "\"]", "--set",
+                           "node.name=" + settings.node.name.substr(0, longest_name) + "-worker"});
     worker.emplace(std::move(worker_command));
   }
   say_ready(*running);

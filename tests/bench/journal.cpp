@@ -10,17 +10,16 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
-#include <sqlite3.h>
-
+#include "bare_sqlite.hpp"
 #include "reseq/store/sqlite/sqlite_journal.hpp"
 
 namespace {
 
 using namespace reseq;
+using namespace reseq::bench;
 
 struct options {
   std::uint64_t messages = 20'000;
@@ -35,124 +34,10 @@ struct timing {
   double p99_ms = 0;
 };
 
-class ids {
-public:
-  explicit ids(bool ordered) : ordered_(ordered) {}
-
-  /// As UUID text: version 7 or 4.
-  std::string next() {
-    const std::uint64_t high =
-      ordered_ ? ((1'700'000'000'000 + count_++ / 80) << 16U) | (random_() & 0xffffU) : random_();
-    const std::uint64_t low = random_();
-    std::string text(37, '\0');
-    std::snprintf(text.data(), text.size(), "%08x-%04x-%04x-%04x-%012llx", static_cast<unsigned>(high >> 32U),
-                  static_cast<unsigned>((high >> 16U) & 0xffffU), static_cast<unsigned>(high & 0xffffU),
-                  static_cast<unsigned>(low >> 48U), static_cast<unsigned long long>(low & 0xffffffffffffU));
-    text.pop_back();
-    return text;
-  }
-
-private:
-  bool ordered_;
-  std::uint64_t count_ = 0;
-  std::mt19937_64 random_{1};
-};
-
-std::vector<submission> make_batch(ids& from, std::size_t size, std::uint32_t destinations) {
-  static const std::string payload(1024, 'p');
-  std::vector<submission> out(size);
-  for (auto& one : out) {
-    content body{
-      payload, "application/json", {{"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}};
-    one.message = std::make_shared<const message>(from.next(), "", std::move(body));
-    for (std::uint32_t i = 1; i <= destinations; ++i) one.routes.emplace_back(i);
-  }
-  return out;
-}
-
 [[noreturn]] void die(const std::string& why) {
   std::fprintf(stderr, "bench-journal: %s\n", why.c_str());
   std::exit(1);
 }
-
-/// A table with the same columns, a 16-byte unique id, and SQLite's own checkpoints.
-class bare {
-public:
-  explicit bare(const std::filesystem::path& file) {
-    if (sqlite3_open(file.c_str(), &db_) != SQLITE_OK) die("cannot open");
-    run(
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;"
-      "CREATE TABLE message (position INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, accepted_ms INTEGER, enrolled TEXT,"
-      "fingerprint BLOB, key TEXT, content_type TEXT, headers TEXT, payload BLOB)");
-    sqlite3_prepare_v2(db_, "INSERT INTO message VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)", -1, &insert_, nullptr);
-  }
-  ~bare() {
-    sqlite3_finalize(insert_);
-    sqlite3_close(db_);
-  }
-  bare(const bare&) = delete;
-  bare& operator=(const bare&) = delete;
-
-  struct row {
-    std::string id; ///< the UUID's 16 bytes
-    std::string enrolled;
-    std::string headers;
-    submission from;
-  };
-  using batch = std::vector<row>;
-
-  /// Everything but SQLite's own work, so that it is not counted.
-  static batch ready(std::vector<submission> submissions) {
-    batch rows;
-    for (auto& one : submissions) {
-      const auto& header = one.message->headers()[0];
-      std::string enrolled(one.routes.size() * 9, '1');
-      rows.push_back(
-        {uuid_bytes(one.message->id()), std::move(enrolled), header.name + ": " + header.value + "\n", std::move(one)});
-    }
-    return rows;
-  }
-
-  void commit(batch rows) {
-    run("BEGIN IMMEDIATE");
-    for (const auto& one : rows) insert(one);
-    run("COMMIT");
-  }
-
-private:
-  void run(const char* sql) {
-    if (sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) die(sqlite3_errmsg(db_));
-  }
-
-  static std::string uuid_bytes(const std::string& text) {
-    std::string bytes;
-    for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
-      if (text[i] == '-') ++i;
-      bytes += static_cast<char>(std::strtoul(text.substr(i, 2).c_str(), nullptr, 16));
-    }
-    return bytes;
-  }
-
-  void insert(const row& one) {
-    const auto& body = one.from.message->body();
-    const auto bytes = [&](int column, const std::string& value) {
-      sqlite3_bind_blob(insert_, column, value.data(), static_cast<int>(value.size()), SQLITE_STATIC);
-    };
-    bytes(1, one.id);
-    sqlite3_bind_int64(insert_, 2, 1'700'000'000'000);
-    bytes(3, one.enrolled);
-    sqlite3_bind_blob(insert_, 4, one.from.fingerprint.data(), 16, SQLITE_STATIC);
-    bytes(5, one.from.message->key());
-    bytes(6, body.content_type);
-    bytes(7, one.headers);
-    bytes(8, body.payload);
-    if (sqlite3_step(insert_) != SQLITE_DONE) die(sqlite3_errmsg(db_));
-    sqlite3_reset(insert_);
-  }
-
-  sqlite3* db_ = nullptr;
-  sqlite3_stmt* insert_ = nullptr;
-};
 
 class ours {
 public:
@@ -225,10 +110,10 @@ int main(int argc, char** argv) {
   {
     ids bare_ids(chosen.ordered_ids);
     ids our_ids(chosen.ordered_ids);
-    bare plain(directory / "bare.sqlite");
+    bare_sqlite plain(directory / "bare.sqlite");
     ours journal(directory / "data", chosen.destinations);
     for (std::uint64_t done = 0; done < chosen.before; done += 1000) {
-      plain.commit(bare::ready(make_batch(bare_ids, 1000, chosen.destinations)));
+      plain.commit(bare_sqlite::ready(make_batch(bare_ids, 1000, chosen.destinations)));
       journal.commit(make_batch(our_ids, 1000, chosen.destinations));
     }
     std::printf("ids %s, %u destinations, %llu messages before, median of %d rounds of %llu\n",

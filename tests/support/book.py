@@ -77,18 +77,18 @@ class _Checker:
         self._messages = {}  # message id: sequence
         self._epoch = 0
         self._floor = 0  # all up to here is confirmed in this epoch
-        self._attempts = {}  # of this epoch: sequence: the latest
+        self._attempts = {}  # of this epoch: sequence: (the latest, whether it was answered)
 
     def take(self, request: list) -> None:
         if request[0].epoch != self._epoch:
             self._change_epoch(request[0])
-        expected = self._floor
-        for entry in request:
-            self._check_place(entry, expected)
+        before = self._floor
+        for place, entry in enumerate(request):
+            self._check_place(entry, before)
             self._check_identity(entry)
-            self._check_previous(entry)
+            self._check_previous(entry, before if place > 0 else self._delivered_before(entry.sequence))
             self._check_attempt(entry)
-            expected = entry.sequence
+            before = entry.sequence
         if request[0].answer in CONFIRMED:
             self._confirm(request)
 
@@ -144,19 +144,23 @@ class _Checker:
         if earlier and earlier.position >= entry.position:
             self._complain(f"sequence {entry.sequence} has position {entry.position}, after {earlier.position}")
 
-    def _check_previous(self, entry: Entry) -> None:
-        """What the receiver itself confirmed last before this one. Within a batch, the one before in the request."""
-        before = entry.sequence - 1
+    def _delivered_before(self, sequence: int) -> int:
+        """The last one before it that the receiver has taken."""
+        before = sequence - 1
         while before > 0 and (before not in self._known or before in self._passed):
             before -= 1
+        return before
+
+    def _check_previous(self, entry: Entry, before: int) -> None:
         if entry.previous != before:
             self._complain(f"sequence {entry.sequence} says that {entry.previous} went before it, not {before}")
 
     def _check_attempt(self, entry: Entry) -> None:
-        latest = self._attempts.get(entry.sequence, 0)
-        if entry.attempt <= latest:
+        """Only one that was not answered at all may come again as the same attempt: on a new connection."""
+        latest, answered = self._attempts.get(entry.sequence, (0, True))
+        if entry.attempt < latest or (entry.attempt == latest and answered):
             self._complain(f"sequence {entry.sequence}: attempt {entry.attempt} after attempt {latest}")
-        self._attempts[entry.sequence] = entry.attempt
+        self._attempts[entry.sequence] = (entry.attempt, entry.answer != 0)
 
     def _confirm(self, request: list) -> None:
         self._floor = max(self._floor, request[-1].sequence)

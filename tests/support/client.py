@@ -63,24 +63,24 @@ def receipt_of(answer: Answer) -> Receipt:
 class Producer:
     """One connection to one pipeline that submits again, under the same id, until there is a receipt."""
 
-    def __init__(self, address, pipeline: str):
-        """`address` is called before each connection: a supervisor that was started again is elsewhere."""
+    def __init__(self, address, pipeline: str, pause_seconds: float = 0.02):
+        """`address` is called before each connection: a supervisor that was started again is elsewhere.
+        `pause_seconds`: how soon it knocks again where nobody answers."""
         self._address = address
+        self._pause = pause_seconds
         self._path = f"/v1/pipelines/{pipeline}/messages"
         self._connection = None
         self._waiting = threading.Event()  # never set: waits between tries
-        self.tries = 0
 
     def submit(self, message_id: str, body: bytes, headers: dict = None) -> Receipt:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            self.tries += 1
             answer = self._try(message_id, body, headers or {})
             if answer is not None and answer.status not in (429, 503):
                 return receipt_of(answer)
             if time.monotonic() > deadline:
                 raise AssertionError(f"message {message_id}: no receipt, last answer: {answer}")
-            self._waiting.wait(float(answer.headers["Retry-After"]) if answer else 0.02)
+            self._waiting.wait(float(answer.headers["Retry-After"]) if answer else self._pause)
 
     def close(self) -> None:
         if self._connection is not None:

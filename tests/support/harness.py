@@ -26,7 +26,7 @@ PROGRAMS = os.environ.get("RESEQ_TEST_PROGRAMS", "")
 RETRY = {
     "timeout": "5s", "jitter": "20ms", "multiplier": 1.5, "max_timeout": "10s", "max_attempts": 1000, "hedge": False,
 }  # fmt: skip
-GIVES_UP_SOON = {**RETRY, "max_attempts": 2, "give_up_after": "100ms"}
+GIVES_UP_SOON = {**RETRY, "max_attempts": 3, "give_up_after": "0s"}
 
 LOG_LINES_SHOWN = 40
 
@@ -123,7 +123,7 @@ class Supervisor(Program):
         name = config["node"]["name"]
         self.config = config
         self._folder = folder
-        self._token = token
+        self.token = token
         path = write_config(config, folder, f"supervisor-{name}")
         self.http = self.cluster = ""
         super().__init__(f"supervisor {name}", [program("reseq-supervisor"), "--config", path], folder)
@@ -133,7 +133,7 @@ class Supervisor(Program):
         self.http, self.cluster = ready.groups()
 
     def request(self, method: str, path: str, body: bytes = b"", headers: dict = None) -> client.Answer:
-        return client.request(self.http, method, path, body, headers, self._token)
+        return client.request(self.http, method, path, body, headers, self.token)
 
     def get(self, path: str) -> dict:
         answer = self.request("GET", path)
@@ -185,6 +185,9 @@ class Supervisor(Program):
     def own_workers(self) -> list:
         """The process ids of the workers that it started itself."""
         return children_of(self.pid)
+
+    def kill_own_worker(self) -> None:
+        os.kill(eventually("there is a worker", self.own_workers)[0], signal.SIGKILL)
 
 
 def write_config(config: dict, folder: str, name: str) -> str:

@@ -104,6 +104,8 @@ class BookChecker(unittest.TestCase):
         self.assertEqual(self.complaints(book_), [])
         book_[5] = book_[5]._replace(attempt=1)
         self.assert_complains(book_, "sequence 5: attempt 1 after attempt 1")
+        book_[4] = book_[4]._replace(answer=0)
+        self.assertEqual(self.complaints(book_), [])
 
     def test_what_is_recorded_as_passed_is_no_gap_and_no_loss(self):
         book_ = [one for one in good() if one.sequence != 8]
@@ -122,6 +124,18 @@ class BookChecker(unittest.TestCase):
         )
         again[2], again[3] = again[3], again[2]
         self.assertIn("sequence 4 came after 2, where 3 was next", check_book(first + again + rest, SENT))
+
+    def test_a_batch_says_of_each_message_which_one_goes_before_it_in_the_batch(self):
+        refused = [one._replace(request=1, answer=422) for one in good()[:5]]
+        singly = [one._replace(request=10 + one.sequence, attempt=2) for one in good()[:5]]
+        singly[2] = singly[2]._replace(answer=422)
+        singly[3] = singly[3]._replace(previous=2)
+        rest = [one._replace(request=20) for one in good()[5:]]
+        self.assertEqual(check_book(refused + singly + rest, SENT, passed=[3]), [])
+        refused[3] = refused[3]._replace(previous=2)
+        self.assertEqual(
+            check_book(refused + singly + rest, SENT, passed=[3]), ["sequence 4 says that 2 went before it, not 3"]
+        )
 
     def test_an_envelope_is_read_with_its_payload_in_any_form(self):
         fields = '"delivery_id":"p/d/1","sequence":1,"previous_sequence":0,"epoch":1,"attempt":1,"message_id":"m"'

@@ -2,15 +2,18 @@
 
 import json
 import subprocess
+import time
 import unittest
 
 from book import check_book
+from client import digest, receipt_of
 from harness import GIVES_UP_SOON, SystemTest, clean_environment, pipeline, program
 from waiting import eventually
 
 FAILS_ALWAYS = {"use": "delay", "fail_rate": 1.0}
-FAILS_FOR_SOME = {"use": "delay", "fail_rate": 0.15, "seed": 4}
-ONE_ATTEMPT = {**GIVES_UP_SOON, "max_attempts": 1, "give_up_after": "0s"}
+MAX_RESULT = 1024  # a larger result is a permanent failure: such messages are the ones that fail
+TOO_LARGE = "more than http.max_result allows"
+ONE_ATTEMPT = {**GIVES_UP_SOON, "max_attempts": 1}
 FAILED = "failed on purpose"
 
 
@@ -20,7 +23,17 @@ class HeldTest(SystemTest):
         self.book = self.receiver()
 
     def start(self, destinations: list, retry: dict, **keys):
-        self.running = self.supervisor(self.config([pipeline("p", destinations, retry=retry, **keys)]))
+        pipelines = [pipeline("p", destinations, retry=retry, **keys)]
+        self.running = self.supervisor(self.config(pipelines, http={"max_result": f"{MAX_RESULT}B"}))
+
+    def submit_some_that_fail(self, count: int, failing: list) -> dict:
+        """Messages m1, m2, …, each at the sequence of its number; those in `failing` never get a result."""
+        sent = {}
+        for number in range(1, count + 1):
+            body = b"x" * (MAX_RESULT + 1 if number in failing else number)
+            receipt_of(self.running.submit("p", body, f"m{number}"))
+            sent[f"m{number}"] = digest(body)
+        return sent
 
     def operate(self, position: int, what: str, body: bytes = b""):
         return self.running.post(f"/v1/pipelines/p/messages/0:{position}/{what}", body)
@@ -64,11 +77,11 @@ class Exhausted(HeldTest):
         status = self.running.wait_for_state("p", "bad", "held")
         head = status["blocked_by"]
         self.assertEqual((head["sequence"], head["position"], head["id"]), (1, 1, "m0"))
-        self.assertEqual((head["phase"], head["attempts"]), ("held", 2))
+        self.assertEqual((head["phase"], head["attempts"]), ("held", 3))
         self.assertIn(FAILED, head["last_error"])
         self.assertEqual((status["accepted"], status["settled"], status["held"]), (20, 0, 1))
         held = self.held("bad")
-        self.assertEqual([(one["sequence"], one["reason"], one["attempts"]) for one in held], [(1, "exhausted", 2)])
+        self.assertEqual([(one["sequence"], one["reason"], one["attempts"]) for one in held], [(1, "exhausted", 3)])
         self.assertEqual(self.book.entries("bad"), [])
         self.assertEqual(self.running.destination("p", "good")["state"], "running")
 
@@ -82,6 +95,16 @@ class Exhausted(HeldTest):
         self.assertIn("nothing waits", self.ctl("why", "p", "good").lower())
         self.assertEqual(json.loads(self.ctl("--json", "held", "p"))["held"], self.held("bad"))
 
+    def test_it_is_not_given_up_before_its_time_however_often_it_has_failed(self):
+        destinations = [{"name": "d", "url": self.book.url()}]
+        patient = {**ONE_ATTEMPT, "jitter": "50ms", "max_timeout": "50ms", "timeout": "50ms", "give_up_after": "700ms"}
+        self.start(destinations, patient, transforms=[FAILS_ALWAYS])
+        started = time.monotonic()
+        self.running.submit_all("p", ["a"])
+        held = self.wait_for_held("d")
+        self.assertGreaterEqual(time.monotonic() - started, 0.7)
+        self.assertGreater(held["attempts"], 3)
+
     def test_retry_tries_it_anew_and_skip_goes_on_with_the_next(self):
         self.start_bad_and_good()
         self.running.submit_all("p", ["a", "b", "c"])
@@ -89,8 +112,9 @@ class Exhausted(HeldTest):
         failed = self.running.metrics().by_label("reseq_attempts_total", "outcome")["failed"]
         self.assert_changed(self.operate(1, "retry"), 1)
         again = eventually("it is held again", lambda: [h for h in self.held("bad") if h["since"] != first["since"]])
-        self.assertEqual([(one["sequence"], one["attempts"]) for one in again], [(1, 2)])
-        self.assertGreaterEqual(self.running.metrics().by_label("reseq_attempts_total", "outcome")["failed"], failed + 2)
+        self.assertEqual([(one["sequence"], one["attempts"]) for one in again], [(1, 3)])
+        outcomes = self.running.metrics().by_label("reseq_attempts_total", "outcome")
+        self.assertGreaterEqual(outcomes["failed"], failed + 3)
         self.assert_changed(self.operate(1, "skip", b'{"destinations":["bad"]}'), 1)
         self.assertEqual(self.wait_for_held("bad", after=1)["sequence"], 2)
         self.assertEqual(self.running.destination("p", "bad")["settled"], 1)
@@ -116,22 +140,20 @@ class Exhausted(HeldTest):
         self.assert_nothing_wrong(check_book(self.book.entries("bad"), sent))
 
     def test_skipping_after_a_restart_leaves_a_gap_that_the_next_delivery_announces(self):
-        destinations = [{"name": "d", "url": self.book.url()}]
-        self.start(destinations, ONE_ATTEMPT, transforms=[FAILS_FOR_SOME])
-        sent = self.running.submit_all("p", [f"m{number}" for number in range(40)])
-        skipped = []
-        for _ in range(3):
-            held = self.wait_for_held("d", after=skipped[-1] if skipped else 0)
+        self.start([{"name": "d", "url": self.book.url()}], GIVES_UP_SOON)
+        failing = [1, 5, 6, 20]
+        sent = self.submit_some_that_fail(20, failing)
+        for place, sequence in enumerate(failing):
+            held = self.wait_for_held("d", after=failing[place - 1] if place else 0)
+            self.assertEqual((held["sequence"], held["attempts"]), (sequence, 1), "no other attempt could help")
+            self.assertIn(TOO_LARGE, held["last_error"])
+            self.running.wait_until_settled("p", "d", sequence - 1)
             self.running.kill()
             self.running = self.restart(self.running)
             self.assert_changed(self.operate(held["position"], "skip"), 1)
-            skipped.append(held["sequence"])
-            self.assertNotIn(held["sequence"], self.book.confirmed("d"))
-        last = self.wait_for_held("d", after=skipped[-1])["sequence"]
-        eventually("all before it have arrived", lambda: self.running.destination("p", "d")["settled"] == last - 1)
-        arrived = self.book.entries("d")
-        self.assertEqual(sorted(set(self.book.confirmed("d"))), sorted(set(range(1, last)) - set(skipped)))
-        self.assert_nothing_wrong(check_book(arrived, sent, passed=skipped, max_unsaved=256, complete=False))
+        self.running.wait_until_settled("p", "d", 20)
+        self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, passed=failing, max_unsaved=256))
+        self.assertEqual(sorted(set(self.book.confirmed("d"))), [s for s in range(1, 21) if s not in failing])
 
     def test_what_is_not_held_cannot_be_retried_or_skipped(self):
         self.start_bad_and_good()
@@ -151,20 +173,19 @@ class Exhausted(HeldTest):
 
 class DeadLetters(HeldTest):
     def test_with_dead_letter_the_lane_goes_on_and_the_dead_letters_are_listed(self):
-        destinations = [{"name": "d", "url": self.book.url()}]
-        retry = {**ONE_ATTEMPT, "on_exhausted": "dead_letter"}
-        self.start(destinations, retry, transforms=[FAILS_FOR_SOME])
-        sent = self.running.submit_all("p", [f"m{number}" for number in range(60)])
-        self.running.wait_until_settled("p", "d", 60)
+        retry = {**GIVES_UP_SOON, "on_exhausted": "dead_letter"}
+        self.start([{"name": "d", "url": self.book.url()}], retry)
+        failing = [3, 4, 9, 30]
+        sent = self.submit_some_that_fail(30, failing)
+        self.running.wait_until_settled("p", "d", 30)
         letters = self.dead_letters()
-        dead = [letter["sequence"] for letter in letters]
-        self.assertTrue(2 <= len(dead) <= 30, f"{len(dead)} of 60 dead-lettered")
+        self.assertEqual([letter["sequence"] for letter in letters], failing)
         for letter in letters:
-            self.assertEqual(letter["id"], f"m{letter['sequence'] - 1}")
-            self.assertIn(FAILED, letter["last_error"])
-            self.assertGreater(letter["bytes"], 0)
-        self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, passed=dead))
-        self.assertEqual(len(self.book.confirmed("d")), 60 - len(dead))
+            self.assertEqual((letter["id"], letter["bytes"]), (f"m{letter['sequence']}", MAX_RESULT + 1))
+            self.assertEqual(letter["reason"], "exhausted")
+            self.assertIn(TOO_LARGE, letter["last_error"])
+        self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, passed=failing))
+        self.assertEqual(len(self.book.confirmed("d")), 30 - len(failing))
         self.running.kill()
         self.running = self.restart(self.running)
         self.assertEqual(self.dead_letters(), letters)

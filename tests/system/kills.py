@@ -2,16 +2,19 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import unittest
 
 from book import check_book, file_entries
-from client import Load
-from harness import FULL, SEED, SystemTest, pipeline
+from client import Load, Producer, body_of, digest
+from harness import FULL, SEED, SystemTest, free_port, pipeline
 from waiting import eventually
 
 KILLS = 300 if FULL else 12
 MAX_UNSAVED = 16
+STARTS = 200 if FULL else 12
 
 
 class Kills(SystemTest):
@@ -55,7 +58,7 @@ class Kills(SystemTest):
         self.running = self.restart(self.running)
 
     def kill_own_worker(self) -> None:
-        os.kill(eventually("there is a worker", self.running.own_workers)[0], signal.SIGKILL)
+        self.running.kill_own_worker()
 
     def kill_external_worker(self) -> None:
         self.external.kill()
@@ -118,6 +121,34 @@ class AfterTheAnswer(SystemTest):
             self.running = self.restart(self.running)
             self.restarts += 1
         return self.restarts
+
+
+class FromTheStart(SystemTest):
+    def test_a_message_that_comes_the_moment_it_listens_is_delivered_without_another_restart(self):
+        book = self.receiver()
+        address = f"127.0.0.1:{free_port()}"
+        config = self.config([pipeline("p", [{"name": "d", "url": book.url()}])], http={"listen": address})
+        self.keep_processors_busy()
+        sent = {}
+        for number in range(STARTS):
+            producer = Producer(lambda: address, "p", pause_seconds=0.0005)
+            body = body_of(f"m{number}")
+            knocking = threading.Thread(target=producer.submit, args=(f"m{number}", body))
+            knocking.start()
+            running = self.supervisor(config)
+            knocking.join()
+            producer.close()
+            sent[f"m{number}"] = digest(body)
+            running.wait_until_settled("p", "d", len(sent))
+            running.kill()
+        self.assert_nothing_wrong(check_book(book.entries("d"), sent, max_unsaved=256))
+
+    def keep_processors_busy(self) -> None:
+        """So that what a start leaves for its other threads to do is not always done in time by luck."""
+        for _ in range(3 * os.cpu_count()):
+            burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+            self.addCleanup(burner.wait)
+            self.addCleanup(burner.kill)
 
 
 if __name__ == "__main__":

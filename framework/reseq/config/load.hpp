@@ -27,8 +27,8 @@ struct source {
   std::string path;              ///< a TOML file of at most 1 MiB; empty: none
   std::vector<std::string> sets; ///< KEY=VALUE; the value is TOML, or else a string; lists may be "a,b"
   /// Looked up for `${NAME}` in the file's strings, and for `RESEQ_STORE_KIND`, which sets `store.kind` (keys
-  /// outside of lists only). A RESEQ_ variable that names no key is a problem, except RESEQ_PARENT_PIPE and
-  /// RESEQ_TEST_*.
+  /// outside of lists only). A RESEQ_ variable that names no key is a problem, except RESEQ_PARENT_PIPE,
+  /// RESEQ_URL (`reseqctl`'s) and RESEQ_TEST_*.
   std::map<std::string, std::string> environment;
 };
 

@@ -152,7 +152,7 @@ private:
 };
 
 bool is_for_others(std::string_view variable) {
-  return variable == "RESEQ_PARENT_PIPE" || variable.starts_with("RESEQ_TEST_");
+  return variable == "RESEQ_PARENT_PIPE" || variable == "RESEQ_URL" || variable.starts_with("RESEQ_TEST_");
 }
 
 const option<settings>* option_of_variable(std::string_view variable) {

@@ -1,7 +1,9 @@
 #include "reseq/config/policy.hpp"
 
+#include <filesystem>
 #include <initializer_list>
 #include <map>
+#include <string_view>
 
 #include "reseq/config/file.hpp"
 
@@ -53,7 +55,17 @@ private:
     refuse_if(d.max_unsaved < d.batch, label, {"max_unsaved", std::to_string(d.max_unsaved)}, "cannot be less than",
               batch);
     refuse_if(d.window < d.batch, label, {"window", std::to_string(d.window)}, "cannot be less than", batch);
+    check_file(d, label);
     check_transforms(d.transforms, label);
+  }
+
+  /// A file belongs to one destination: two would take each other's lines for their own.
+  void check_file(const destination_settings& d, const std::string& label) {
+    constexpr std::string_view scheme = "file://";
+    if (!d.url.starts_with(scheme) || found_.faulty(label + ".url")) return;
+    const auto path = std::filesystem::path(d.url.substr(scheme.size())).lexically_normal().string();
+    const auto [first, is_new] = files_.emplace(path, label);
+    if (!is_new) add(label + ".url", "is the file of " + first->second + " as well");
   }
 
   void check_transforms(const std::vector<transform_settings>& all, const std::string& around) {
@@ -123,6 +135,7 @@ private:
   void add(const std::string& key, std::string what) { found_.add(found_.origin_of(key), key, std::move(what)); }
 
   findings& found_;
+  std::map<std::string, std::string> files_; ///< the destination that a file belongs to
 };
 
 } // namespace

@@ -86,10 +86,10 @@ field<T, V> at(Part T::*part, V Part::*inside) {
 }
 
 template <class T, class V>
-rule<T> make_rule(const field<T, V>& where, std::string type, shape form, std::type_identity_t<reader_of<V>> read,
-                  std::type_identity_t<check_of<V>> check) {
+rule<T> make_rule(const field<T, V>& where, const std::string& type, shape form,
+                  std::type_identity_t<reader_of<V>> read, std::type_identity_t<check_of<V>> check) {
   rule<T> made;
-  made.type = std::move(type);
+  made.type = type;
   made.form = form;
   made.check = [where, check](const T& target) { return check(where.read(target)); };
   made.set = [where, read = std::move(read), check = std::move(check)](T& target, const node& from) -> complaint {
@@ -104,19 +104,20 @@ rule<T> make_rule(const field<T, V>& where, std::string type, shape form, std::t
 
 /// A string that `check` accepts; `type` says to people which ones.
 template <class T>
-rule<T> text(const field<T, std::string>& where, std::string type, check_of<std::string> check) {
-  return make_rule(where, std::move(type), shape::text, read_text, std::move(check));
+rule<T> text(const field<T, std::string>& where, const std::string& type, check_of<std::string> check) {
+  return make_rule(where, type, shape::text, read_text, std::move(check));
 }
 
 template <class T>
-rule<T> texts(const field<T, std::vector<std::string>>& where, std::string type, check_of<std::string> check_each) {
+rule<T> texts(const field<T, std::vector<std::string>>& where, const std::string& type,
+              const check_of<std::string>& check_each) {
   const auto check_all = [check_each](const std::vector<std::string>& all) -> complaint {
     for (const auto& one : all) {
       if (auto wrong = check_each(one)) return wrong;
     }
     return {};
   };
-  return make_rule(where, std::move(type), shape::items, read_texts, check_all);
+  return make_rule(where, type, shape::items, read_texts, check_all);
 }
 
 template <class T>
@@ -167,7 +168,7 @@ rule<T> headers(const field<T, std::map<std::string, std::string>>& where) {
 /// One of a few words, each with what it means in the field. Words in `later` are for versions to come.
 template <class T, class V>
 rule<T> choice(const field<T, V>& where, std::type_identity_t<std::vector<std::pair<std::string, V>>> words,
-               std::vector<std::string> later = {}) {
+               const std::vector<std::string>& later = {}) {
   std::string known;
   for (const auto& [word, meaning] : words) known += (known.empty() ? "" : ", ") + in_quotes(word);
   const auto read = [words, later, known](const node& from) -> reading<V> {
@@ -193,9 +194,9 @@ rule<T> required(rule<T> made) {
 
 /// A key that this version does not act on: anything but its default is refused. `why` may add a reason.
 template <class T>
-rule<T> later(std::string type, shape form = shape::other, const std::string& why = {}) {
+rule<T> later(const std::string& type, shape form = shape::other, const std::string& why = {}) {
   rule<T> made;
-  made.type = std::move(type);
+  made.type = type;
   made.form = form;
   made.missing = "is not available in this version" + (why.empty() ? "" : ": " + why);
   return made;

@@ -18,7 +18,7 @@ std::string lower(std::string_view text) {
 bool matches(const std::string& glob, const std::string& text) { return ::fnmatch(glob.c_str(), text.c_str(), 0) == 0; }
 
 /// A producer chose the name: an error quotes only its beginning.
-std::string quoted(std::string_view name) {
+std::string in_quotes(std::string_view name) {
   constexpr std::size_t most = 64;
   return name.size() <= most ? "'" + std::string{name} + "'" : "'" + std::string{name.substr(0, most)} + "…'";
 }
@@ -56,7 +56,7 @@ result<std::vector<destination_id>> router::named(const std::vector<std::string>
   for (const auto& name : names) {
     const auto found = by_name_.find(name);
     if (found == by_name_.end()) {
-      return fail(errc::unprocessable, "the pipeline has no destination " + quoted(name), "destinations");
+      return fail(errc::unprocessable, "the pipeline has no destination " + in_quotes(name), "destinations");
     }
     routes.push_back(found->second);
   }

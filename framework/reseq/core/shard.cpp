@@ -14,8 +14,10 @@ shard_target::shard_target(destination_setup setup, std::uint64_t seed, time_poi
     window({setup.settings.window, setup.settings.window_bytes, setup.settings.max_unsaved}, book.watermark() + 1, now),
     delivery(setup.settings.batch, setup.settings.retry_max, seed ^ (setup.id.value() * 0xff51afd7ed558ccdU)),
     last(std::max(setup.last, book.watermark())) {
-  for (auto& record : setup.held)
-    if (!book.is_settled(record.seq)) held.emplace(record.seq, held_message{std::move(record), true});
+  for (auto& record : setup.held) {
+    const auto seq = record.seq;
+    if (!book.is_settled(seq)) held.emplace(seq, held_message{std::move(record), true});
+  }
 }
 
 shard::state::state(std::vector<destination_setup> setups, give_up exhausted, std::uint64_t seed, time_point now,

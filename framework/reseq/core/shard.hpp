@@ -1,4 +1,5 @@
-/// A shard's whole decision making after acceptance: lanes, shared work, ordered delivery, progress (DESIGN §4.6–4.8, §11).
+/// A shard's whole decision making after acceptance: lanes, shared work, ordered delivery, progress (DESIGN §4.6–4.8,
+/// §11).
 ///
 /// A pure state machine: events come in as calls with the time, what must be done comes out of `take()`. It is not
 /// thread-safe; the actor that owns it calls one event, then performs what `take()` gives, in the order of its members.
@@ -34,8 +35,8 @@ struct destination_setup {
 
 /// A chain's answer.
 struct work_result {
-  content_ptr body;                                        ///< null: dropped
-  std::optional<std::vector<destination_id>> only_to;      ///< narrowed to these; absent: as routed
+  content_ptr body;                                   ///< null: dropped
+  std::optional<std::vector<destination_id>> only_to; ///< narrowed to these; absent: as routed
 };
 
 /// How a receiver answered one request (DESIGN §4.7).
@@ -117,9 +118,9 @@ struct blocked_by {
   position at;
   std::string message_id;
   chain_index chain;
-  std::string phase;              ///< "transform", "delivery", "held", "saving", "reading"
-  time_point since{};             ///< when it became the head
-  std::uint32_t attempts = 0;     ///< of the delivery, or as held; those of a transform are the dispatcher's
+  std::string phase;          ///< "transform", "delivery", "held", "saving", "reading"
+  time_point since{};         ///< when it became the head
+  std::uint32_t attempts = 0; ///< of the delivery, or as held; those of a transform are the dispatcher's
   std::optional<time_point> next_attempt;
   std::string last_error;
   std::uint64_t ready_behind = 0;
@@ -129,8 +130,8 @@ struct destination_status {
   destination_id id;
   std::string name;
   lane_state state = lane_state::running;
-  sequence accepted;  ///< last assigned
-  sequence settled;   ///< the watermark, saved
+  sequence accepted; ///< last assigned
+  sequence settled;  ///< the watermark, saved
   std::uint64_t lag = 0;
   std::uint64_t pending = 0;
   std::uint64_t ready = 0;
@@ -190,7 +191,8 @@ public:
 
   /// Operators. Each is answered by `effects::answers` under its token once durable. `retry` and `skip` act on a held
   /// message: not held gives `errc::conflict`; `retry` without a sequence, on all that the destination holds.
-  void pause(std::uint64_t token, destination_id destination, time_point now, wall_time wall); ///< answered when nothing is under way
+  void pause(std::uint64_t token, destination_id destination, time_point now,
+             wall_time wall); ///< answered when nothing is under way
   void resume(std::uint64_t token, destination_id destination, time_point now, wall_time wall);
   void retry(std::uint64_t token, destination_id destination, std::optional<sequence> seq, time_point now,
              wall_time wall);

@@ -21,6 +21,14 @@ struct executor::shared {
   std::size_t idle = 0; ///< threads that wait, or were woken and have not yet looked
   std::size_t busy = 0;
   bool closing = false;
+  bool waking = false; ///< a thread was woken and has not looked yet
+
+  /// Whether somebody has to be woken now. One at a time: who takes a job wakes the next if more wait, so that a burst
+  /// of jobs costs no more wake-ups than it has use for threads.
+  bool wake_one() {
+    if (waking || idle == 0 || waiting.empty()) return false;
+    return waking = true;
+  }
 
   void work();
 };
@@ -29,12 +37,17 @@ void executor::shared::work() {
   std::unique_lock lock(mutex);
   for (;;) {
     ++idle;
-    changed.wait(lock, [&] { return closing || !waiting.empty(); });
+    while (!closing && waiting.empty()) {
+      changed.wait(lock);
+      waking = false;
+    }
     --idle;
     if (waiting.empty()) return;
     auto now = std::move(waiting.front());
     waiting.pop_front();
+    const bool wake = wake_one();
     lock.unlock();
+    if (wake) changed.notify_one();
     now.job();
     now.job = nullptr;
     lock.lock();
@@ -63,7 +76,7 @@ executor::~executor() {
 }
 
 bool executor::run(std::function<void()> job, std::function<void()> answer) {
-  const std::lock_guard lock(shared_->mutex);
+  std::unique_lock lock(shared_->mutex);
   if (shared_->closing || shared_->busy == slots_) return false;
   shared_->waiting.push_back({std::move(job), std::move(answer)});
   if (shared_->waiting.size() > shared_->idle && shared_->threads.size() < slots_) {
@@ -75,7 +88,9 @@ bool executor::run(std::function<void()> job, std::function<void()> answer) {
     }
   }
   ++shared_->busy;
-  shared_->changed.notify_one();
+  const bool wake = shared_->wake_one();
+  lock.unlock();
+  if (wake) shared_->changed.notify_one();
   return true;
 }
 

@@ -90,8 +90,8 @@ public:
   /// `errc::fenced`: nothing happened.
   virtual result<std::vector<shard_committed>> commit(std::span<const shard_commit> batch, wall_time now) = 0;
 
-  /// The backlog of one destination from `from` on: contiguous sequences, at most `max_messages`, and no further message
-  /// once `max_bytes` is reached. Empty when nothing from there on is durable.
+  /// The backlog of one destination from `from` on: contiguous sequences, at most `max_messages`, and no further
+  /// message once `max_bytes` is reached. Empty when nothing from there on is durable.
   virtual result<std::vector<core::backlog_item>> read(shard_handle shard, destination_id destination, sequence from,
                                                        std::uint32_t max_messages, std::uint64_t max_bytes) = 0;
 

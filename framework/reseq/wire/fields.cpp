@@ -35,7 +35,7 @@ bool is_header_value(std::string_view value) {
   });
 }
 
-std::string quoted(std::string_view name) {
+std::string in_quotes(std::string_view name) {
   constexpr std::size_t most = 64;
   if (name.size() <= most) return "'" + std::string{name} + "'";
   auto end = most;
@@ -62,7 +62,7 @@ result<void> check_key(std::string_view key, std::string_view where) {
 result<void> check_headers(const header_list& headers) {
   std::size_t bytes = 0;
   for (const auto& [name, value] : headers) {
-    if (!is_header_name(name)) return fail(errc::invalid, quoted(name) + " is no header name", "headers");
+    if (!is_header_name(name)) return fail(errc::invalid, in_quotes(name) + " is no header name", "headers");
     if (!is_header_value(value)) return fail(errc::invalid, "must not contain control characters", name);
     bytes += name.size() + value.size();
     if (bytes > max_header_bytes) return fail(errc::too_large, "are over 64 KiB together", "headers");

@@ -24,7 +24,7 @@ bool is_header_name(std::string_view name);
 bool is_header_value(std::string_view value);
 
 /// `name` in quotes for an error's sentence, shortened if it is long.
-std::string quoted(std::string_view name);
+std::string in_quotes(std::string_view name);
 
 /// `e`, which happened inside `place`.
 error inside(std::string_view place, error e);

@@ -174,7 +174,7 @@ char reader::peek() {
 }
 
 result<std::string> reader::string() {
-  const auto raw = quoted();
+  const auto raw = in_quotes();
   if (!raw) return tl::unexpected(raw.error());
   return unescaped(*raw);
 }
@@ -202,7 +202,7 @@ result<void> reader::any() {
   case '{': return object([this](const std::string&) { return any(); });
   case '[': return array([this] { return any(); });
   case '"':
-    if (auto read = quoted(); !read) return tl::unexpected(std::move(read.error()));
+    if (auto read = in_quotes(); !read) return tl::unexpected(std::move(read.error()));
     return {};
   case 't':
   case 'f':
@@ -237,7 +237,7 @@ result<void> reader::expect(char expected) {
 }
 
 /// A string as it was written, checked, without its quotes.
-result<std::string_view> reader::quoted() {
+result<std::string_view> reader::in_quotes() {
   if (!take('"')) return fault("expected a string");
   const auto begin = at_;
   while (at_ < text_.size() && text_[at_] != '"') {

@@ -58,7 +58,7 @@ private:
   result<void> leave(char bracket);
   bool take(char expected);
   result<void> expect(char expected);
-  result<std::string_view> quoted();
+  result<std::string_view> in_quotes();
   result<void> escape();
   result<void> number();
   result<void> literal();

@@ -78,7 +78,7 @@ result<void> envelope::member(std::string_view name) {
     if (!done) return tl::unexpected(inside(name, std::move(done.error())));
     return done;
   }
-  return fail(errc::invalid, "unknown field " + quoted(name));
+  return fail(errc::invalid, "unknown field " + in_quotes(name));
 }
 
 result<std::string> envelope::text() {
@@ -130,7 +130,7 @@ result<void> envelope::read_headers() {
 }
 
 result<void> envelope::read_header(std::string_view name) {
-  if (!is_header_name(name)) return fail(errc::invalid, quoted(name) + " is no header name");
+  if (!is_header_name(name)) return fail(errc::invalid, in_quotes(name) + " is no header name");
   if (!header_names_.insert(lower(name)).second) {
     return fail(errc::invalid, "is given more than once", std::string{name});
   }

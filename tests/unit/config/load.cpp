@@ -87,6 +87,7 @@ TEST_CASE("the environment wins over the file, and --set over both") {
                                                        {"RESEQ_HTTP_TOKEN", "123"},
                                                        {"RESEQ_CLUSTER_SUPERVISORS", "a:1,b:2"},
                                                        {"RESEQ_PARENT_PIPE", "5"},
+                                                       {"RESEQ_URL", "http://a:1"},
                                                        {"RESEQ_TEST_ANYTHING", "x"},
                                                        {"HOME", "/root"}};
   const auto made = settings_of({"[node]\ndata_dir = \"/file\"\nname = \"a\"\n[worker]\nslots = 1\n",

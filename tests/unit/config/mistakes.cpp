@@ -220,6 +220,14 @@ TEST_CASE("keys that contradict each other are refused where one of them stands"
   });
 }
 
+TEST_CASE("a file belongs to one destination") {
+  const std::string two = "[[pipeline]]\nname = \"a\"\n[[pipeline.destination]]\nname = \"x\"\nurl = \"file:///d/f\"\n"
+                          "[[pipeline.destination]]\nname = \"y\"\nurl = \"file:///d/./f\"\n";
+  CHECK(problems_of({two, {}, {}, {}}) ==
+        std::vector<std::string>{
+          "t.toml:8: pipeline.a.destination.y.url: is the file of pipeline.a.destination.x as well"});
+}
+
 TEST_CASE("two members of a list cannot share a name") {
   check_all({
     {"[[pipeline]]\nname = \"a\"\n[[pipeline]]\nname = \"a\"\n",

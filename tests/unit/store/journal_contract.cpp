@@ -144,6 +144,8 @@ void check_reading(const store_factory& make) {
     CHECK(found->accepted == at_ms(123));
     CHECK(found->enrolled == std::vector<core::enrolment>{{destination_id{1}, sequence{1}}});
     CHECK_FALSE(must(shard->find(shard.state.handle, position{2})));
+    for (unsigned bit = 32; bit < 64; ++bit)
+      CHECK_FALSE(must(shard->find(shard.state.handle, position{(std::uint64_t{1} << bit) | 1U})));
     CHECK(must(shard->find_id(shard.state.handle, "id 1")) == position{1});
     CHECK_FALSE(must(shard->find_id(shard.state.handle, "id 2")));
   }

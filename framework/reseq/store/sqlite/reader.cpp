@@ -55,6 +55,7 @@ result<std::vector<core::backlog_item>> reader::read(const owned_shard& shard, d
 }
 
 result<std::optional<stored_message>> reader::find(const owned_shard& shard, position at) {
+  if (at.value() >> position_bits != 0) return std::nullopt; // its place would be another shard's
   auto row = db_.use("SELECT id, key, content_type, headers, payload, accepted_ms, enrolled FROM message "
                      "WHERE place = ?");
   row.number(place(shard.number, at.value()));

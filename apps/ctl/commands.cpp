@@ -1,0 +1,251 @@
+#include "ctl/commands.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "ctl/fields.hpp"
+#include "ctl/show.hpp"
+#include "ctl/text.hpp"
+#include "ctl/why.hpp"
+
+namespace reseq::ctl {
+namespace {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+/// A pause waits for what is under way, a whole request to a slow receiver.
+constexpr auto longest_operation = 120s;
+
+std::string line_of(const json& what) { return what.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
+
+class commands {
+public:
+  commands(const options& what, const surroundings& outside) : what_(what), outside_(outside) {}
+
+  [[nodiscard]] result<std::string> status() const {
+    if (!what_.destination.empty())
+      return shown(get(destination_path(what_.pipeline, what_.destination)),
+                   [&](const json& one) { return show_destination(what_.pipeline, one, now()); });
+    return shown(get(pipelines_path()),
+                 [&](const json& answer) { return show_pipelines(pipelines_in(answer), now()); });
+  }
+
+  [[nodiscard]] result<std::string> why() const {
+    const auto found = waiting();
+    if (!found) return tl::unexpected(found.error());
+    if (what_.json) return line_of({{"waiting", *found}});
+    std::string made;
+    for (const auto& one : *found)
+      made += (made.empty() ? "" : "\n") + explain(text_in(one, "pipeline"), one, object_in(one, "hold"), now());
+    return made.empty() ? "Nothing waits.\n" : made;
+  }
+
+  [[nodiscard]] result<std::string> message() const {
+    return shown(get(message_path()), [&](const json& one) { return show_message(what_.pipeline, one, now()); });
+  }
+
+  [[nodiscard]] result<std::string> held() const {
+    if (!what_.pipeline.empty())
+      return shown(get(held_path(what_.pipeline)), [&](const json& list) {
+        return show_held({{what_.pipeline, list}}, now());
+      });
+    const auto pipelines = get(pipelines_path());
+    if (!pipelines) return tl::unexpected(pipelines.error());
+    std::vector<held_in> all;
+    json lists = json::array();
+    for (const auto& one : pipelines_in(*pipelines)) {
+      auto list = get(held_path(text_in(one, "name")));
+      if (!list) return tl::unexpected(list.error());
+      lists.push_back({{"name", text_in(one, "name")}, {"held", list_in(*list, "held")}});
+      all.push_back({text_in(one, "name"), std::move(*list)});
+    }
+    return what_.json ? line_of({{"pipelines", std::move(lists)}}) : show_held(all, now());
+  }
+
+  [[nodiscard]] result<std::string> dead_letters() const {
+    return shown(get("/v1/pipelines/" + what_.pipeline + "/dead-letters"),
+                 [&](const json& list) { return show_dead_letters(what_.pipeline, list, now()); });
+  }
+
+  [[nodiscard]] result<std::string> send() const {
+    auto payload = read_input();
+    if (!payload) return tl::unexpected(payload.error());
+    const auto request = submission(what_, std::move(*payload));
+    const auto receipt =
+      submit(outside_.supervisor, request, what_.submission.patience, outside_.time, outside_.notice);
+    if (!receipt) return tl::unexpected(receipt.error());
+    return shown(read_object(*receipt), [&](const json& one) { return show_receipt(what_.pipeline, one); });
+  }
+
+  [[nodiscard]] result<std::string> retry() const {
+    if (!what_.message.empty())
+      return shown(post(message_path() + "/retry", wanted_destinations()), [&](const json& done) {
+        return what_.message + " is tried again for " + counted(number_in(done, "changed"), "destination") + "\n";
+      });
+    const auto show = [](const json& done) {
+      const auto changed = number_in(done, "changed");
+      return changed == 0 ? "Nothing is held.\n" : counted(changed, "held message") + " will be tried again\n";
+    };
+    return shown(what_.to.empty() ? post(held_path(what_.pipeline) + "/retry", "") : retry_held_at(what_.to), show);
+  }
+
+  [[nodiscard]] result<std::string> skip() const {
+    return shown(post(message_path() + "/skip", wanted_destinations()), [&](const json& done) {
+      return what_.message + " is given up for " + counted(number_in(done, "changed"), "destination") + "\n";
+    });
+  }
+
+  [[nodiscard]] result<std::string> pause() const {
+    return shown(post(destination_path(what_.pipeline, what_.destination) + "/pause", ""), [&](const json&) {
+      return what_.pipeline + "/" + what_.destination + " is paused and nothing is under way\n";
+    });
+  }
+
+  [[nodiscard]] result<std::string> resume() const {
+    return shown(post(destination_path(what_.pipeline, what_.destination) + "/resume", ""),
+                 [&](const json&) { return what_.pipeline + "/" + what_.destination + " is running again\n"; });
+  }
+
+private:
+  [[nodiscard]] wall_time now() const { return outside_.clock(); }
+
+  [[nodiscard]] result<json> get(const std::string& path) const {
+    return call_json(outside_.supervisor, {"GET", path});
+  }
+
+  [[nodiscard]] result<json> post(const std::string& path, std::string body) const {
+    return call_json(outside_.supervisor, {"POST", path, {}, std::move(body), longest_operation});
+  }
+
+  template <class Show>
+  [[nodiscard]] result<std::string> shown(const result<json>& answer, Show show) const {
+    if (!answer) return tl::unexpected(answer.error());
+    return what_.json ? line_of(*answer) : show(*answer);
+  }
+
+  [[nodiscard]] std::string pipelines_path() const {
+    return what_.pipeline.empty() ? "/v1/pipelines" : "/v1/pipelines/" + what_.pipeline;
+  }
+  [[nodiscard]] std::string message_path() const {
+    return "/v1/pipelines/" + what_.pipeline + "/messages/" + what_.message;
+  }
+  static std::string held_path(const std::string& pipeline) { return "/v1/pipelines/" + pipeline + "/held"; }
+  static std::string destination_path(const std::string& pipeline, const std::string& destination) {
+    return "/v1/pipelines/" + pipeline + "/destinations/" + destination;
+  }
+
+  /// All pipelines, or the one that was asked for.
+  [[nodiscard]] std::vector<json> pipelines_in(const json& answer) const {
+    if (!what_.pipeline.empty()) return {answer};
+    const auto& list = list_in(answer, "pipelines");
+    return {list.begin(), list.end()};
+  }
+
+  [[nodiscard]] std::string wanted_destinations() const {
+    return what_.to.empty() ? "" : json{{"destinations", what_.to}}.dump();
+  }
+
+  /// Each destination that waits, with "pipeline" and "hold" added. Attempts are only told of one destination at a
+  /// time.
+  [[nodiscard]] result<json> waiting() const {
+    const auto answer = get(pipelines_path());
+    if (!answer) return tl::unexpected(answer.error());
+    json all = json::array();
+    bool found = what_.destination.empty();
+    for (const auto& pipeline : pipelines_in(*answer)) {
+      const auto name = text_in(pipeline, "name");
+      for (const auto& one : list_in(pipeline, "destinations")) {
+        const auto destination = text_in(one, "name");
+        if (!what_.destination.empty() && destination != what_.destination) continue;
+        found = true;
+        if (!waits(one)) continue;
+        auto details = get(destination_path(name, destination));
+        if (!details) return details;
+        if (!waits(*details)) continue; // it has moved meanwhile
+        auto hold = hold_of(name, *details);
+        if (!hold) return hold;
+        (*details)["pipeline"] = name;
+        (*details)["hold"] = std::move(*hold);
+        all.push_back(std::move(*details));
+      }
+    }
+    if (!found)
+      return fail(errc::invalid, "pipeline " + what_.pipeline + " has no destination " + what_.destination +
+                                   "; `reseqctl status " + what_.pipeline + "` lists those that it has");
+    return all;
+  }
+
+  /// The record of the destination's head being held, or null.
+  [[nodiscard]] result<json> hold_of(const std::string& pipeline, const json& destination) const {
+    const auto& head = object_in(destination, "blocked_by");
+    if (text_in(head, "phase") != "held") return json();
+    const auto list = get(held_path(pipeline));
+    if (!list) return list;
+    for (const auto& one : list_in(*list, "held"))
+      if (text_in(one, "destination") == text_in(destination, "name") &&
+          number_in(one, "sequence") == number_in(head, "sequence"))
+        return one;
+    return json();
+  }
+
+  /// The API retries all that is held, or single messages.
+  [[nodiscard]] result<json> retry_held_at(const std::vector<std::string>& destinations) const {
+    for (const auto& one : destinations)
+      if (auto known = get(destination_path(what_.pipeline, one)); !known) return known;
+    const auto list = get(held_path(what_.pipeline));
+    if (!list) return list;
+    std::uint64_t changed = 0;
+    for (const auto& one : list_in(*list, "held")) {
+      const auto destination = text_in(one, "destination");
+      if (std::find(destinations.begin(), destinations.end(), destination) == destinations.end()) continue;
+      const auto path = "/v1/pipelines/" + what_.pipeline + "/messages/" + place_in(one) + "/retry";
+      const auto done = post(path, json{{"destinations", json::array({destination})}}.dump());
+      if (done)
+        changed += number_in(*done, "changed");
+      else if (done.error().code != errc::conflict)
+        return done; // a conflict: somebody else was faster
+    }
+    return json{{"changed", changed}};
+  }
+
+  [[nodiscard]] result<std::string> read_input() const {
+    const auto& path = what_.submission.file;
+    if (path == "-") return read_payload(outside_.input);
+    std::ifstream file(path, std::ios::binary);
+    if (!file) return fail(errc::unavailable, std::string{"cannot be opened: "} + std::strerror(errno), path);
+    auto payload = read_payload(file);
+    if (!payload) payload.error().where = path;
+    return payload;
+  }
+
+  const options& what_;
+  const surroundings& outside_;
+};
+
+} // namespace
+
+result<std::string> run(const options& what, const surroundings& outside) {
+  const commands all(what, outside);
+  switch (what.what) {
+  case command::status: return all.status();
+  case command::why: return all.why();
+  case command::messages: return all.message();
+  case command::send: return all.send();
+  case command::held: return all.held();
+  case command::dead_letters: return all.dead_letters();
+  case command::retry: return all.retry();
+  case command::skip: return all.skip();
+  case command::pause: return all.pause();
+  case command::resume: return all.resume();
+  }
+  return fail(errc::internal, "there is no such command");
+}
+
+} // namespace reseq::ctl

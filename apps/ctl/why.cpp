@@ -1,0 +1,147 @@
+#include "ctl/why.hpp"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "ctl/fields.hpp"
+#include "ctl/show.hpp"
+#include "ctl/text.hpp"
+
+namespace reseq::ctl {
+namespace {
+
+using nlohmann::json;
+
+/// What everything below is told about.
+struct stuck {
+  const std::string& pipeline;
+  std::string name;
+  const json& destination;
+  const json& head; ///< null: only paused
+  const json& hold;
+  std::string phase;
+  wall_time now;
+
+  [[nodiscard]] bool paused() const { return text_in(destination, "state") == "paused"; }
+  [[nodiscard]] std::uint64_t attempts() const { return number_in(head, "attempts"); }
+  [[nodiscard]] const json& history() const { return list_in(head, "history"); }
+  [[nodiscard]] std::string last_error() const { return text_in(head, "last_error"); }
+};
+
+bool runs_now(const stuck& s) {
+  for (const auto& one : s.history())
+    if (text_in(one, "outcome") == "running") return true;
+  return false;
+}
+
+std::string first_line(const stuck& s) {
+  auto made = s.pipeline + "/" + s.name;
+  if (s.head.is_null()) return made + " is paused; nothing waits there.";
+  const auto number = "sequence " + std::to_string(number_in(s.head, "sequence"));
+  const auto id = text_in(s.head, "id");
+  const auto place = place_in(s.head);
+  made += " waits for " + (id.empty() ? number : "message " + id + " (" + place + ", " + number + ")");
+  if (const auto since = time_in(s.head, "since")) made += ", for " + span(s.now - *since);
+  return made + ".";
+}
+
+std::string held_text(const stuck& s) {
+  const auto reason = text_in(s.hold, "reason");
+  std::string why = "it is held for a person to decide";
+  if (reason == "exhausted") why = "its transforms failed for good, so it is held for a person to decide";
+  if (reason == "refused") why = "the receiver refused it for good, so it is held for a person to decide";
+  if (reason == "dead_letters")
+    why = "too many messages before it, in a row, were given up as dead letters, so it is held for a person to decide";
+  if (const auto since = time_in(s.hold, "since")) why += "; since " + span(s.now - *since);
+  return why;
+}
+
+std::string transform_text(const stuck& s) {
+  if (runs_now(s)) return "its transforms are working on it";
+  if (time_in(s.head, "next_attempt")) return "its transforms failed, and the next attempt waits for its time";
+  return "it waits for a worker with a free slot";
+}
+
+std::string delivery_text(const stuck& s) {
+  if (s.paused()) return "it is ready, and is not sent while the destination is paused";
+  if (!s.last_error().empty()) return "the receiver did not take it";
+  return "it is ready, and is sent or waits for the receiver's answer";
+}
+
+/// What it waits for, as the end of "There, …".
+std::string cause_text(const stuck& s) {
+  if (s.phase == "held") return held_text(s);
+  if (s.phase == "transform") return transform_text(s);
+  if (s.phase == "delivery") return delivery_text(s);
+  if (s.phase == "saving") return "what became of it is being saved in the journal";
+  if (s.phase == "reading") return "it is being read from the journal";
+  return "its phase is " + s.phase;
+}
+
+std::string attempts_text(const stuck& s) {
+  std::string made;
+  if (s.phase == "delivery" && s.attempts() > 0)
+    made += "It was sent " + counted(s.attempts(), "time") + ".";
+  else if (s.attempts() > 0)
+    made += counted(s.attempts(), "attempt") + " failed.";
+  if (!s.last_error().empty()) made += (made.empty() ? "" : " ") + std::string{"The last error: "} + s.last_error();
+  if (!made.empty()) made = "  " + made + "\n";
+  for (const auto& one : s.history()) made += "    " + show_attempt(one, s.now) + "\n";
+  if (const auto next = time_in(s.head, "next_attempt")) made += "  The next attempt: " + until(*next, s.now) + ".\n";
+  return made;
+}
+
+std::string behind_text(const stuck& s) {
+  const auto ready = number_in(s.head, "ready_behind");
+  auto made = ready == 0 ? "Nothing is ready behind it"
+                         : counted(ready, "message") + (ready == 1 ? " is" : " are") + " ready behind it";
+  const auto lag = number_in(s.destination, "lag");
+  return "  " + made + "; " + counted(lag, "message") + (lag == 1 ? " is" : " are") + " not settled, with this one.\n";
+}
+
+std::string call_text(const char* command, const stuck& s) {
+  return std::string{"`reseqctl "} + command + " " + s.pipeline + " " + place_in(s.head) + " --to " + s.name + "`";
+}
+
+std::string held_advice(const stuck& s) {
+  const auto* correct =
+    text_in(s.hold, "reason") == "exhausted" ? "correct what the error names" : "correct what made the receiver refuse";
+  return std::string{correct} + ", then " + call_text("retry", s) + "; or give the message up here with " +
+         call_text("skip", s) + ".";
+}
+
+std::string transform_advice(const stuck& s) {
+  if (s.attempts() > 0)
+    return "nothing, if the error passes: it is tried again by itself, and held after its last attempt. Else correct "
+           "what the error names.";
+  if (runs_now(s)) return "nothing yet; an attempt that hangs is given to another worker when its time is over.";
+  return "see that a reseq-worker runs, reaches this supervisor, and has the transforms of " + s.pipeline +
+         "; its log says so if not.";
+}
+
+std::string advice_text(const stuck& s) {
+  if (s.paused()) return "`reseqctl resume " + s.pipeline + " " + s.name + "` when deliveries may go on.";
+  if (s.phase == "held") return held_advice(s);
+  if (s.phase == "transform") return transform_advice(s);
+  if (s.phase == "delivery" && !s.last_error().empty())
+    return "look at the receiver; it is tried again for as long as it takes, and nothing is lost or overtakes it.";
+  if (s.phase == "delivery") return "nothing yet; a receiver that does not answer in time is asked again.";
+  return "nothing yet; if this lasts, see the supervisor's log and the room on its disk.";
+}
+
+} // namespace
+
+bool waits(const json& destination) {
+  return !object_in(destination, "blocked_by").is_null() || text_in(destination, "state") == "paused";
+}
+
+std::string explain(const std::string& pipeline, const json& destination, const json& hold, wall_time now) {
+  const auto& head = object_in(destination, "blocked_by");
+  const stuck s{pipeline, text_in(destination, "name"), destination, head, hold, text_in(head, "phase"), now};
+  auto made = first_line(s) + "\n";
+  if (!head.is_null()) made += "  Cause: " + cause_text(s) + ".\n" + attempts_text(s) + behind_text(s);
+  return made + "  To do: " + advice_text(s) + "\n";
+}
+
+} // namespace reseq::ctl

@@ -1,0 +1,197 @@
+"""Workers that come, go, hang, die or are somebody else: the work gets done, in order, by the right ones."""
+
+import signal
+import socket
+import time
+import unittest
+
+from book import check_book
+from client import Load
+from harness import RETRY, SEED, SystemTest, pipeline
+from waiting import eventually
+
+# No timeout helps in these tests: only noticing that a worker is gone does.
+NO_TIMEOUT = {**RETRY, "timeout": "5m", "max_timeout": "10m"}
+
+
+class ClusterTest(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.book = self.receiver()
+
+    def start(self, work: dict, own_slots: int = 0, **tables):
+        destinations = [{"name": "d", "url": self.book.url()}]
+        pipelines = [pipeline("p", destinations, [work], NO_TIMEOUT)]
+        self.running = self.supervisor(self.config(pipelines, worker={"slots": own_slots}, **tables))
+
+    def wait_until_all_are_delivered(self, sent: dict):
+        self.running.wait_until_settled("p", "d", len(sent))
+        self.assert_nothing_wrong(check_book(self.book.entries("d"), sent))
+
+    def deaths(self) -> float:
+        return self.running.metrics().total("reseq_worker_deaths_total")
+
+    def attempts(self, outcome: str) -> float:
+        return self.running.metrics().by_label("reseq_attempts_total", "outcome").get(outcome, 0)
+
+    def busy(self) -> float:
+        return self.running.metrics().total("reseq_worker_slots_busy")
+
+
+class Admission(ClusterTest):
+    def test_junk_on_the_cluster_port_disturbs_nobody(self):
+        self.start({"use": "identity"}, own_slots=4)
+        self.running.wait_for_workers(1)
+        host, port = self.running.cluster.rsplit(":", 1)
+        junk = [b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00", b"\x00" * 4096, b"\xff" * 4096]
+        junk += [self.random.randbytes(self.random.randrange(1, 20_000)) for _ in range(20)]
+        kept = []
+        for number, data in enumerate(junk):
+            connection = socket.create_connection((host, int(port)), timeout=10)
+            self.addCleanup(connection.close)
+            try:
+                connection.sendall(data)
+            except ConnectionError:
+                pass  # it was thrown out in the middle
+            if number % 2:
+                connection.close()
+            else:
+                kept.append(connection)
+        sent = self.running.submit_all("p", [f"m{number}" for number in range(20)])
+        self.wait_until_all_are_delivered(sent)
+        self.assertEqual(self.deaths(), 0)
+        self.assertEqual(self.running.metrics().total("reseq_workers"), 1)
+        late = self.worker(self.running, "late")
+        self.running.wait_for_workers(2)
+        self.assertTrue(late.running())
+
+    def test_a_worker_with_another_token_is_refused_with_a_reason_at_both_and_never_gets_work(self):
+        self.start({"use": "identity"}, cluster={"token": "right"})
+        stranger = self.worker(self.running, "stranger", cluster={"token": "wrong"})
+        for who in (stranger, self.running):
+            who.wait_for_line("cluster.token is not this supervisor's")
+        sent = self.running.submit_all("p", ["a", "b"])
+        self.assertEqual(self.running.metrics().total("reseq_workers"), 0)
+        self.assertEqual(self.running.destination("p", "d")["pending"], 2)
+        self.worker(self.running, "friend")
+        self.wait_until_all_are_delivered(sent)
+        self.assertEqual(self.running.metrics().total("reseq_workers"), 1)
+        for who in (stranger, self.running):
+            self.assertEqual(who.logged("right|wrong"), 0, "a token was logged")
+
+    def test_a_worker_with_other_transforms_works_only_for_the_pipelines_that_agree(self):
+        destinations = [{"name": "d", "url": self.book.url()}]
+        same = pipeline("same", destinations, [{"use": "identity"}], NO_TIMEOUT)
+        here = pipeline("p", destinations, [{"use": "identity"}], NO_TIMEOUT)
+        there = pipeline("p", destinations, [{"use": "delay"}], NO_TIMEOUT)
+        unknown = pipeline("unknown", destinations)
+        self.running = self.supervisor(self.config([same, here], worker={"slots": 0}))
+        other = self.worker(self.running, "other", pipeline=[same, there, unknown])
+        for who in (other, self.running):
+            who.wait_for_line("pipeline p has other transforms at this supervisor")
+            who.wait_for_line("pipeline unknown is not configured at this supervisor")
+        self.running.submit_all("same", ["a"])
+        sent = self.running.submit_all("p", ["b"])
+        self.running.wait_until_settled("same", "d", 1)
+        self.assertEqual(self.running.destination("p", "d")["pending"], 1)
+        self.worker(self.running, "right")
+        self.running.wait_until_settled("p", "d", 1)
+        self.assert_nothing_wrong(check_book(self.book.entries("d")[1:], sent))
+
+    def test_a_worker_without_a_pipeline_that_agrees_is_refused(self):
+        self.start({"use": "identity"})
+        destinations = [{"name": "d", "url": self.book.url()}]
+        other = self.worker(self.running, "other", pipeline=[pipeline("p", destinations, [{"use": "delay"}])])
+        other.wait_for_line("none of its pipelines can be used here")
+        self.assertEqual(self.running.metrics().total("reseq_workers"), 0)
+
+
+class ComingAndGoing(ClusterTest):
+    def test_workers_may_join_and_leave_under_load_and_leaving_is_no_death(self):
+        self.start({"use": "delay", "min": "2ms", "max": "20ms"})
+        self.worker(self.running, "stays", slots=2)
+        load = Load(lambda: self.running.http, "p", SEED)
+        self.addCleanup(load.stop)
+        for number in range(5):
+            guest = self.worker(self.running, f"guest{number}")
+            guest.wait_for_line("joined the supervisor")
+            wanted = len(self.book.confirmed()) + self.random.randrange(20, 60)
+            eventually("some have arrived", lambda wanted=wanted: len(self.book.confirmed()) >= wanted)
+            self.assertEqual(guest.stop(), 0)
+        self.wait_until_all_are_delivered(load.stop())
+        self.running.wait_for_workers(1)
+        self.assertEqual((self.deaths(), self.attempts("orphaned"), self.attempts("failed")), (0, 0, 0))
+
+    def test_a_worker_told_to_stop_answers_what_it_has_first(self):
+        self.start({"use": "delay", "min": "300ms", "max": "300ms"})
+        first = self.worker(self.running, "first", slots=4)
+        sent = self.running.submit_all("p", ["a", "b", "c", "d"])
+        eventually("all are in work", lambda: self.busy() == 4)
+        self.assertEqual(first.stop(), 0)
+        self.wait_until_all_are_delivered(sent)
+        self.assertEqual((self.deaths(), self.attempts("done")), (0, 4))
+
+    def test_a_killed_workers_messages_go_to_another_at_once_and_that_is_no_failed_attempt(self):
+        self.start({"use": "delay", "min": "400ms", "max": "400ms"})
+        victim = self.worker(self.running, "victim", slots=4)
+        sent = self.running.submit_all("p", ["a", "b", "c", "d"])
+        eventually("all are in work", lambda: self.busy() == 4)
+        self.worker(self.running, "other", slots=4)
+        self.running.wait_for_workers(2)
+        victim.kill()
+        self.wait_until_all_are_delivered(sent)
+        self.assertEqual((self.deaths(), self.attempts("orphaned"), self.attempts("failed")), (1, 4, 0))
+
+    def test_a_worker_that_stands_still_is_noticed_and_its_work_is_done_elsewhere(self):
+        self.start({"use": "delay", "min": "300ms", "max": "300ms"})
+        victim = self.worker(self.running, "victim", slots=4)
+        sent = self.running.submit_all("p", ["a", "b", "c", "d"])
+        eventually("all are in work", lambda: self.busy() == 4)
+        self.worker(self.running, "other", slots=4)
+        self.running.wait_for_workers(2)
+        victim.signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        eventually("it is noticed", lambda: self.deaths() == 1)
+        noticed = time.monotonic() - stopped
+        self.assertLess(noticed, 5.0, "heartbeats must tell within one or two seconds")
+        self.wait_until_all_are_delivered(sent)
+        victim.signal(signal.SIGCONT)
+        victim.wait_for_line("lost the supervisor")
+        self.running.wait_for_workers(2)
+        sent |= self.running.submit_all("p", ["e", "f"])
+        self.wait_until_all_are_delivered(sent)
+
+    def test_workers_find_a_supervisor_that_was_killed_and_started_again(self):
+        self.start({"use": "delay", "min": "5ms", "max": "50ms"})
+        workers = [self.worker(self.running, name) for name in ("one", "two")]
+        self.running.wait_for_workers(2)
+        sent = self.running.submit_all("p", [f"m{number}" for number in range(20)])
+        self.running.kill()
+        for worker in workers:
+            worker.wait_for_line("lost the supervisor")
+        self.running = self.restart(self.running)
+        self.running.wait_for_workers(2)
+        sent |= self.running.submit_all("p", ["after"])
+        self.running.wait_until_settled("p", "d", len(sent))
+        self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, max_unsaved=256))
+
+    def test_a_worker_may_be_there_before_its_supervisor(self):
+        self.start({"use": "identity"})
+        self.running.kill()
+        early = self.worker(self.running, "early")
+        early.wait_for_line("cannot join the supervisor")
+        self.running = self.restart(self.running)
+        self.wait_until_all_are_delivered(self.running.submit_all("p", ["a"]))
+
+    def test_a_transform_that_kills_its_worker_now_and_then_loses_nothing(self):
+        self.start({"use": "delay", "min": "1ms", "max": "5ms", "crash_rate": 0.05}, own_slots=4)
+        sent = {}
+        while self.deaths() < 2:
+            sent |= self.running.submit_all("p", [f"m{len(sent) + number}" for number in range(10)])
+            self.running.wait_until_settled("p", "d", len(sent))
+        self.wait_until_all_are_delivered(sent)
+        self.assertGreaterEqual(self.running.logged("own worker was killed by signal"), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,178 @@
+"""Command lines and configurations: mistakes are named with file, line and key, and start nothing."""
+
+import os
+import subprocess
+import unittest
+
+from harness import SystemTest, clean_environment, free_port, merged, pipeline, program, write_config
+from waiting import PATIENCE_SECONDS
+
+PIPELINE = """[[pipeline]]
+name = "orders"
+[[pipeline.destination]]
+name = "billing"
+url = "file:///tmp/never-written.jsonl"
+"""
+
+MISTAKES = (
+    ("[http]\nlisten = 8080\n", 2, "http.listen", "must be a string"),
+    ("[node]\ndrain_timeot = \"5s\"\n", 2, "node.drain_timeot", "node.drain_timeout"),
+    ("[node]\n\ndrain_timeout = \"5 parsecs\"\n", 3, "node.drain_timeout", "unit"),
+    ("[store]\nkind = \"postgres\"\n", 2, "store.kind", "not available in this version"),
+    (PIPELINE + "batch = 10\nmax_unsaved = 5\n", 7, "pipeline.orders.destination.billing.max_unsaved", "batch"),
+    (PIPELINE + "url = \"http://h\"\n", 6, "", "url"),
+    (PIPELINE.replace("file:", "ftp:"), 5, "pipeline.orders.destination.billing.url", "ftp"),
+    (PIPELINE.replace("orders", "Orders"), 2, "pipeline[1].name", "Orders"),
+    (PIPELINE + "[[pipeline.transform]]\nuse = \"delay\"\nmin = \"2s\"\nmax = \"1s\"\n", 8, "min", "more than"),
+    ("[pipeline.retry]\njitter = \"1s\"\n" + PIPELINE, 1, "pipeline.retry", "[[pipeline]]"),
+    ("[node\nname = \"a\"\n", 1, "", ""),
+)
+
+
+class ConfigTest(SystemTest):
+    def run_program(self, name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [program(name), *arguments], cwd=self.folder, env={**clean_environment(), **environment},
+            capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
+        )  # fmt: skip
+
+    def write(self, text: str) -> str:
+        with open(self.path("c.toml"), "w", encoding="utf-8") as file:
+            file.write(text)
+        return "c.toml"
+
+    def valid(self) -> dict:
+        return self.config([pipeline("p", [{"name": "d", "url": f"file://{self.path('out.jsonl')}"}])])
+
+
+class CommandLine(ConfigTest):
+    def test_help_and_version_go_to_stdout_and_are_enough_to_start(self):
+        for name in ("reseq-supervisor", "reseq-worker"):
+            shown = self.run_program(name, "--help")
+            self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+            for part in ("--config", "--set", "--check-config", "--version", "http.listen", "drain_timeout"):
+                self.assertIn(part, shown.stdout)
+            version = self.run_program(name, "--version")
+            self.assertEqual((version.returncode, version.stderr), (0, ""))
+            self.assertRegex(version.stdout, rf"^{name} \d+\.\d+\.\d+\n$")
+
+    def test_bad_usage_exits_with_2_and_points_to_the_help(self):
+        for arguments in (["--nonsense"], ["stray"], ["--config"], ["--set"]):
+            with self.subTest(arguments):
+                done = self.run_program("reseq-supervisor", *arguments)
+                self.assertEqual((done.returncode, done.stdout), (2, ""))
+                self.assertIn("--help", done.stderr)
+
+    def test_a_file_that_is_not_there_is_named(self):
+        done = self.run_program("reseq-supervisor", "--config", "missing.toml")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("missing.toml", done.stderr)
+
+
+class Checking(ConfigTest):
+    def test_each_mistake_is_named_with_file_line_and_key_and_exits_with_2(self):
+        for text, line, key, what in MISTAKES:
+            for name, check in (("reseq-supervisor", ["--check-config"]), ("reseq-worker", [])):
+                with self.subTest(f"{name}: {text}"):
+                    done = self.run_program(name, "--config", self.write(text), *check)
+                    self.assertEqual((done.returncode, done.stdout), (2, ""), done.stderr)
+                    place = next(one for one in done.stderr.splitlines() if one.startswith(f"c.toml:{line}: "))
+                    self.assertIn(key, place)
+                    self.assertIn(what, place)
+        self.assertEqual(os.listdir(self.folder), ["c.toml"], "something was started")
+
+    def test_every_problem_is_printed_at_once_the_files_by_line_and_the_command_lines_too(self):
+        file = self.write("[node]\nname = 5\n[worker]\nslots = -1\n")
+        done = self.run_program("reseq-supervisor", "--config", file, "--check-config", "--set", "http.listen=nowhere")
+        lines = done.stderr.splitlines()
+        self.assertEqual(done.returncode, 2)
+        self.assertEqual([line.split(": ")[0] for line in lines[:3]], ["c.toml:2", "c.toml:4", "--set"])
+        self.assertIn("3 problems", lines[3])
+
+    def test_a_good_configuration_says_so_and_starts_nothing(self):
+        write_config(self.valid(), self.folder, "good")
+        for name in ("reseq-supervisor", "reseq-worker"):
+            done = self.run_program(name, "--config", "good.toml", "--check-config")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("no problems", done.stdout)
+        self.assertEqual(os.listdir(self.folder), ["good.toml"])
+
+    def test_the_example_configurations_have_no_problems(self):
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        for name in sorted(os.listdir(os.path.join(root, "conf"))):
+            if name.endswith(".toml"):
+                with self.subTest(name):
+                    file = os.path.join(root, "conf", name)
+                    done = self.run_program("reseq-supervisor", "--config", file, "--check-config")
+                    self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_secrets_come_from_the_environment_and_are_never_shown(self):
+        file = self.write("[http]\ntoken = \"${SECRET}\"\ncontrol_token = \"${MISSING}\"\n" + PIPELINE)
+        done = self.run_program("reseq-supervisor", "--config", file, "--check-config", SECRET="two words")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("MISSING", done.stderr)
+        self.assertNotIn("two words", done.stderr)
+
+    def test_a_variable_wins_over_the_file_and_set_wins_over_the_variable(self):
+        file = self.write("[worker]\nslots = 1\n" + PIPELINE)
+        arguments = ["--config", file, "--check-config"]
+        self.assertEqual(self.run_program("reseq-supervisor", *arguments).returncode, 0)
+        bad = self.run_program("reseq-supervisor", *arguments, RESEQ_WORKER_SLOTS="many")
+        self.assertEqual(bad.returncode, 2)
+        self.assertIn("RESEQ_WORKER_SLOTS", bad.stderr)
+        unknown = self.run_program("reseq-supervisor", *arguments, RESEQ_WORKER_SLOT="1")
+        self.assertIn("RESEQ_WORKER_SLOT", unknown.stderr)
+
+
+class Starting(ConfigTest):
+    def start(self, config: dict) -> subprocess.CompletedProcess:
+        write_config(config, self.folder, "second")
+        return self.run_program("reseq-supervisor", "--config", "second.toml")
+
+    def test_a_data_directory_that_is_in_use_is_named_and_the_first_one_goes_on(self):
+        first = self.supervisor(self.valid())
+        done = self.start(merged(first.config, {"cluster": {"listen": f"127.0.0.1:{free_port()}"}}))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"data directory is in use by process {first.pid}", done.stderr)
+        self.assertEqual(first.submit("p", b"x").status, 202)
+
+    def test_a_port_that_is_in_use_is_named_with_its_key(self):
+        first = self.supervisor(self.valid())
+        other = {"node": {"data_dir": self.path("other")}}
+        for key, address in (("http", first.http), ("cluster", first.cluster)):
+            with self.subTest(key):
+                changes = {"http": {"listen": "127.0.0.1:0"}, "cluster": {"listen": "127.0.0.1:0"}}
+                changes[key]["listen"] = address
+                done = self.start(merged(first.config, {**other, **changes}))
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(f"{key}.listen", done.stderr)
+                self.assertIn(address, done.stderr)
+        self.assertEqual(first.submit("p", b"x").status, 202)
+
+    def test_a_data_directory_that_cannot_be_written_is_named(self):
+        with open(self.path("file"), "w", encoding="ascii"):
+            pass
+        done = self.start(merged(self.valid(), {"node": {"data_dir": self.path("file")}}))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(self.path("file"), done.stderr)
+
+    def test_set_wins_over_the_file_for_the_supervisor_and_its_worker(self):
+        config = self.valid()
+        write_config(config, self.folder, "file")
+        done = self.run_program(
+            "reseq-supervisor", "--config", "file.toml", "--check-config", "--set", "pipeline.p.destination.d.window=0"
+        )
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("pipeline.p.destination.d.window", done.stderr)
+
+    def test_a_transform_that_a_worker_does_not_have_is_named_there_and_in_the_supervisors_log(self):
+        destinations = self.valid()["pipeline"][0]["destination"]
+        running = self.supervisor(self.config([pipeline("p", destinations, [{"use": "enrichh"}])]))
+        running.wait_for_line("cannot start: .*enrichh")
+        worker = self.worker(running, "other")
+        worker.wait_for_line("cannot start: .*enrichh")
+        self.assertEqual(worker.wait(), 1)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,392 @@
+#include "catch.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "actors/journal_reader.hpp"
+#include "actors/journal_writer.hpp"
+#include "actors/system.hpp"
+#include "fakes.hpp"
+#include "virtual_system.hpp"
+
+using namespace reseq;
+using namespace reseq::actors;
+using namespace reseq::test;
+
+namespace {
+
+using receipts = std::vector<result<receipt>>;
+using numbers = std::vector<std::uint64_t>;
+
+/// Remembers each commit, gives positions, and refuses on demand: all of a commit, or the messages called "refused".
+class memory_journal final : public store::journal {
+public:
+  struct written {
+    numbers shards;
+    std::vector<std::string> ids;
+    std::size_t held_changes = 0;
+  };
+
+  result<store::shard_state> open(const shard_id&, const store::definition&,
+                                  std::span<const store::destination_spec>) override {
+    return store::shard_state{};
+  }
+
+  result<std::vector<store::shard_committed>> commit(std::span<const store::shard_commit> batch, wall_time) override {
+    written now;
+    for (const auto& part : batch) {
+      now.shards.push_back(part.shard.value());
+      for (const auto& s : part.submissions) now.ids.push_back(s.message->id());
+      now.held_changes += part.change.unheld.size();
+    }
+    commits.push_back(now);
+    if (failing) return fail(errc::no_space, "the disk is full");
+    std::vector<store::shard_committed> done;
+    for (const auto& part : batch) done.push_back(store(part));
+    return done;
+  }
+
+  result<std::vector<core::backlog_item>> read(store::shard_handle, destination_id destination, sequence from,
+                                               std::uint32_t max_messages, std::uint64_t) override {
+    if (failing) return fail(errc::unavailable, "it is away");
+    std::vector<core::backlog_item> items;
+    for (std::uint32_t i = 0; i < max_messages; ++i)
+      items.push_back({from + i, position{destination.value()}, make_message("m")});
+    return items;
+  }
+
+  result<std::optional<store::stored_message>> find(store::shard_handle, position at) override {
+    if (at == position{404}) return std::nullopt;
+    return store::stored_message{at, make_message("m-" + std::to_string(at.value())), {}, {}};
+  }
+  result<std::optional<position>> find_id(store::shard_handle, const std::string& id) override {
+    if (failing) return fail(errc::unavailable, "it is away");
+    if (id == "m-17") return position{17};
+    return std::nullopt;
+  }
+  result<std::vector<store::dead_letter>> dead_letters(store::shard_handle, std::optional<core::enrolment>,
+                                                       std::uint32_t limit) override {
+    return std::vector<store::dead_letter>(limit);
+  }
+  result<epoch> current_epoch(store::shard_handle shard) override { return epoch{100 + shard.value()}; }
+
+  result<std::uint64_t> expire(store::shard_handle shard, wall_time, std::uint32_t max_messages) override {
+    expired.push_back(shard.value());
+    if (failing) return fail(errc::unavailable, "it is away");
+    const auto gone = std::min<std::uint64_t>(expirable, max_messages);
+    expirable -= gone;
+    return gone;
+  }
+
+  bool failing = false;
+  std::vector<written> commits;
+  numbers expired;
+  std::uint64_t expirable = 0;
+
+private:
+  store::shard_committed store(const store::shard_commit& part) {
+    store::shard_committed done;
+    for (const auto& s : part.submissions) {
+      const auto& id = s.message->id();
+      if (id == "refused") {
+        done.receipts.emplace_back(fail(errc::full, "the backlog is full"));
+        continue;
+      }
+      const bool known = positions_.contains(id);
+      const auto at = known ? positions_.at(id) : positions_.emplace(id, ++last_).first->second;
+      done.receipts.emplace_back(receipt{id, known, at});
+      if (!known) done.accepted.push_back({at, s.message, {}});
+    }
+    return done;
+  }
+
+  std::map<std::string, position> positions_;
+  position last_;
+};
+
+struct fixture {
+  explicit fixture(writer_options with = {std::chrono::hours{1}, 1U << 20U, 1U << 20U})
+    : writer(system.spawn(
+        become<writer_state, journal_actor, std::shared_ptr<store::journal>, writer_options, std::shared_ptr<metrics>>,
+        std::shared_ptr<store::journal>{journal}, with, counted)) {
+    system.send(writer, one, owner);
+  }
+
+  /// Only puts it into the mailbox: nothing runs.
+  answered<receipts> post(const std::vector<std::string>& ids, std::size_t bytes = 10,
+                          store::shard_handle shard = store::shard_handle{1}) {
+    answered<receipts> to;
+    submit request{shard, {}, to.reply()};
+    for (const auto& id : ids) request.submissions.push_back({make_message(id, std::string(bytes, 'x')), {}, {}});
+    caf::anon_send(writer, std::move(request));
+    return to;
+  }
+
+  void post_save(store::shard_handle shard = store::shard_handle{1}) {
+    save change{shard, {}};
+    change.change.unheld.push_back({destination_id{1}, sequence{1}});
+    caf::anon_send(writer, std::move(change));
+  }
+
+  [[nodiscard]] std::vector<std::vector<std::string>> commits() const {
+    std::vector<std::vector<std::string>> all;
+    for (const auto& one_commit : journal->commits) all.push_back(one_commit.ids);
+    return all;
+  }
+
+  static constexpr store::shard_handle one{1};
+  virtual_system system;
+  std::shared_ptr<memory_journal> journal = std::make_shared<memory_journal>();
+  std::shared_ptr<metrics> counted = std::make_shared<metrics>();
+  std::shared_ptr<shard_mail> mail = std::make_shared<shard_mail>();
+  shard_actor owner = system.spawn(fake_shard, mail);
+  journal_actor writer;
+};
+
+using groups = std::vector<std::vector<std::string>>;
+
+} // namespace
+
+TEST_CASE("what arrives before the flush joins one commit") {
+  fixture f;
+  const auto a = f.post({"a1", "a2"});
+  const auto b = f.post({"b1"});
+  f.post_save();
+  const auto c = f.post({"c1"});
+  f.system.run();
+  CHECK(f.commits() == groups{{"a1", "a2", "b1", "c1"}});
+  CHECK(f.journal->commits[0].held_changes == 1);
+  CHECK(f.mail->saved == std::vector<bool>{true});
+  CHECK(f.counted->commits.Value() == 1);
+  CHECK(f.counted->accepted.Value() == 4);
+}
+
+TEST_CASE("what arrives after the flush goes into the next commit, and nothing is committed while nothing is there") {
+  fixture f;
+  f.post({"a"});
+  f.system.run();
+  f.post({"b"});
+  f.system.run();
+  f.system.pass(std::chrono::minutes{5});
+  CHECK(f.commits() == groups{{"a"}, {"b"}});
+}
+
+TEST_CASE("each submitter gets its own receipts, in order") {
+  fixture f;
+  const auto a = f.post({"a1", "refused", "a2"});
+  const auto none = f.post({});
+  const auto b = f.post({"b1", "a1"});
+  f.system.run();
+  REQUIRE(a.get());
+  const auto& first = *a.get();
+  REQUIRE(first.size() == 3);
+  CHECK(first[0] == receipt{"a1", false, position{1}});
+  REQUIRE_FALSE(first[1]);
+  CHECK(first[1].error().code == errc::full);
+  CHECK(first[2] == receipt{"a2", false, position{2}});
+  REQUIRE(none.get());
+  CHECK(none.get()->empty());
+  REQUIRE(b.get());
+  const auto& second = *b.get();
+  REQUIRE(second.size() == 2);
+  CHECK(second[0] == receipt{"b1", false, position{3}});
+  CHECK(second[1] == receipt{"a1", true, position{1}});
+}
+
+TEST_CASE("the shard is told of new messages only, in the order of their positions") {
+  fixture f;
+  f.post({"a", "refused", "b"});
+  f.post({"a", "c"});
+  f.system.run();
+  REQUIRE(f.mail->accepted.size() == 1);
+  const auto& news = f.mail->accepted[0];
+  REQUIRE(news.messages.size() == 3);
+  CHECK(news.messages[0].message->id() == "a");
+  CHECK(news.messages[1].message->id() == "b");
+  CHECK(news.messages[2].message->id() == "c");
+  CHECK(news.messages[2].at == position{3});
+  std::uint64_t bytes = 0;
+  for (const auto& m : news.messages) bytes += m.message->size_bytes();
+  CHECK(news.bytes == bytes);
+
+  f.post({"a", "refused"});
+  f.system.run();
+  CHECK(f.mail->accepted.size() == 1);
+}
+
+TEST_CASE("a failed commit fails every promise in it, tells the shard, and nothing of it is tried again") {
+  fixture f;
+  f.journal->failing = true;
+  const auto a = f.post({"a"});
+  f.post_save();
+  const auto b = f.post({"b1", "b2"});
+  f.system.run();
+  for (const auto* promise : {&a, &b}) {
+    REQUIRE_FALSE(promise->get());
+    CHECK(promise->get().error().code == errc::no_space);
+  }
+  CHECK(f.mail->saved == std::vector<bool>{false});
+  CHECK(f.mail->accepted.empty());
+  CHECK(f.counted->accepted.Value() == 0);
+
+  f.journal->failing = false;
+  const auto c = f.post({"c"});
+  f.system.run();
+  CHECK(c.get());
+  CHECK(f.commits() == groups{{"a", "b1", "b2"}, {"c"}});
+  CHECK(f.journal->commits[1].held_changes == 0);
+}
+
+TEST_CASE("shards share a commit, and each hears of its own part") {
+  fixture f;
+  const auto other = store::shard_handle{2};
+  auto other_mail = std::make_shared<shard_mail>();
+  f.system.send(f.writer, other, f.system.spawn(fake_shard, other_mail));
+  const auto b = f.post({"b"}, 10, other);
+  const auto a = f.post({"a"});
+  f.post_save(other);
+  f.system.run();
+  REQUIRE(f.journal->commits.size() == 1);
+  CHECK(f.journal->commits[0].shards == numbers{1, 2});
+  REQUIRE(a.get());
+  REQUIRE(b.get());
+  CHECK(a.get()->at(0)->id == "a");
+  CHECK(b.get()->at(0)->id == "b");
+  REQUIRE(f.mail->accepted.size() == 1);
+  CHECK(f.mail->accepted[0].messages.at(0).message->id() == "a");
+  CHECK(f.mail->saved.empty());
+  REQUIRE(other_mail->accepted.size() == 1);
+  CHECK(other_mail->accepted[0].messages.at(0).message->id() == "b");
+  CHECK(other_mail->saved == std::vector<bool>{true});
+}
+
+TEST_CASE("a large batch is committed without waiting for more") {
+  fixture f{{std::chrono::hours{1}, 1U << 20U, 500}};
+  f.post({"a"}, 300);
+  f.post({"b"}, 300);
+  f.post({"c"}, 300);
+  f.system.run();
+  CHECK(f.commits() == groups{{"a", "b"}, {"c"}});
+}
+
+TEST_CASE("bytes that a shard has not taken in stop commits, and taking them resumes them") {
+  fixture f{{std::chrono::hours{1}, 250, 1U << 20U}};
+  f.post({"a"}, 300);
+  f.system.run();
+  REQUIRE(f.commits() == groups{{"a"}});
+  const auto b = f.post({"b"});
+  f.post_save();
+  const auto c = f.post({"c"});
+  f.system.run();
+  CHECK(f.commits() == groups{{"a"}});
+  CHECK(b.empty());
+
+  f.system.send(f.writer, accepted_taken{f.mail->accepted.at(0).bytes});
+  CHECK(f.commits() == groups{{"a"}, {"b", "c"}});
+  CHECK(b.get());
+  CHECK(c.get());
+  CHECK(f.mail->saved == std::vector<bool>{true});
+}
+
+TEST_CASE("a flush that was on its way when the bytes became too many commits nothing") {
+  fixture f{{std::chrono::hours{1}, 250, 250}};
+  f.post({"a"}, 10);  // asks for a flush
+  f.post({"b"}, 300); // too large to wait for it
+  const auto c = f.post({"c"}, 10);
+  f.system.run();
+  CHECK(f.commits() == groups{{"a", "b"}});
+  CHECK(c.empty());
+  f.system.send(f.writer, accepted_taken{f.mail->accepted.at(0).bytes});
+  CHECK(f.commits() == groups{{"a", "b"}, {"c"}});
+}
+
+TEST_CASE("promises that a writer takes with it when it ends are answered") {
+  fixture f{{std::chrono::hours{1}, 250, 1U << 20U}};
+  f.post({"a"}, 300);
+  f.system.run();
+  const auto b = f.post({"b"});
+  f.system.run();
+  REQUIRE(b.empty());
+  f.system.kill(f.writer);
+  REQUIRE_FALSE(b.get());
+  CHECK(b.get().error().code == errc::unavailable);
+}
+
+TEST_CASE("retention runs every half minute, at once again while there is more, and not less after an error") {
+  fixture f;
+  f.journal->expirable = 4500; // two full transactions and a part of one
+  f.system.pass(std::chrono::seconds{29});
+  CHECK(f.journal->expired.empty());
+  f.system.pass(std::chrono::seconds{2});
+  CHECK(f.journal->expired == numbers{1, 1, 1});
+  CHECK(f.journal->expirable == 0);
+  f.journal->failing = true;
+  f.system.pass(std::chrono::seconds{30});
+  CHECK(f.journal->expired.size() == 4);
+  f.system.pass(std::chrono::seconds{30});
+  CHECK(f.journal->expired.size() == 5);
+}
+
+TEST_CASE("the reader passes on what the journal holds") {
+  virtual_system system;
+  auto journal = std::make_shared<memory_journal>();
+  const reader_actor tested = system.spawn(reader, std::shared_ptr<store::journal>{journal});
+  const auto shard = store::shard_handle{1};
+
+  answered<std::optional<store::stored_message>> by_position;
+  system.send(tested, ask_message{shard, position{5}, "", by_position.reply()});
+  REQUIRE(by_position.get());
+  REQUIRE(by_position.get()->has_value());
+  CHECK((*by_position.get())->at == position{5});
+
+  answered<std::optional<store::stored_message>> by_id;
+  system.send(tested, ask_message{shard, std::nullopt, "m-17", by_id.reply()});
+  REQUIRE(by_id.get());
+  REQUIRE(by_id.get()->has_value());
+  CHECK((*by_id.get())->message->id() == "m-17");
+
+  answered<std::optional<store::stored_message>> unknown;
+  system.send(tested, ask_message{shard, std::nullopt, "nobody", unknown.reply()});
+  REQUIRE(unknown.get());
+  CHECK_FALSE(unknown.get()->has_value());
+
+  answered<std::vector<store::dead_letter>> letters;
+  system.send(tested, ask_dead_letters{shard, std::nullopt, 3, letters.reply()});
+  REQUIRE(letters.get());
+  CHECK(letters.get()->size() == 3);
+
+  answered<epoch> current;
+  system.send(tested, ask_epoch{shard, current.reply()});
+  CHECK(current.get() == epoch{101});
+
+  journal->failing = true;
+  answered<std::optional<store::stored_message>> away;
+  system.send(tested, ask_message{shard, std::nullopt, "m-17", away.reply()});
+  REQUIRE_FALSE(away.get());
+  CHECK(away.get().error().code == errc::unavailable);
+}
+
+TEST_CASE("a backlog goes to the shard that asked, and so does the news that it cannot be read") {
+  virtual_system system;
+  auto journal = std::make_shared<memory_journal>();
+  auto mail = std::make_shared<shard_mail>();
+  const shard_actor owner = system.spawn(fake_shard, mail);
+  const reader_actor tested = system.spawn(reader, std::shared_ptr<store::journal>{journal});
+  const read_backlog wanted{store::shard_handle{1}, {destination_id{4}, sequence{10}, 2, 1000}};
+  system.send(tested, wanted, owner);
+  REQUIRE(mail->backlogs.size() == 1);
+  CHECK(mail->backlogs[0].destination == destination_id{4});
+  REQUIRE(mail->backlogs[0].items);
+  REQUIRE(mail->backlogs[0].items->size() == 2);
+  CHECK(mail->backlogs[0].items->at(1).seq == sequence{11});
+
+  journal->failing = true;
+  system.send(tested, wanted, owner);
+  REQUIRE(mail->backlogs.size() == 2);
+  CHECK(mail->backlogs[1].destination == destination_id{4});
+  CHECK_FALSE(mail->backlogs[1].items);
+}

@@ -1,0 +1,371 @@
+#include "catch.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "actors/shard.hpp"
+#include "actors/system.hpp"
+#include "fakes.hpp"
+#include "virtual_system.hpp"
+
+using namespace reseq;
+using namespace reseq::actors;
+using namespace reseq::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr destination_id billing{1};
+constexpr destination_id audit{2};
+constexpr store::shard_handle handle{4};
+constexpr core::pipeline_index pipeline{3};
+
+core::destination_setup destination(destination_id id, const std::string& name) {
+  core::destination_setup made;
+  made.id = id;
+  made.settings.name = name;
+  made.progress.destination = id;
+  return made;
+}
+
+/// A shard of two destinations among fakes. `billing` has a backlog of `backlog` sequences from an earlier life.
+struct fixture {
+  explicit fixture(std::uint64_t backlog = 0, duration retry_max = 1min) {
+    auto first = destination(billing, "billing");
+    first.last = sequence{backlog};
+    first.settings.retry_max = retry_max;
+    shard_setup setup;
+    setup.pipeline = "orders";
+    setup.handle = handle;
+    setup.index = pipeline;
+    setup.owner = epoch{3};
+    setup.machine =
+      std::make_shared<core::shard>(std::vector<core::destination_setup>{std::move(first), destination(audit, "audit")},
+                                    give_up::hold, 1, system.now(), setup.owner);
+    setup.sinks = {{billing, system.spawn(fake_sink, to_billing)}, {audit, system.spawn(fake_sink, to_audit)}};
+    setup.journal = system.spawn(fake_journal_writer, journal);
+    setup.reader = system.spawn(fake_reader, reader);
+    setup.dispatcher = system.spawn(fake_dispatcher, dispatcher);
+    setup.measured = measured;
+    shard = system.spawn(become<shard_state, shard_actor, shard_setup>, setup);
+  }
+
+  void accept(std::uint64_t at, std::vector<core::enrolment> enrolled, std::uint64_t bytes = 100) {
+    system.send(shard, accepted{{{position{at}, make_message("m" + std::to_string(at)), std::move(enrolled)}}, bytes});
+  }
+  void work(std::uint64_t at) {
+    system.send(shard,
+                work_done{{{position{at}, core::chain_index{0}, {make_body("r" + std::to_string(at)), {}}}}, {}});
+  }
+  void answer(const core::send_request& request, core::receiver_answer how = core::confirmed{}) {
+    system.send(shard, delivered{request.destination, request.id, std::move(how)});
+  }
+  void save(bool durable = true) { system.send(shard, saved{durable}); }
+
+  answered<std::uint64_t> operate_on(operate::kind what, destination_id where, std::optional<sequence> seq = {}) {
+    answered<std::uint64_t> asked;
+    system.send(shard, operate{what, where, seq, asked.reply()});
+    return asked;
+  }
+
+  core::destination_status status(destination_id of) {
+    answered<std::vector<core::destination_status>> asked;
+    system.send(shard, ask_status{of, asked.reply()});
+    return asked.get().value().at(0);
+  }
+
+  virtual_system system;
+  std::shared_ptr<journal_mail> journal = std::make_shared<journal_mail>();
+  std::shared_ptr<reader_mail> reader = std::make_shared<reader_mail>();
+  std::shared_ptr<dispatcher_mail> dispatcher = std::make_shared<dispatcher_mail>();
+  std::shared_ptr<sink_mail> to_billing = std::make_shared<sink_mail>();
+  std::shared_ptr<sink_mail> to_audit = std::make_shared<sink_mail>();
+  std::shared_ptr<metrics> measured = std::make_shared<metrics>();
+  shard_actor shard;
+};
+
+} // namespace
+
+TEST_CASE("a message goes from acceptance by the dispatcher and its sink to saved progress") {
+  fixture f;
+  f.accept(1, {{billing, sequence{1}}}, 123);
+  CHECK(f.journal->taken_bytes == std::vector<std::uint64_t>{123});
+  REQUIRE(f.dispatcher->wanted.size() == 1);
+  CHECK(f.dispatcher->wanted[0].pipeline == pipeline);
+  REQUIRE(f.dispatcher->wanted[0].work.size() == 1);
+  CHECK(f.dispatcher->wanted[0].work[0].at == position{1});
+  CHECK(f.dispatcher->wanted[0].work[0].message->id() == "m1");
+  CHECK(f.dispatcher->wanted[0].work[0].head);
+
+  f.work(1);
+  REQUIRE(f.to_billing->requests.size() == 1);
+  CHECK(f.to_audit->requests.empty());
+  const auto request = f.to_billing->requests[0];
+  REQUIRE(request.items.size() == 1);
+  CHECK(request.items[0].seq == sequence{1});
+  CHECK(request.items[0].body->payload == "r1");
+  CHECK(f.journal->saves.empty());
+
+  f.answer(request);
+  REQUIRE(f.journal->saves.size() == 1);
+  CHECK(f.journal->saves[0].shard == handle);
+  REQUIRE(f.journal->saves[0].change.progress.size() == 1);
+  CHECK(f.journal->saves[0].change.progress[0].watermark == sequence{1});
+  CHECK(f.status(billing).settled == sequence{});
+  f.save();
+  CHECK(f.status(billing).settled == sequence{1});
+  CHECK(f.measured->deliveries_confirmed.Value() == 1);
+}
+
+TEST_CASE("each destination's request goes to its own sink") {
+  fixture f;
+  f.accept(1, {{billing, sequence{1}}, {audit, sequence{1}}});
+  f.work(1);
+  REQUIRE(f.to_billing->requests.size() == 1);
+  REQUIRE(f.to_audit->requests.size() == 1);
+  CHECK(f.to_billing->requests[0].destination == billing);
+  CHECK(f.to_audit->requests[0].destination == audit);
+}
+
+TEST_CASE("a backlog from an earlier life is read, and delivered once it is worked out") {
+  fixture f{2};
+  REQUIRE(f.reader->reads.size() == 1);
+  const auto& [request, asker] = f.reader->reads[0];
+  CHECK(request.shard == handle);
+  CHECK(request.what.destination == billing);
+  CHECK(request.what.from == sequence{1});
+  CHECK(asker == f.shard);
+  f.system.send(f.shard,
+                backlog{billing, std::vector<core::backlog_item>{{sequence{1}, position{11}, make_message("m11")},
+                                                                 {sequence{2}, position{12}, make_message("m12")}}});
+  REQUIRE(f.dispatcher->wanted.size() == 1);
+  CHECK(f.dispatcher->wanted[0].work.size() == 2);
+  f.work(12);
+  CHECK(f.to_billing->requests.empty());
+  f.work(11);
+  REQUIRE(f.to_billing->requests.size() == 1);
+  CHECK(f.to_billing->requests[0].items.at(0).at == position{11});
+  CHECK(f.measured->out_of_order.Value() == 1);
+}
+
+TEST_CASE("a backlog that could not be read is asked for again after a while") {
+  fixture f{2};
+  f.system.send(f.shard, backlog{billing, fail(errc::unavailable, "it is away")});
+  CHECK(f.reader->reads.size() == 1);
+  f.system.pass(1min);
+  CHECK(f.reader->reads.size() == 2);
+}
+
+TEST_CASE("progress that could not be saved is saved again after a while") {
+  fixture f;
+  f.accept(1, {{billing, sequence{1}}});
+  f.work(1);
+  f.answer(f.to_billing->requests.at(0));
+  REQUIRE(f.journal->saves.size() == 1);
+  f.save(false);
+  CHECK(f.journal->saves.size() == 1);
+  f.system.pass(1min);
+  REQUIRE(f.journal->saves.size() == 2);
+  CHECK(f.journal->saves[1].change.progress.at(0).watermark == sequence{1});
+  f.save();
+  CHECK(f.status(billing).settled == sequence{1});
+}
+
+TEST_CASE("a failing receiver is tried again, later and later, without delaying the other one") {
+  fixture f;
+  f.accept(1, {{billing, sequence{1}}, {audit, sequence{1}}});
+  f.work(1);
+  f.answer(f.to_billing->requests.at(0), core::failing{"503", std::nullopt});
+  f.answer(f.to_audit->requests.at(0));
+  CHECK(f.status(billing).state == core::lane_state::failing);
+  CHECK(f.to_billing->requests.size() == 1);
+  f.system.pass(30s);
+  const auto tries = f.to_billing->requests.size();
+  CHECK(tries == 2); // once more, and no further before that is answered
+  CHECK(f.to_billing->requests.back().items.at(0).attempt == 2);
+  f.accept(2, {{audit, sequence{2}}});
+  f.work(2);
+  CHECK(f.to_audit->requests.size() == 2);
+  f.answer(f.to_billing->requests.back());
+  CHECK(f.status(billing).state == core::lane_state::running);
+  CHECK(f.measured->deliveries_failing.Value() == 1);
+  CHECK(f.measured->deliveries_confirmed.Value() == 2);
+}
+
+TEST_CASE("a shard with nothing to wait for sets no timers") {
+  fixture f;
+  f.accept(1, {{billing, sequence{1}}});
+  f.work(1);
+  f.answer(f.to_billing->requests.at(0), core::failing{"503", std::nullopt});
+  f.system.pass(10s);
+  REQUIRE(f.to_billing->requests.size() == 2);
+  f.answer(f.to_billing->requests.at(1));
+  f.save();
+  f.system.pass(10min);
+  CHECK(f.to_billing->requests.size() == 2);
+  CHECK(f.journal->saves.size() == 1);
+}
+
+TEST_CASE("what a transform used up its attempts for is held, saved, and retried on demand") {
+  fixture f;
+  f.accept(1, {{billing, sequence{1}}});
+  const core::task_key key{pipeline, position{1}, core::chain_index{0}};
+  f.system.send(f.shard, work_done{{}, {{key, 5, "no luck"}}});
+  REQUIRE(f.journal->saves.size() == 1);
+  REQUIRE(f.journal->saves[0].change.held.size() == 1);
+  CHECK(f.journal->saves[0].change.held[0].last_error == "no luck");
+  f.save();
+  CHECK(f.status(billing).state == core::lane_state::held);
+
+  const auto unknown = f.operate_on(operate::kind::retry, billing, sequence{9});
+  REQUIRE_FALSE(unknown.get());
+  CHECK(unknown.get().error().code == errc::conflict);
+
+  const auto retried = f.operate_on(operate::kind::retry, billing, sequence{1});
+  CHECK(retried.empty()); // not before it is durable
+  REQUIRE(f.journal->saves.size() == 2);
+  f.save();
+  CHECK(retried.get() == 1);
+  REQUIRE(f.dispatcher->wanted.size() == 2);
+  CHECK(f.dispatcher->wanted[1].work.size() == 1);
+}
+
+TEST_CASE("a held message is skipped on demand, and the next one goes out after that is durable") {
+  fixture f;
+  f.accept(1, {{billing, sequence{1}}});
+  f.accept(2, {{billing, sequence{2}}});
+  f.work(1);
+  f.answer(f.to_billing->requests.at(0), core::refused{"422"});
+  f.work(2);
+  f.save();
+  CHECK(f.to_billing->requests.size() == 1);
+  const auto skipped = f.operate_on(operate::kind::skip, billing, sequence{1});
+  CHECK(f.to_billing->requests.size() == 1);
+  f.save();
+  CHECK(skipped.get() == 1);
+  REQUIRE(f.to_billing->requests.size() == 2);
+  CHECK(f.to_billing->requests[1].items.at(0).seq == sequence{2});
+  CHECK(f.measured->deliveries_refused.Value() == 1);
+}
+
+TEST_CASE("operators' calls are answered each on its own, in whatever order they end") {
+  fixture f;
+  f.accept(1, {{billing, sequence{1}}});
+  f.work(1);
+  const auto slow = f.operate_on(operate::kind::pause, billing); // waits for what is under way
+  const auto fast = f.operate_on(operate::kind::pause, audit);
+  const auto unknown = f.operate_on(operate::kind::resume, destination_id{9});
+  REQUIRE_FALSE(unknown.get());
+  CHECK(unknown.get().error().code == errc::not_found);
+  while (fast.empty()) {
+    const auto saves = f.journal->saves.size();
+    f.save();
+    if (f.journal->saves.size() == saves) break;
+  }
+  CHECK(fast.get());
+  CHECK(slow.empty());
+  f.answer(f.to_billing->requests.at(0));
+  f.save();
+  CHECK(slow.get());
+  CHECK(f.status(billing).state == core::lane_state::paused);
+}
+
+TEST_CASE("status is of all destinations, of one, or of none by that number") {
+  fixture f;
+  answered<std::vector<core::destination_status>> all;
+  f.system.send(f.shard, ask_status{std::nullopt, all.reply()});
+  REQUIRE(all.get());
+  REQUIRE(all.get()->size() == 2);
+  CHECK(all.get()->at(0).name == "billing");
+  CHECK(f.status(audit).name == "audit");
+  answered<std::vector<core::destination_status>> unknown;
+  f.system.send(f.shard, ask_status{destination_id{9}, unknown.reply()});
+  REQUIRE_FALSE(unknown.get());
+  CHECK(unknown.get().error().code == errc::not_found);
+}
+
+TEST_CASE("what single sequences do is told for those that are known") {
+  fixture f;
+  f.accept(1, {{billing, sequence{1}}});
+  answered<std::vector<core::sequence_status>> asked;
+  f.system.send(f.shard, ask_sequences{{{billing, sequence{1}}, {destination_id{9}, sequence{1}}}, asked.reply()});
+  REQUIRE(asked.get());
+  REQUIRE(asked.get()->size() == 1);
+  CHECK(asked.get()->at(0).destination == billing);
+  CHECK(asked.get()->at(0).state == "pending");
+}
+
+TEST_CASE("a drain with nothing under way is answered at once, as often as it is asked") {
+  fixture f;
+  answered<bool> first;
+  answered<bool> second;
+  f.system.send(f.shard, drain{first.reply()});
+  f.system.send(f.shard, drain{second.reply()});
+  CHECK(first.get() == true);
+  CHECK(second.get() == true);
+}
+
+TEST_CASE("a drain sends nothing more, and is answered when what was under way is saved") {
+  fixture f;
+  f.accept(1, {{billing, sequence{1}}});
+  f.accept(2, {{billing, sequence{2}}});
+  f.work(1);
+  f.work(2);
+  REQUIRE(f.to_billing->requests.size() == 1);
+  answered<bool> drained;
+  f.system.send(f.shard, drain{drained.reply()});
+  CHECK(drained.empty());
+  f.answer(f.to_billing->requests[0]);
+  CHECK(drained.empty());
+  CHECK(f.to_billing->requests.size() == 1);
+  REQUIRE(f.journal->saves.size() == 1);
+  f.save();
+  CHECK(drained.get() == true);
+  CHECK(f.to_billing->requests.size() == 1);
+}
+
+TEST_CASE("a drain waits for a save that has to be made again") {
+  fixture f;
+  f.accept(1, {{billing, sequence{1}}});
+  f.work(1);
+  answered<bool> drained;
+  f.system.send(f.shard, drain{drained.reply()});
+  f.answer(f.to_billing->requests.at(0));
+  f.save(false);
+  CHECK(drained.empty());
+  f.system.pass(1min);
+  REQUIRE(f.journal->saves.size() == 2);
+  f.save();
+  CHECK(drained.get() == true);
+}
+
+TEST_CASE("a receiver that has seen a later epoch makes the shard ask the journal, and goes on when that knows none") {
+  fixture f;
+  f.accept(1, {{billing, sequence{1}}});
+  f.work(1);
+  f.answer(f.to_billing->requests.at(0), core::stale{epoch{9}});
+  REQUIRE(f.reader->epochs.size() == 1);
+  CHECK(f.reader->epochs[0].shard == handle);
+  f.reader->epochs[0].done(epoch{3});
+  f.system.pass(1min);
+  CHECK(f.to_billing->requests.size() == 2);
+  CHECK(f.measured->deliveries_stale.Value() == 1);
+}
+
+TEST_CASE("late answers of receivers and workers change nothing") {
+  fixture f;
+  f.accept(1, {{billing, sequence{1}}});
+  f.work(1);
+  const auto request = f.to_billing->requests.at(0);
+  f.answer(request);
+  f.answer(request, core::failing{"late", std::nullopt});
+  f.work(1);
+  f.save();
+  CHECK(f.status(billing).state == core::lane_state::running);
+  CHECK(f.status(billing).settled == sequence{1});
+  CHECK(f.to_billing->requests.size() == 1);
+}

@@ -1,0 +1,243 @@
+#include "ctl/commands.hpp"
+
+#include <map>
+#include <sstream>
+#include <vector>
+
+#include "answers.hpp"
+#include "catch.hpp"
+
+using namespace reseq;
+using namespace reseq::ctl;
+using namespace reseq::ctl::test;
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+namespace {
+
+/// A supervisor that gives prepared answers, on time that only waiting moves.
+class scripted {
+public:
+  void on(const std::string& method_and_path, const json& body, unsigned status = 200) {
+    answers_[method_and_path].push_back(net::client_answer{status, {}, body.dump(), false});
+  }
+  void fails(const std::string& method_and_path) {
+    answers_[method_and_path].push_back(fail(errc::unavailable, "connection refused", "http://127.0.0.1:8080"));
+  }
+
+  result<std::string> run(const options& what) {
+    return ctl::run(what, {[this](const api_request& request) { return answer(request); },
+                           {[this] { return time_; }, [this](duration pause) { time_ += pause; }},
+                           [] { return now; },
+                           input,
+                           [this](const std::string& sentence) { notices.push_back(sentence); }});
+  }
+
+  [[nodiscard]] duration waited() const { return time_.time_since_epoch(); }
+
+  std::istringstream input{"payload"};
+  std::vector<api_request> asked;
+  std::vector<std::string> notices;
+
+private:
+  /// The answers of a path in order, the last one for ever.
+  result<net::client_answer> answer(const api_request& request) {
+    asked.push_back(request);
+    auto& prepared = answers_[request.method + " " + request.path];
+    if (prepared.empty()) return net::client_answer{404, {}, "", false};
+    auto next = prepared.front();
+    if (prepared.size() > 1) prepared.erase(prepared.begin());
+    return next;
+  }
+
+  std::map<std::string, std::vector<result<net::client_answer>>> answers_;
+  time_point time_{};
+};
+
+options wanted(command what, const std::string& pipeline = {}, const std::string& destination_name = {}) {
+  options made;
+  made.what = what;
+  made.pipeline = pipeline;
+  made.destination = destination_name;
+  made.submission.patience = 30s;
+  return made;
+}
+
+json orders_with(const json& one) { return {{"name", "orders"}, {"destinations", {one}}}; }
+
+const json receipt{{"id", "o-1"}, {"duplicate", false}, {"positions", {{{"shard", 0}, {"position", 17}}}}};
+constexpr auto submit_path = "POST /v1/pipelines/orders/messages";
+
+} // namespace
+
+TEST_CASE("--json prints what the API answered") {
+  scripted supervisor;
+  const json answer{{"pipelines", json::array()}};
+  supervisor.on("GET /v1/pipelines", answer);
+  auto what = wanted(command::status);
+  what.json = true;
+  CHECK(supervisor.run(what) == answer.dump() + "\n");
+}
+
+TEST_CASE("a refusal is the supervisor's sentence and what to do next") {
+  scripted supervisor;
+  supervisor.on("GET /v1/pipelines/nope", {{"detail", "there is no pipeline nope"}}, 404);
+  const auto refused = supervisor.run(wanted(command::status, "nope"));
+  REQUIRE(!refused.has_value());
+  CHECK(refused.error().text() ==
+        "there is no pipeline nope (404 Not Found); `reseqctl status` shows the pipelines, their "
+        "destinations, and how far they are");
+}
+
+TEST_CASE("what answers without being a supervisor is told apart") {
+  scripted supervisor;
+  supervisor.on("GET /v1/pipelines", "hello");
+  const auto refused = supervisor.run(wanted(command::status));
+  REQUIRE(!refused.has_value());
+  CHECK(refused.error().code == errc::incompatible);
+}
+
+TEST_CASE("why says that nothing waits, if so") {
+  scripted supervisor;
+  supervisor.on("GET /v1/pipelines", {{"pipelines", {orders_with(destination("running", nullptr))}}});
+  CHECK(supervisor.run(wanted(command::why)) == "Nothing waits.\n");
+}
+
+TEST_CASE("why asks each waiting destination for its attempts, and for the record if its head is held") {
+  scripted supervisor;
+  supervisor.on("GET /v1/pipelines/orders", orders_with(destination("held", head("held"))));
+  supervisor.on("GET /v1/pipelines/orders/destinations/billing", destination("held", head("held")));
+  auto other = hold("refused");
+  other["sequence"] = 13;
+  supervisor.on("GET /v1/pipelines/orders/held", {{"held", {other, hold("exhausted")}}});
+  const auto text = supervisor.run(wanted(command::why, "orders"));
+  REQUIRE(text.has_value());
+  CHECK(contains(*text, "its transforms failed for good"));
+}
+
+TEST_CASE("why of a destination that does not exist is an error") {
+  scripted supervisor;
+  supervisor.on("GET /v1/pipelines/orders", orders_with(destination("running", nullptr)));
+  const auto refused = supervisor.run(wanted(command::why, "orders", "biling"));
+  REQUIRE(!refused.has_value());
+  CHECK(contains(refused.error().text(), "no destination biling"));
+}
+
+TEST_CASE("a destination that moves between two questions is not explained") {
+  scripted supervisor;
+  supervisor.on("GET /v1/pipelines/orders", orders_with(destination("running", head("transform"))));
+  supervisor.on("GET /v1/pipelines/orders/destinations/billing", destination("running", nullptr));
+  CHECK(supervisor.run(wanted(command::why, "orders")) == "Nothing waits.\n");
+}
+
+TEST_CASE("held without a pipeline asks all of them") {
+  scripted supervisor;
+  supervisor.on("GET /v1/pipelines", {{"pipelines", {orders_with(nullptr)}}});
+  supervisor.on("GET /v1/pipelines/orders/held", {{"held", {hold("exhausted")}}});
+  const auto text = supervisor.run(wanted(command::held));
+  REQUIRE(text.has_value());
+  CHECK(contains(*text, "orders    billing      0:17"));
+}
+
+TEST_CASE("retry and skip of one message name the destinations, if any were named") {
+  scripted supervisor;
+  supervisor.on("POST /v1/pipelines/orders/messages/0:17/retry", {{"changed", 1}});
+  supervisor.on("POST /v1/pipelines/orders/messages/0:17/skip", {{"changed", 2}});
+  auto what = wanted(command::retry, "orders");
+  what.message = "0:17";
+  what.to = {"billing"};
+  CHECK(supervisor.run(what) == "0:17 is tried again for 1 destination\n");
+  CHECK(supervisor.asked.back().body == R"({"destinations":["billing"]})");
+  what.what = command::skip;
+  what.to = {};
+  CHECK(supervisor.run(what) == "0:17 is given up for 2 destinations\n");
+  CHECK(supervisor.asked.back().body.empty());
+}
+
+TEST_CASE("retry without a message retries all that is held") {
+  scripted supervisor;
+  supervisor.on("POST /v1/pipelines/orders/held/retry", {{"changed", 3}});
+  CHECK(supervisor.run(wanted(command::retry, "orders")) == "3 held messages will be tried again\n");
+}
+
+TEST_CASE("retry of all that one destination holds leaves the others") {
+  scripted supervisor;
+  auto elsewhere = hold("exhausted");
+  elsewhere["destination"] = "audit";
+  supervisor.on("GET /v1/pipelines/orders/destinations/billing", destination("held", nullptr));
+  supervisor.on("GET /v1/pipelines/orders/held", {{"held", {elsewhere, hold("exhausted")}}});
+  supervisor.on("POST /v1/pipelines/orders/messages/0:17/retry", {{"changed", 1}});
+  auto what = wanted(command::retry, "orders");
+  what.to = {"billing"};
+  CHECK(supervisor.run(what) == "1 held message will be tried again\n");
+  CHECK(supervisor.asked.size() == 3);
+  CHECK(supervisor.asked.back().body == R"({"destinations":["billing"]})");
+}
+
+TEST_CASE("send submits standard input under one id, again until the supervisor is back") {
+  scripted supervisor;
+  supervisor.fails(submit_path);
+  supervisor.on(submit_path, {{"detail", "this supervisor is stopping"}}, 503);
+  supervisor.on(submit_path, receipt, 202);
+  auto what = wanted(command::send, "orders");
+  what.to = {"billing", "audit"};
+  what.submission.key = "k";
+  CHECK(supervisor.run(what) == "o-1 is accepted, at 0:17 in orders\n");
+  REQUIRE(supervisor.asked.size() == 3);
+  const auto id = find_header(supervisor.asked[0].headers, "Idempotency-Key");
+  CHECK(id.size() == 41);
+  for (const auto& request : supervisor.asked) {
+    CHECK(request.body == "payload");
+    CHECK(find_header(request.headers, "Idempotency-Key") == id);
+    CHECK(find_header(request.headers, "Reseq-Destinations") == "billing,audit");
+    CHECK(find_header(request.headers, "Reseq-Key") == "k");
+  }
+  CHECK(supervisor.notices.size() == 1);
+}
+
+TEST_CASE("send gives up when its patience is over, and says why") {
+  scripted supervisor;
+  supervisor.fails(submit_path);
+  const auto refused = supervisor.run(wanted(command::send, "orders"));
+  REQUIRE(!refused.has_value());
+  CHECK(contains(refused.error().text(), "connection refused"));
+  CHECK(supervisor.waited() <= 30s);
+  CHECK(supervisor.waited() > 27s);
+}
+
+TEST_CASE("send without patience tries once") {
+  scripted supervisor;
+  supervisor.fails(submit_path);
+  auto what = wanted(command::send, "orders");
+  what.submission.patience = 0s;
+  CHECK(!supervisor.run(what).has_value());
+  CHECK(supervisor.asked.size() == 1);
+}
+
+TEST_CASE("send does not repeat what was refused") {
+  const auto status = GENERATE(400U, 401U, 404U, 409U, 413U, 422U, 429U, 507U);
+  scripted supervisor;
+  supervisor.on(submit_path, {{"detail", "no"}}, status);
+  CHECK(!supervisor.run(wanted(command::send, "orders")).has_value());
+  CHECK(supervisor.asked.size() == 1);
+}
+
+TEST_CASE("an id is only made for what has none") {
+  auto what = wanted(command::send, "orders");
+  what.submission.id = "o-1";
+  CHECK(find_header(submission(what, "").headers, "idempotency-key") == "o-1");
+  what.submission.id.clear();
+  what.submission.headers = {{"Ce-Id", "1"}, {"ce-source", "shop"}};
+  CHECK(find_header(submission(what, "").headers, "idempotency-key").empty());
+  CHECK(make_id() != make_id());
+}
+
+TEST_CASE("a file that cannot be read is an error that names it") {
+  scripted supervisor;
+  auto what = wanted(command::send, "orders");
+  what.submission.file = "/no/such/file";
+  const auto refused = supervisor.run(what);
+  REQUIRE(!refused.has_value());
+  CHECK(contains(refused.error().text(), "/no/such/file: cannot be opened: No such file or directory"));
+  CHECK(supervisor.asked.empty());
+}

@@ -1,0 +1,122 @@
+#include "ctl/options.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "catch.hpp"
+
+using namespace reseq;
+using namespace reseq::ctl;
+
+namespace {
+
+using variables = std::map<std::string, std::string>;
+
+std::variant<options, early_exit> parse_line(std::vector<const char*> arguments, const variables& known = {}) {
+  arguments.insert(arguments.begin(), "reseqctl");
+  return parse(static_cast<int>(arguments.size()), arguments.data(), [&](const std::string& name) {
+    const auto found = known.find(name);
+    return found == known.end() ? std::string{} : found->second;
+  });
+}
+
+options good(const std::vector<const char*>& arguments, const variables& known = {}) {
+  auto parsed = parse_line(arguments, known);
+  if (const auto* refused = std::get_if<early_exit>(&parsed)) FAIL(refused->err);
+  return std::get<options>(parsed);
+}
+
+std::string refusal(const std::vector<const char*>& arguments, const variables& known = {}) {
+  const auto parsed = parse_line(arguments, known);
+  REQUIRE(std::holds_alternative<early_exit>(parsed));
+  const auto& exit = std::get<early_exit>(parsed);
+  CHECK(exit.code == 2);
+  CHECK(exit.out.empty());
+  return exit.err;
+}
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+} // namespace
+
+TEST_CASE("without options the supervisor of this machine is asked") {
+  const auto parsed = good({"status"});
+  CHECK(parsed.what == command::status);
+  CHECK(parsed.url.origin() == "http://127.0.0.1:8080");
+  CHECK(parsed.url.target.empty());
+  CHECK(parsed.pipeline.empty());
+  CHECK(!parsed.json);
+}
+
+TEST_CASE("the command line wins over the environment") {
+  const variables known{{"RESEQ_URL", "http://a:1"}, {"RESEQ_HTTP_CONTROL_TOKEN", "from-environment"}};
+  CHECK(good({"status"}, known).url.host == "a");
+  CHECK(good({"status"}, known).token == "from-environment");
+  const auto given = good({"--url", "http://b:2/reseq/", "--token", "t", "status"}, known);
+  CHECK(given.url.host == "b");
+  CHECK(given.url.target == "/reseq");
+  CHECK(given.token == "t");
+}
+
+TEST_CASE("send logs in with the producers' token, everything else with the operators'") {
+  const variables known{{"RESEQ_HTTP_TOKEN", "producer"}, {"RESEQ_HTTP_CONTROL_TOKEN", "operator"}};
+  CHECK(good({"send", "orders"}, known).token == "producer");
+  CHECK(good({"held"}, known).token == "operator");
+}
+
+TEST_CASE("what is sent is taken from the options, and the payload from standard input if no file is named") {
+  const auto parsed = good({"send", "orders", "--id", "o-1", "--to", "billing,audit", "--header", "ce-type=a=b",
+                            "--header", "ce-source=shop", "-", "--key", "k", "--type", "text/plain"});
+  CHECK(parsed.what == command::send);
+  CHECK(parsed.pipeline == "orders");
+  CHECK(parsed.to == std::vector<std::string>{"billing", "audit"});
+  CHECK(parsed.submission.id == "o-1");
+  CHECK(parsed.submission.key == "k");
+  CHECK(parsed.submission.content_type == "text/plain");
+  CHECK(parsed.submission.headers == header_list{{"ce-type", "a=b"}, {"ce-source", "shop"}});
+  CHECK(parsed.submission.file == "-");
+  CHECK(good({"send", "orders"}).submission.file == "-");
+  CHECK(good({"send", "orders"}).submission.patience == std::chrono::seconds{30});
+}
+
+TEST_CASE("options of the whole program may stand behind the command") {
+  CHECK(good({"retry", "orders", "0:17", "--to", "billing", "--json"}).json);
+  CHECK(good({"retry", "orders", "0:17"}).message == "0:17");
+  CHECK(good({"retry", "orders"}).message.empty());
+}
+
+TEST_CASE("names and places that cannot exist are refused before anything is asked") {
+  CHECK(contains(refusal({"status", "Orders"}), "\"Orders\" is no name"));
+  CHECK(contains(refusal({"status", "../x"}), "is no name"));
+  CHECK(contains(refusal({"messages", "orders", "17"}), "SHARD:POSITION"));
+  CHECK(contains(refusal({"messages", "orders", "0:x"}), "SHARD:POSITION"));
+  CHECK(contains(refusal({"send", "orders", "--to", "a,,b"}), "--to"));
+  CHECK(contains(refusal({"send", "orders", "--header", "no-equals"}), "NAME=VALUE"));
+  CHECK(contains(refusal({"send", "orders", "--header", "a b=c"}), "NAME=VALUE"));
+  CHECK(contains(refusal({"send", "orders", "--id", "a\nb"}), "printable ASCII"));
+  CHECK(contains(refusal({"send", "orders", "/no/such/file"}), "/no/such/file"));
+  CHECK(contains(refusal({"send", "orders", "--patience", "-1"}), "--patience"));
+}
+
+TEST_CASE("bad usage says where help is") {
+  const std::vector<std::vector<const char*>> lines = {
+    {},      {"nonsense"}, {"status", "a", "b", "c"}, {"messages", "orders"}, {"skip", "orders"}, {"pause", "orders"},
+    {"send"}};
+  for (const auto& line : lines) CHECK(contains(refusal(line), "see reseqctl --help"));
+}
+
+TEST_CASE("an address that cannot be a supervisor's is refused by the name of what gave it") {
+  CHECK(contains(refusal({"--url", "127.0.0.1:8080", "status"}), "--url: "));
+  CHECK(contains(refusal({"--url", "https://a", "status"}), "only http://"));
+  CHECK(contains(refusal({"--url", "http://a/?x=1", "status"}), "no query"));
+  CHECK(contains(refusal({"status"}, {{"RESEQ_URL", "nonsense"}}), "RESEQ_URL: "));
+}
+
+TEST_CASE("help and version go to standard output") {
+  const auto help = std::get<early_exit>(parse_line({"--help"}));
+  CHECK(help.code == 0);
+  for (const auto* part : {"status", "why", "dead-letters", "RESEQ_URL", "Exit codes"}) CHECK(contains(help.out, part));
+  CHECK(contains(std::get<early_exit>(parse_line({"send", "--help"})).out, "--header"));
+  CHECK(contains(std::get<early_exit>(parse_line({"--version"})).out, "reseqctl "));
+}

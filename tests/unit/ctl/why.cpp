@@ -1,0 +1,101 @@
+#include "ctl/why.hpp"
+
+#include "answers.hpp"
+#include "catch.hpp"
+
+using namespace reseq::ctl;
+using namespace reseq::ctl::test;
+using nlohmann::json;
+
+TEST_CASE("only what has a head or is paused waits") {
+  CHECK(waits(destination("running", head("transform"))));
+  CHECK(waits(destination("paused", nullptr)));
+  CHECK(!waits(destination("running", nullptr)));
+}
+
+TEST_CASE("a held head is explained with its reason and both ways out") {
+  auto blocked = head("held");
+  blocked["attempts"] = 5;
+  blocked["last_error"] = "enrich: no customer";
+  CHECK(explain("orders", destination("held", blocked), hold("exhausted"), now) ==
+        "orders/billing waits for message order-17 (0:17, sequence 12), for 3m 12s.\n"
+        "  Cause: its transforms failed for good, so it is held for a person to decide; since 2m.\n"
+        "  5 attempts failed. The last error: enrich: no customer\n"
+        "  3 messages are ready behind it; 9 messages are not settled, with this one.\n"
+        "  To do: correct what the error names, then `reseqctl retry orders 0:17 --to billing`; or give the message up "
+        "here with `reseqctl skip orders 0:17 --to billing`.\n");
+}
+
+TEST_CASE("a message that the receiver refused is the receiver's to correct") {
+  const auto text = explain("orders", destination("held", head("held")), hold("refused"), now);
+  CHECK(contains(text, "the receiver refused it for good"));
+  CHECK(contains(text, "correct what made the receiver refuse"));
+}
+
+TEST_CASE("a hold whose record is already gone is still explained") {
+  CHECK(contains(explain("orders", destination("held", head("held")), nullptr, now), "held for a person to decide.\n"));
+}
+
+TEST_CASE("a transform that fails is explained attempt by attempt") {
+  auto blocked = head("transform");
+  blocked["attempts"] = 2;
+  blocked["last_error"] = "enrich: refused";
+  blocked["next_attempt"] = "2026-11-21T12:00:04.000Z";
+  blocked["history"] = {failed_attempt()};
+  CHECK(explain("orders", destination("running", blocked), nullptr, now) ==
+        "orders/billing waits for message order-17 (0:17, sequence 12), for 3m 12s.\n"
+        "  Cause: its transforms failed, and the next attempt waits for its time.\n"
+        "  2 attempts failed. The last error: enrich: refused\n"
+        "    attempt 2 on worker a: failed after 2s, 10s ago: enrich: refused\n"
+        "  The next attempt: in 4s.\n"
+        "  3 messages are ready behind it; 9 messages are not settled, with this one.\n"
+        "  To do: nothing, if the error passes: it is tried again by itself, and held after its last attempt. Else "
+        "correct what the error names.\n");
+}
+
+TEST_CASE("a transform that runs for the first time needs nothing") {
+  auto blocked = head("transform");
+  blocked["history"] = {running_attempt()};
+  const auto text = explain("orders", destination("running", blocked), nullptr, now);
+  CHECK(contains(text, "its transforms are working on it"));
+  CHECK(contains(text, "attempt 3 on worker b: runs since 2s"));
+  CHECK(contains(text, "To do: nothing yet"));
+}
+
+TEST_CASE("a head that no worker has begun with points to the workers") {
+  const auto text = explain("orders", destination("running", head("transform")), nullptr, now);
+  CHECK(contains(text, "it waits for a worker with a free slot"));
+  CHECK(contains(text, "see that a reseq-worker runs"));
+}
+
+TEST_CASE("a failing receiver is what to look at") {
+  auto blocked = head("delivery");
+  blocked["attempts"] = 7;
+  blocked["last_error"] = "500 Internal Server Error";
+  blocked["next_attempt"] = "2026-11-21T12:00:30.000Z";
+  blocked["ready_behind"] = 0;
+  const auto text = explain("orders", destination("failing", blocked), nullptr, now);
+  CHECK(contains(text, "the receiver did not take it"));
+  CHECK(contains(text, "It was sent 7 times. The last error: 500 Internal Server Error\n"));
+  CHECK(contains(text, "The next attempt: in 30s.\n"));
+  CHECK(contains(text, "Nothing is ready behind it"));
+  CHECK(contains(text, "look at the receiver"));
+}
+
+TEST_CASE("a paused destination is to be resumed, whether anything waits there or not") {
+  CHECK(explain("orders", destination("paused", nullptr), nullptr, now) ==
+        "orders/billing is paused; nothing waits there.\n"
+        "  To do: `reseqctl resume orders billing` when deliveries may go on.\n");
+  CHECK(contains(explain("orders", destination("paused", head("delivery")), nullptr, now),
+                 "while the destination is paused"));
+}
+
+TEST_CASE("what is being saved or read points to the journal") {
+  CHECK(contains(explain("orders", destination("running", head("saving")), nullptr, now), "saved in the journal"));
+  auto reading = head("reading");
+  reading["id"] = "";
+  reading["position"] = 0;
+  const auto text = explain("orders", destination("running", reading), nullptr, now);
+  CHECK(contains(text, "waits for sequence 12, for 3m 12s"));
+  CHECK(contains(text, "the room on its disk"));
+}
