@@ -148,8 +148,9 @@ result<void> file_sink_state::open(const std::string& path) {
     return why;
   };
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) return give_up(system_error(path, "is locked by another process"));
-  const auto found = whole_lines(fd, path);
+  auto found = whole_lines(fd, path);
   if (!found) return give_up(tl::unexpected(found.error()));
+  if (doubtful_from) found = std::min(*found, *doubtful_from);
   entry newest;
   if (auto end = *found; end > 0) {
     auto read = read_back(fd, end, path);
@@ -160,6 +161,7 @@ result<void> file_sink_state::open(const std::string& path) {
   if (fsync(fd) != 0 || !sync_folder(path)) return give_up(system_error(path, "cannot be made durable"));
   file = fd;
   whole = *found;
+  doubtful_from.reset();
   last = newest.seq;
   last_id = std::move(newest.message_id);
   written.clear();
@@ -180,6 +182,7 @@ result<void> file_sink_state::recall(sequence from, std::size_t most, const std:
 }
 
 result<void> file_sink_state::append(const std::string& lines) {
+  doubtful_from = whole; // after a failed sync the system may forget what it still shows
   for (std::size_t done = 0; done < lines.size();) {
     const auto n = write(file, lines.data() + done, lines.size() - done);
     if (n < 0 && errno == EINTR) continue;
@@ -188,6 +191,7 @@ result<void> file_sink_state::append(const std::string& lines) {
   }
   if (fdatasync(file) != 0) return system_error("file destination", "cannot be made durable");
   whole += static_cast<off_t>(lines.size());
+  doubtful_from.reset();
   return {};
 }
 

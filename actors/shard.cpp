@@ -153,21 +153,22 @@ void shard_state::send_work(core::effects& todo) {
              work_wanted{setup.index, std::move(todo.withdrawn), std::move(todo.work), std::move(todo.heads)});
 }
 
-/// A receiver has seen a later epoch than ours. If the journal agrees, somebody else owns the shard: stop at once.
+/// A receiver has seen a later epoch than ours. If the journal agrees, somebody else owns the shard: stop at once,
+/// before anything else is sent. What is durable is the later owner's.
 void shard_state::check_ownership() {
-  const auto ours = setup.owner;
-  const auto pipeline = setup.pipeline;
-  self->send(setup.reader, ask_epoch{setup.handle, reply<epoch>([ours, pipeline](result<epoch> current) {
-                                       if (!current || *current <= ours) {
-                                         spdlog::error("pipeline {}: a receiver answered 412 with a later Reseq-Epoch, "
-                                                       "but the journal knows none: its own record is wrong",
-                                                       pipeline);
-                                         return;
-                                       }
-                                       spdlog::critical("pipeline {}: a later owner exists (epoch {}, ours {})",
-                                                        pipeline, current->value(), ours.value());
-                                       std::_Exit(1);
-                                     })});
+  const auto decide = [ours = setup.owner, pipeline = setup.pipeline](const result<epoch>& current) {
+    if (!current)
+      return spdlog::warn("pipeline {}: the journal could not be asked who owns it: {}", pipeline,
+                          current.error().text());
+    if (*current <= ours)
+      return spdlog::error("pipeline {}: a receiver answered 412 with a later Reseq-Epoch than the journal knows: the "
+                           "receiver's own record is wrong",
+                           pipeline);
+    spdlog::critical("pipeline {}: a later owner exists (epoch {}, ours is {})", pipeline, current->value(),
+                     ours.value());
+    std::_Exit(1);
+  };
+  self->send(setup.reader, ask_epoch{setup.handle, reply<epoch>(decide)});
 }
 
 void shard_state::schedule() {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "actors/protocol.hpp"
@@ -47,9 +48,10 @@ struct file_sink_state {
   result<void> append(const std::string& lines);
 
   int file = -1;
-  off_t whole = 0;                         ///< where the last whole line ends
-  sequence last;                           ///< of the last whole line; 0 in an empty file
-  std::string last_id;                     ///< its message
+  off_t whole = 0;                    ///< where the last whole line ends
+  std::optional<off_t> doubtful_from; ///< what stands behind it was not made durable: to be cut off and written again
+  sequence last;                      ///< of the last whole line; 0 in an empty file
+  std::string last_id;                ///< its message
   std::map<sequence, std::string> written; ///< messages that progress may not have been saved for, by sequence
   bool checked = false;
 };

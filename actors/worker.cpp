@@ -49,9 +49,12 @@ worker_node::behavior_type worker_state::make_behavior(worker_node::stateful_poi
   });
   self->send(self, caf::connect_atom::value);
   return {
-    [this](const welcome& answer) { on(answer); }, [this](orders& work) { on(work); },
-    [this](caf::connect_atom) { connect(); },      [this](flush) { send_answers(); },
+    [this](const welcome& answer) { on(answer); },
+    [this](orders& work) { on(work); },
+    [this](caf::connect_atom) { connect(); },
+    [this](flush) { send_answers(); },
     [this](caf::close_atom) { leave(); },
+    [this](caf::timeout_atom, std::uint32_t greeted_in) { on_silence(greeted_in); },
   };
 }
 
@@ -82,7 +85,15 @@ void worker_state::greet(const gate_actor& found) {
   hello mine{protocol_version, setup->token, setup->node, setup->slots, {}, setup->fingerprints};
   for (const auto& one : setup->pipelines) mine.pipelines.push_back(one.name);
   self->send(found, std::move(mine), worker_actor{worker_node{self}});
-  self->delayed_send(self, welcome_timeout, caf::connect_atom::value); // nothing to do by then if all is well
+  self->delayed_send(self, welcome_timeout, caf::timeout_atom::value, session);
+}
+
+/// Whoever was found does not answer the greeting: perhaps no supervisor.
+void worker_state::on_silence(std::uint32_t greeted_in) {
+  if (!supervisor || welcomed || leaving || greeted_in != session) return;
+  self->demonitor(supervisor->address());
+  supervisor.reset();
+  retry("it does not answer");
 }
 
 void worker_state::on(const welcome& answer) {

@@ -47,7 +47,8 @@ private:
 
 /// What a worker understands besides what supervisors send it.
 using worker_node =
-  worker_actor::extend<caf::reacts_to<caf::connect_atom>, caf::reacts_to<flush>, caf::reacts_to<caf::close_atom>>;
+  worker_actor::extend<caf::reacts_to<caf::connect_atom>, caf::reacts_to<flush>, caf::reacts_to<caf::close_atom>,
+                       caf::reacts_to<caf::timeout_atom, std::uint32_t>>;
 
 /// connecting ──found──► greeting ──welcome──► working ──supervisor lost──► connecting (backoff with jitter)
 ///                          └──refused──► connecting (after a while: the supervisor may be corrected)
@@ -61,6 +62,7 @@ struct worker_state {
   void on(const welcome& answer);
   void on(orders& work);
   void on_down();
+  void on_silence(std::uint32_t greeted_in);
   void retry(const std::string& why);
   void start(order&& job);
   void send_answers();
