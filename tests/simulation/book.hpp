@@ -1,0 +1,111 @@
+/// One destination's truth: what its receiver has got, and what is durable about the rest. Checks each entry (DESIGN
+/// §2).
+///
+/// It is written from the outside, by the receivers, the journal and the workers, never by the state machines.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "reseq/core/records.hpp"
+#include "reseq/core/shard.hpp"
+#include "scenario.hpp"
+
+namespace reseq::simulation {
+
+class book {
+public:
+  explicit book(const destination_plan& plan);
+
+  /// A message was given its place here, durably: dense, once.
+  void enrolled(sequence seq, position at, const std::string& message_id);
+  [[nodiscard]] sequence last() const { return sequence{entries_.size() - 1}; }
+  [[nodiscard]] position at(sequence seq) const { return entries_[seq.value()].at; }
+
+  // The owner.
+  /// An owner starts from what is saved.
+  void opened(const core::progress_record& saved);
+  /// The owner hands a request to the receiver's connection.
+  void sent(const core::send_request& request, time_point now);
+  /// The owner is told how its request ended.
+  void answered(const core::receiver_answer& how, time_point now);
+  /// Nobody may send from now on, or again.
+  void set_quiet(bool quiet) { quiet_ = quiet; }
+  [[nodiscard]] bool under_way() const { return under_way_; }
+
+  /// Until another owner opens the shard, nobody sends anything new.
+  void draining() { draining_ = true; }
+  /// The owner says that everything is saved.
+  void handed_over() const;
+
+  // The receiver.
+  /// It has got this from an owner with that epoch. `late`: that owner had given the request up.
+  void took(const core::send_item& item, epoch owner, bool late);
+  /// It says that it has got all of them.
+  void confirmed(const core::send_request& request);
+  /// It will never take this one.
+  void refuses(sequence seq) { mark(seq, refused); }
+  [[nodiscard]] bool has(sequence seq) const { return is(seq, taken); }
+  [[nodiscard]] sequence highest() const { return highest_; }
+  [[nodiscard]] epoch newest() const { return newest_; }
+
+  // What else can become of a message.
+  /// A result that counted leaves it out here.
+  void left_out(sequence seq) { mark(seq, without); }
+  /// The present owner gets such a result while it waits for one.
+  void excludes(sequence seq) { mark(seq, excluded); }
+  /// Its transform used up its attempts, or cannot do it.
+  void gave_up(sequence seq) { mark(seq, exhausted); }
+  void skipped(sequence seq);
+  void dead(const core::dead_letter_record& record);
+  void held(const core::held_record& record);
+  /// `after` has replaced `before`, durably.
+  void saved(const core::progress_record& before, const core::progress_record& after);
+  [[nodiscard]] bool is_saved(sequence seq) const { return is(seq, settled); }
+
+  /// Everybody has recovered and everything is done: nothing may be missing.
+  void finished(const core::progress_record& saved) const;
+
+private:
+  enum mark_bit : std::uint16_t {
+    taken = 1,        ///< by the receiver
+    acknowledged = 2, ///< confirmed by the receiver
+    settled = 4,      ///< durably
+    without = 8,
+    exhausted = 16,
+    refused = 32,
+    skip = 64,
+    letter = 128,
+    over = 256,     ///< the present owner was told that it is confirmed
+    excluded = 512, ///< the present owner got a result that leaves it out
+  };
+  struct entry {
+    position at;
+    std::string message_id;
+    std::uint16_t marks = 0;
+  };
+
+  void mark(sequence seq, mark_bit bit) { entries_[seq.value()].marks |= bit; }
+  [[nodiscard]] bool is(sequence seq, int bits) const { return (entries_[seq.value()].marks & bits) != 0; }
+  [[nodiscard]] std::string name(sequence seq) const;
+  void check_item(const core::send_item& item, sequence previous) const;
+  void check_first(sequence seq);
+  void settle(sequence seq);
+
+  const destination_plan& plan_;
+  std::vector<entry> entries_; ///< by sequence; the first is unused
+  sequence highest_;           ///< taken
+  sequence complete_;          ///< everything up to here is taken or settled
+  sequence previous_;          ///< what the next delivery has to name as the one before it
+  epoch newest_;
+  std::uint64_t settled_ = 0;
+  std::uint32_t unsaved_ = 0;     ///< taken and not settled
+  std::vector<sequence> request_; ///< under way
+  time_point not_before_;         ///< the receiver's own wish
+  bool under_way_ = false;
+  bool quiet_ = false;
+  bool draining_ = false;
+};
+
+} // namespace reseq::simulation

@@ -1,0 +1,157 @@
+#include <algorithm>
+#include <utility>
+
+#include "owner.hpp"
+#include "violation.hpp"
+#include "world.hpp"
+
+namespace reseq::simulation {
+namespace {
+
+constexpr auto promise = "Dispatch";
+
+} // namespace
+
+dispatcher::dispatcher(world& with)
+  : world_(with), table_(with.choose.below(1U << 20U)), pipeline_(table_.add_pipeline(with.plan.retry)) {}
+
+void dispatcher::want(std::vector<core::work_key> withdrawn, std::vector<core::work_request> work,
+                      std::vector<core::work_key> heads) {
+  for (const auto& [at, chain] : withdrawn) {
+    table_.withdraw({pipeline_, at, chain});
+    forget(at, chain);
+  }
+  for (auto& wanted : work) {
+    auto& j = jobs_[wanted.at];
+    j.message = std::move(wanted.message);
+    if (std::ranges::find(j.wanted, wanted.chain) == j.wanted.end()) j.wanted.push_back(wanted.chain);
+    table_.submit({pipeline_, wanted.at, wanted.chain}, wanted.head, world_.now);
+  }
+  for (const auto& [at, chain] : heads) table_.make_head({pipeline_, at, chain}, world_.now);
+  perform();
+}
+
+void dispatcher::forget(position at, core::chain_index chain) {
+  const auto found = jobs_.find(at);
+  if (found == jobs_.end()) return;
+  std::erase(found->second.wanted, chain);
+  if (found->second.wanted.empty()) jobs_.erase(found);
+}
+
+void dispatcher::join(std::uint32_t worker, std::uint32_t connection, std::uint32_t slots) {
+  down(worker);
+  const auto id = table_.join(slots, {pipeline_});
+  peers_.emplace(worker, peer{id, connection});
+  addresses_.emplace(id, worker);
+  world_.tell("worker ", worker, " joins");
+  perform();
+}
+
+void dispatcher::down(std::uint32_t worker) {
+  const auto found = peers_.find(worker);
+  if (found == peers_.end()) return;
+  const auto id = found->second.id;
+  std::erase_if(flights_, [&](const auto& entry) { return entry.second.worker == id; });
+  addresses_.erase(id);
+  peers_.erase(found);
+  table_.leave(id, world_.now);
+  perform();
+}
+
+void dispatcher::retire(std::uint32_t worker) {
+  if (const auto found = peers_.find(worker); found != peers_.end()) table_.retire(found->second.id);
+}
+
+void dispatcher::answered(std::uint32_t worker, answer item) {
+  const auto from = peers_.find(worker);
+  if (from == peers_.end()) return;
+  const auto found = flights_.find(item.dispatch);
+  if (found == flights_.end() || found->second.worker != from->second.id || item.chain >= found->second.chains.size() ||
+      !found->second.chains[item.chain]) {
+    world_.tell("an answer for copy ", item.dispatch, ", which worker ", worker, " does not have, is ignored");
+    return;
+  }
+  auto& copy = found->second;
+  const auto at = copy.at;
+  const auto chain = *std::exchange(copy.chains[item.chain], std::nullopt);
+  news out;
+  if (table_.answer(from->second.id, item.dispatch, chain, item.end, "it failed", world_.now) &&
+      item.end == core::attempt_end::done)
+    take_result(at, chain, item, out);
+  if (--copy.unanswered == 0) flights_.erase(found);
+  perform(std::move(out));
+}
+
+void dispatcher::take_result(position at, core::chain_index chain, answer& item, news& out) {
+  const auto wanted = jobs_.find(at);
+  require(wanted != jobs_.end() && std::ranges::find(wanted->second.wanted, chain) != wanted->second.wanted.end(),
+          promise, [&] { return "an answer counted that nobody wants, for position " + std::to_string(at.value()); });
+  forget(at, chain);
+  const auto& only = item.made.only_to;
+  for (const auto& d : world_.plan.destinations) {
+    if (chain.value() != (d.own_chain ? d.id.value() : 0)) continue;
+    const bool meant = item.made.body && (!only || std::ranges::find(*only, d.id) != only->end());
+    const auto seq = world_.disk.place(at, d.id);
+    if (!meant && seq != sequence{}) world_.book_of(d.id).left_out(seq);
+  }
+  out.done.push_back({{at, chain}, std::move(item.made)});
+}
+
+void dispatcher::perform(news out) {
+  for (auto& lost : table_.take_given_up()) {
+    check_given_up(lost);
+    forget(lost.key.at, lost.key.chain);
+    out.given_up.push_back(std::move(lost));
+  }
+  if (!out.done.empty() || !out.given_up.empty())
+    world_.mail.post(dispatcher_party, shard_party, [this, all = std::move(out)] {
+      auto& lanes = world_.boss->lanes;
+      for (const auto& [what, made] : all.done) lanes.worked(what, made);
+      for (const auto& lost : all.given_up) lanes.gave_up(lost);
+      lanes.perform();
+    });
+  assign();
+  schedule();
+}
+
+void dispatcher::check_given_up(const core::given_up& lost) {
+  const auto& policy = world_.plan.retry;
+  const auto found = jobs_.find(lost.key.at);
+  require(found != jobs_.end(), promise, [] { return "work was given up that nobody wants"; });
+  const bool may_be_permanent = world_.plan.outcomes.never_works > 0;
+  const bool enough = lost.attempts >= policy.max_attempts && found->second.first_sent &&
+                      world_.now - *found->second.first_sent >= policy.give_up_after;
+  require(may_be_permanent || enough, promise, [&] {
+    return "position " + std::to_string(lost.key.at.value()) + " was given up after " + std::to_string(lost.attempts) +
+           " attempts";
+  });
+  world_.tell("position ", lost.key.at, " is given up after ", lost.attempts, " attempts");
+  for (const auto& d : world_.plan.destinations)
+    if (const auto seq = world_.disk.place(lost.key.at, d.id); seq != sequence{}) world_.book_of(d.id).gave_up(seq);
+}
+
+void dispatcher::assign() {
+  for (auto& copy : table_.assign(world_.now)) {
+    const auto to = addresses_.at(copy.worker);
+    auto& j = jobs_.at(copy.at);
+    if (!j.first_sent) j.first_sent = world_.now;
+    flights_.emplace(copy.id,
+                     flight{copy.worker, copy.at, {copy.chains.begin(), copy.chains.end()}, copy.chains.size()});
+    world_.mail.post(
+      dispatcher_party, static_cast<party>(first_worker + to),
+      [this, to, over = peers_.at(to).connection, order = std::move(copy)] { world_.pool.ordered(to, over, order); });
+  }
+}
+
+void dispatcher::schedule() {
+  const auto due = table_.next_deadline();
+  if (!due || (scheduled_ && *scheduled_ <= *due)) return;
+  scheduled_ = due;
+  world_.mail.ring_at(*due, dispatcher_party, [this, at = *due] {
+    if (scheduled_ == at) scheduled_.reset();
+    table_.tick(world_.now);
+    perform();
+  });
+}
+
+} // namespace reseq::simulation

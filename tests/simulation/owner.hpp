@@ -1,0 +1,151 @@
+/// One life of the shard's owner: the production state machines, wired as the actors of `actors/` wire them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "reseq/core/dispatch_table.hpp"
+#include "reseq/core/shard.hpp"
+#include "reseq/model/submission.hpp"
+#include "workers.hpp"
+
+namespace reseq::simulation {
+
+class world;
+
+/// What a producer is told, in the end.
+using receipts = std::function<void(result<std::vector<result<receipt>>>)>;
+
+/// As `actors/journal_writer`: group commit.
+class writer {
+public:
+  explicit writer(world& with) : world_(with) {}
+
+  void submit(std::vector<submission> wanted, receipts done);
+  void save(core::journal_change change);
+  void taken(std::uint64_t bytes);
+
+private:
+  struct waiting {
+    std::size_t count = 0;
+    receipts done;
+  };
+
+  void schedule();
+  void commit();
+
+  world& world_;
+  std::vector<submission> submissions_;
+  std::vector<waiting> submits_;
+  std::optional<core::journal_change> change_;
+  std::uint64_t batch_bytes_ = 0;
+  std::uint64_t untaken_bytes_ = 0;
+  bool flushing_ = false;
+};
+
+/// As `actors/dispatcher`, with one pipeline.
+class dispatcher {
+public:
+  explicit dispatcher(world& with);
+
+  void want(std::vector<core::work_key> withdrawn, std::vector<core::work_request> work,
+            std::vector<core::work_key> heads);
+  void join(std::uint32_t worker, std::uint32_t connection, std::uint32_t slots);
+  void answered(std::uint32_t worker, answer item);
+  void retire(std::uint32_t worker);
+  void down(std::uint32_t worker);
+
+  [[nodiscard]] std::size_t jobs() const { return jobs_.size(); }
+  [[nodiscard]] const core::dispatch_table& table() const { return table_; }
+
+private:
+  struct peer {
+    worker_id id;
+    std::uint32_t connection = 0;
+  };
+  struct job {
+    message_ptr message;
+    std::vector<core::chain_index> wanted;
+    std::optional<time_point> first_sent;
+  };
+  struct flight {
+    worker_id worker;
+    position at;
+    std::vector<std::optional<core::chain_index>> chains; ///< empty once it was answered
+    std::size_t unanswered = 0;
+  };
+  struct news {
+    std::vector<std::pair<core::work_key, core::work_result>> done;
+    std::vector<core::given_up> given_up;
+  };
+
+  void forget(position at, core::chain_index chain);
+  void take_result(position at, core::chain_index chain, answer& item, news& out);
+  void perform(news out = {});
+  void check_given_up(const core::given_up& lost);
+  void assign();
+  void schedule();
+
+  world& world_;
+  core::dispatch_table table_;
+  core::pipeline_index pipeline_;
+  std::unordered_map<position, job> jobs_;
+  std::map<std::uint32_t, peer> peers_; ///< by worker
+  std::unordered_map<worker_id, std::uint32_t> addresses_;
+  std::unordered_map<dispatch_id, flight> flights_;
+  std::optional<time_point> scheduled_;
+};
+
+/// As `actors/shard`.
+class shard_host {
+public:
+  shard_host(world& with, epoch ours);
+
+  void accepted(const std::vector<core::accepted_message>& messages, std::uint64_t bytes);
+  void saved(bool durable);
+  void backlog(destination_id d, result<std::vector<core::backlog_item>> items);
+  void worked(core::work_key what, core::work_result done);
+  void gave_up(core::given_up lost);
+  void delivered(destination_id d, core::request_id request, const core::receiver_answer& answer);
+  void drain();
+  /// Performs what the machine wants done after any of the above, or after an operator's call on `machine()`.
+  void perform();
+
+  /// Every lane keeps to its window.
+  void check_windows() const;
+
+  [[nodiscard]] core::shard& machine() { return machine_; }
+  /// Who waits for an operation's answer.
+  std::map<std::uint64_t, std::function<void(result<std::uint64_t>)>> operators;
+
+private:
+  void note_excluded(const core::work_key& what, const core::work_result& done);
+  void send(core::send_request request);
+  void check_bounds();
+  void schedule();
+
+  world& world_;
+  core::shard machine_;
+  std::optional<time_point> scheduled_;
+  std::uint64_t most_messages_ = 0;
+  bool draining_ = false;
+  bool later_epoch_seen_ = false; ///< by a receiver: the journal has to be asked
+};
+
+class owner {
+public:
+  owner(world& with, epoch ours) : number(ours), journal_writer(with), work(with), lanes(with, ours) {}
+
+  const epoch number;
+  bool accepts = true; ///< false while it hands over
+  writer journal_writer;
+  dispatcher work;
+  shard_host lanes;
+};
+
+} // namespace reseq::simulation

@@ -1,0 +1,73 @@
+/// What one schedule is about: how large everything is, and which faults happen how often. Drawn from the seed.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "choices.hpp"
+#include "reseq/model/ids.hpp"
+#include "reseq/model/settings.hpp"
+
+namespace reseq::simulation {
+
+/// Everything in permille: of the occasions for it, or of steps.
+struct fault_rates {
+  std::uint32_t owner_dies = 0;           ///< a step
+  std::uint32_t owner_hands_over = 0;     ///< a step
+  std::uint32_t worker_dies = 0;          ///< a step
+  std::uint32_t worker_retires = 0;       ///< a step
+  std::uint32_t worker_hangs = 0;         ///< a job
+  std::uint32_t answers_twice = 0;        ///< an answer
+  std::uint32_t answers_for_others = 0;   ///< an answer
+  std::uint32_t transform_fails = 0;      ///< an attempt
+  std::uint32_t commit_fails = 0;         ///< a commit: nothing of it happened
+  std::uint32_t commit_in_doubt = 0;      ///< a commit: it happened, and is reported as failed
+  std::uint32_t read_fails = 0;           ///< a read of a backlog
+  std::uint32_t receiver_fails = 0;       ///< a request
+  std::uint32_t receiver_goes_away = 0;   ///< a step: until it comes back
+  std::uint32_t connection_breaks = 0;    ///< a request: taken in part or whole, and not confirmed
+  std::uint32_t receiver_hangs = 0;       ///< a request
+  std::uint32_t claims_later_epoch = 0;   ///< a request: 412 with an epoch that nobody has
+  std::uint32_t operator_acts = 0;        ///< a step
+  std::uint32_t producer_resends = 0;     ///< a submission: again, before it is answered
+  std::uint32_t producer_contradicts = 0; ///< a submission: a known id with other content
+};
+
+/// What the transforms make of messages. With `fickle`, each attempt comes out as it likes; else a message always comes
+/// out the same.
+struct outcome_rates {
+  bool fickle = false;
+  std::uint32_t drops = 0;
+  std::uint32_t narrows = 0;
+  std::uint32_t never_works = 0; ///< permanent errors
+  std::uint32_t refused = 0;     ///< by a receiver that will never take it; a message always, or never
+};
+
+struct destination_plan {
+  destination_id id;
+  destination_settings settings;
+  bool own_chain = false;
+  bool transactional = false; ///< as a file: it knows what it has, and dies with the owner
+  bool checks_epoch = false;  ///< answers requests of earlier owners with 412
+};
+
+struct scenario {
+  std::vector<destination_plan> destinations;
+  retry_settings retry;
+  std::uint32_t workers = 1;
+  std::uint32_t slots = 1; ///< of each
+  std::uint32_t producers = 1;
+  std::uint32_t messages = 1;
+  std::uint32_t largest_message = 0; ///< bytes of payload
+  std::uint32_t chaos_steps = 0;     ///< before everybody recovers
+  std::uint64_t max_untaken_bytes = 0;
+  std::uint64_t max_batch_bytes = 0;
+  fault_rates faults;
+  outcome_rates outcomes;
+
+  [[nodiscard]] const destination_plan& of(destination_id id) const { return destinations[id.value() - 1]; }
+};
+
+scenario draw_scenario(choices& choose);
+
+} // namespace reseq::simulation

@@ -1,0 +1,145 @@
+#include <algorithm>
+#include <utility>
+
+#include "owner.hpp"
+#include "violation.hpp"
+#include "world.hpp"
+
+namespace reseq::simulation {
+
+shard_host::shard_host(world& with, epoch ours)
+  : world_(with),
+    machine_(with.disk.setups(), with.plan.retry.on_exhausted, with.choose.below(1U << 20U), with.now, ours) {
+  for (const auto& d : with.plan.destinations) most_messages_ += d.settings.window;
+}
+
+void shard_host::accepted(const std::vector<core::accepted_message>& messages, std::uint64_t bytes) {
+  machine_.accepted(messages, world_.now);
+  world_.mail.post(shard_party, writer_party, [this, bytes] { world_.boss->journal_writer.taken(bytes); });
+  perform();
+}
+
+void shard_host::saved(bool durable) {
+  durable ? machine_.saved(world_.now) : machine_.save_failed(world_.now);
+  perform();
+}
+
+void shard_host::backlog(destination_id d, result<std::vector<core::backlog_item>> items) {
+  if (items)
+    machine_.backlog(d, std::move(*items), world_.now);
+  else
+    machine_.backlog_failed(d, world_.now);
+  perform();
+}
+
+/// Notes which lanes wait for a result that leaves them out: these must not send the message.
+void shard_host::note_excluded(const core::work_key& what, const core::work_result& done) {
+  for (const auto& d : world_.plan.destinations) {
+    const auto seq = world_.disk.place(what.at, d.id);
+    const bool meant = done.body && (!done.only_to || std::ranges::find(*done.only_to, d.id) != done.only_to->end());
+    if (meant || seq == sequence{} || what.chain.value() != (d.own_chain ? d.id.value() : 0)) continue;
+    const auto found = machine_.find(d.id, seq);
+    const auto head = machine_.status(d.id)->head;
+    const bool being_held = head && head->seq == seq && head->phase == "saving";
+    if (found && found->state == "pending" && !being_held) world_.book_of(d.id).excludes(seq);
+  }
+}
+
+void shard_host::worked(core::work_key what, core::work_result done) {
+  if (!done.body || done.only_to) note_excluded(what, done);
+  machine_.worked(what.at, what.chain, std::move(done), world_.now);
+}
+
+void shard_host::gave_up(core::given_up lost) {
+  machine_.gave_up(lost.key.at, lost.key.chain, lost.attempts, std::move(lost.last_error), world_.now, world_.wall());
+}
+
+void shard_host::delivered(destination_id d, core::request_id request, const core::receiver_answer& answer) {
+  machine_.answered(d, request, answer, world_.now, world_.wall());
+  const auto* old = std::get_if<core::stale>(&answer);
+  later_epoch_seen_ = old != nullptr && old->seen > world_.boss->number;
+  perform();
+}
+
+void shard_host::drain() {
+  machine_.drain();
+  draining_ = true;
+  for (const auto& d : world_.plan.destinations) world_.book_of(d.id).draining();
+  perform();
+}
+
+void shard_host::perform() {
+  auto todo = machine_.take();
+  if (!todo.work.empty() || !todo.heads.empty() || !todo.withdrawn.empty())
+    world_.mail.post(shard_party, dispatcher_party,
+                     [this, withdrawn = std::move(todo.withdrawn), work = std::move(todo.work),
+                      heads = std::move(todo.heads)] { world_.boss->work.want(withdrawn, work, heads); });
+  for (const auto& what : todo.reads) {
+    require(what.max_messages > 0 && what.max_messages <= world_.plan.of(what.destination).settings.window,
+            "Bounded memory", [&] { return "a read of " + std::to_string(what.max_messages) + " messages"; });
+    world_.mail.post(shard_party, reader_party, [this, what] {
+      world_.mail.post(reader_party, shard_party, [this, d = what.destination, items = world_.disk.read(what)] {
+        world_.boss->lanes.backlog(d, items);
+      });
+    });
+  }
+  for (auto& request : todo.sends) send(std::move(request));
+  if (todo.save)
+    world_.mail.post(shard_party, writer_party,
+                     [this, change = std::move(*todo.save)] { world_.boss->journal_writer.save(change); });
+  for (auto& done : todo.answers)
+    if (auto waiting = operators.extract(done.token)) waiting.mapped()(std::move(done.outcome));
+  require(todo.check_epoch == std::exchange(later_epoch_seen_, false), "One owner",
+          [] { return "a receiver has seen a later epoch, and the journal is not asked"; });
+  check_bounds();
+  if (draining_ && machine_.drained()) {
+    draining_ = false;
+    world_.mail.post(shard_party, world_party, [this] { world_.hand_over(); });
+  }
+  schedule();
+}
+
+void shard_host::send(core::send_request request) {
+  const auto d = request.destination;
+  world_.tell("d", d, ": the owner sends ", request);
+  world_.book_of(d).sent(request, world_.now);
+  const auto sink = static_cast<party>(first_sink + d.value() - 1);
+  world_.mail.post(shard_party, sink, [this, wanted = std::move(request)] { world_.outside.deliver(wanted); });
+}
+
+void shard_host::check_bounds() {
+  require(machine_.messages_in_memory() <= most_messages_, "Bounded memory",
+          [&] { return std::to_string(machine_.messages_in_memory()) + " messages are in the windows"; });
+  std::uint64_t most_bytes = 0;
+  const std::uint64_t largest = world_.plan.largest_message + 32;
+  for (const auto& d : world_.plan.destinations)
+    most_bytes += d.settings.window_bytes + largest * (d.settings.window + 1);
+  require(machine_.bytes_in_memory() <= most_bytes, "Bounded memory",
+          [&] { return std::to_string(machine_.bytes_in_memory()) + " bytes are in the windows"; });
+}
+
+void shard_host::check_windows() const {
+  for (const auto& d : world_.plan.destinations) {
+    const auto status = machine_.status(d.id);
+    require(status->pending + status->ready <= d.settings.window, "Bounded memory",
+            [&] { return d.settings.name + " has more than its window"; });
+    require(status->settled <= world_.disk.progress(d.id).watermark, "No loss",
+            [&] { return d.settings.name + " shows more as settled than is durable"; });
+    for (const auto& held : status->held)
+      require(world_.disk.held(d.id).contains(held.seq) || world_.book_of(d.id).is_saved(held.seq), "No loss",
+              [&] { return d.settings.name + " shows a message as held before that is durable"; });
+  }
+}
+
+void shard_host::schedule() {
+  const auto due = machine_.wakeup();
+  if (!due || (scheduled_ && *scheduled_ <= *due)) return;
+  scheduled_ = due;
+  world_.mail.ring_at(*due, shard_party, [this, at = *due] {
+    if (scheduled_ == at) scheduled_.reset();
+    machine_.tick(world_.now);
+    perform();
+  });
+}
+
+} // namespace reseq::simulation
