@@ -139,15 +139,19 @@ void book::saved(const core::progress_record& before, const core::progress_recor
             (above.empty() || above.front() > after.watermark + 1) &&
             above.size() <= std::size_t{plan_.settings.window} + plan_.settings.max_unsaved,
           "Bounded memory", [&] { return plan_.settings.name + ": what is settled above the watermark is malformed"; });
-  for (auto seq = before.watermark + 1; seq <= after.watermark; ++seq) settle(seq);
+  for (auto seq = before.watermark + 1; seq <= after.watermark; ++seq) {
+    settle(seq);
+    if (is(seq, over)) letters_ = 0;
+    if (is(seq, letter)) ++letters_;
+  }
   for (const auto seq : above) settle(seq);
   require(settled_ == after.watermark.value() + above.size(), "Effectively once",
           [&] { return plan_.settings.name + ": something that was settled is no longer"; });
   const auto delivered = after.last_delivered;
   require(delivered >= before.last_delivered && (delivered == sequence{} || is(delivered, acknowledged)), "Order",
           [&] { return name(delivered) + " was saved as the last delivered one"; });
-  require(after.dead_letters_in_a_row <= plan_.settings.max_dead_letters, "No loss",
-          [&] { return plan_.settings.name + ": too many dead letters in a row"; });
+  require(letters_ <= plan_.settings.max_dead_letters && letters_ == after.dead_letters_in_a_row, "No loss",
+          [&] { return plan_.settings.name + " has " + std::to_string(letters_) + " dead letters in a row"; });
 }
 
 void book::settle(sequence seq) {

@@ -72,13 +72,13 @@ private:
     taken = 1,        ///< by the receiver
     acknowledged = 2, ///< confirmed by the receiver
     settled = 4,      ///< durably
-    without = 8,
-    exhausted = 16,
-    refused = 32,
-    skip = 64,
-    letter = 128,
-    over = 256,     ///< the present owner was told that it is confirmed
-    excluded = 512, ///< the present owner got a result that leaves it out
+    without = 8,      ///< a result that counted leaves it out
+    exhausted = 16,   ///< its transform was given up
+    refused = 32,     ///< by the receiver, alone in its request
+    skip = 64,        ///< recorded as skipped
+    letter = 128,     ///< recorded as dead-lettered
+    over = 256,       ///< the present owner was told that it is confirmed
+    excluded = 512,   ///< the present owner got a result that leaves it out
   };
   struct entry {
     position at;
@@ -101,6 +101,7 @@ private:
   epoch newest_;
   std::uint64_t settled_ = 0;
   std::uint32_t unsaved_ = 0;     ///< taken and not settled
+  std::uint32_t letters_ = 0;     ///< dead ones since the last delivery
   std::vector<sequence> request_; ///< under way
   time_point not_before_;         ///< the receiver's own wish
   bool under_way_ = false;

@@ -24,17 +24,25 @@ void dispatcher::want(std::vector<core::work_key> withdrawn, std::vector<core::w
   for (auto& wanted : work) {
     auto& j = jobs_[wanted.at];
     j.message = std::move(wanted.message);
-    if (std::ranges::find(j.wanted, wanted.chain) == j.wanted.end()) j.wanted.push_back(wanted.chain);
+    if (find(wanted.at, wanted.chain) == nullptr) j.wanted.push_back({wanted.chain, newest_, std::nullopt});
     table_.submit({pipeline_, wanted.at, wanted.chain}, wanted.head, world_.now);
   }
   for (const auto& [at, chain] : heads) table_.make_head({pipeline_, at, chain}, world_.now);
   perform();
 }
 
+dispatcher::wish* dispatcher::find(position at, core::chain_index chain) {
+  const auto found = jobs_.find(at);
+  if (found == jobs_.end()) return nullptr;
+  auto& wanted = found->second.wanted;
+  const auto which = std::ranges::find(wanted, chain, &wish::chain);
+  return which == wanted.end() ? nullptr : &*which;
+}
+
 void dispatcher::forget(position at, core::chain_index chain) {
   const auto found = jobs_.find(at);
   if (found == jobs_.end()) return;
-  std::erase(found->second.wanted, chain);
+  std::erase_if(found->second.wanted, [&](const wish& w) { return w.chain == chain; });
   if (found->second.wanted.empty()) jobs_.erase(found);
 }
 
@@ -83,9 +91,8 @@ void dispatcher::answered(std::uint32_t worker, answer item) {
 }
 
 void dispatcher::take_result(position at, core::chain_index chain, answer& item, news& out) {
-  const auto wanted = jobs_.find(at);
-  require(wanted != jobs_.end() && std::ranges::find(wanted->second.wanted, chain) != wanted->second.wanted.end(),
-          promise, [&] { return "an answer counted that nobody wants, for position " + std::to_string(at.value()); });
+  require(find(at, chain) != nullptr, promise,
+          [&] { return "an answer counted that nobody wants, for position " + std::to_string(at.value()); });
   forget(at, chain);
   const auto& only = item.made.only_to;
   for (const auto& d : world_.plan.destinations) {
@@ -116,15 +123,20 @@ void dispatcher::perform(news out) {
 
 void dispatcher::check_given_up(const core::given_up& lost) {
   const auto& policy = world_.plan.retry;
-  const auto found = jobs_.find(lost.key.at);
-  require(found != jobs_.end(), promise, [] { return "work was given up that nobody wants"; });
+  const auto* wanted = find(lost.key.at, lost.key.chain);
+  require(wanted != nullptr, promise, [] { return "work was given up that nobody wants"; });
+  const auto name = "position " + std::to_string(lost.key.at.value());
   const bool may_be_permanent = world_.plan.outcomes.never_works > 0;
-  const bool enough = lost.attempts >= policy.max_attempts && found->second.first_sent &&
-                      world_.now - *found->second.first_sent >= policy.give_up_after;
-  require(may_be_permanent || enough, promise, [&] {
-    return "position " + std::to_string(lost.key.at.value()) + " was given up after " + std::to_string(lost.attempts) +
-           " attempts";
-  });
+  const bool enough = lost.attempts >= policy.max_attempts && wanted->first_sent &&
+                      world_.now - *wanted->first_sent >= policy.give_up_after;
+  require(may_be_permanent || enough, promise,
+          [&] { return name + " was given up after " + std::to_string(lost.attempts) + " attempts"; });
+  for (auto copy = flights_.upper_bound(wanted->after); copy != flights_.end(); ++copy) {
+    const auto& flown = copy->second;
+    const bool still_runs = flown.at == lost.key.at && world_.now - flown.sent < policy.timeout &&
+                            std::ranges::find(flown.chains, lost.key.chain) != flown.chains.end();
+    require(!still_runs, promise, [&] { return name + " was given up while a copy of it was running in time"; });
+  }
   world_.tell("position ", lost.key.at, " is given up after ", lost.attempts, " attempts");
   for (const auto& d : world_.plan.destinations)
     if (const auto seq = world_.disk.place(lost.key.at, d.id); seq != sequence{}) world_.book_of(d.id).gave_up(seq);
@@ -133,10 +145,14 @@ void dispatcher::check_given_up(const core::given_up& lost) {
 void dispatcher::assign() {
   for (auto& copy : table_.assign(world_.now)) {
     const auto to = addresses_.at(copy.worker);
-    auto& j = jobs_.at(copy.at);
-    if (!j.first_sent) j.first_sent = world_.now;
-    flights_.emplace(copy.id,
-                     flight{copy.worker, copy.at, {copy.chains.begin(), copy.chains.end()}, copy.chains.size()});
+    for (const auto chain : copy.chains) {
+      auto* wanted = find(copy.at, chain);
+      require(wanted != nullptr, promise, [] { return "work was dispatched that nobody wants"; });
+      if (!wanted->first_sent) wanted->first_sent = world_.now;
+    }
+    newest_ = copy.id;
+    flights_.emplace(
+      copy.id, flight{copy.worker, copy.at, world_.now, {copy.chains.begin(), copy.chains.end()}, copy.chains.size()});
     world_.mail.post(
       dispatcher_party, static_cast<party>(first_worker + to),
       [this, to, over = peers_.at(to).connection, order = std::move(copy)] { world_.pool.ordered(to, over, order); });

@@ -1,12 +1,15 @@
 // Runs schedules: one by its seed, or fresh ones for a while. See README.md.
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <iostream>
 #include <optional>
 #include <random>
@@ -27,7 +30,7 @@ constexpr auto usage = R"(usage: test-simulation [OPTION]…
 
 Runs a whole shard through random schedules of faults and checks what its receivers got.
 
-  --seconds S   fresh schedules for S seconds (default: 20)
+  --seconds S   fresh schedules for S seconds (default: 20; 180 when RESEQ_TEST_FULL is set)
   --seeds N     N fresh schedules
   --base N      the first seed of these (default: a random one); the others follow it
   --seed N      one schedule, told sentence by sentence
@@ -37,13 +40,19 @@ Runs a whole shard through random schedules of faults and checks what its receiv
 Prints the first failing seed and its story, and exits with 1.
 )";
 
+bool is_set(const char* name) {
+  const auto* value = std::getenv(name);
+  return value != nullptr && *value != '\0';
+}
+
 struct options {
-  double seconds = 20;
+  double seconds = is_set("RESEQ_TEST_FULL") ? 180 : 20;
   std::optional<std::uint64_t> seeds;
   std::optional<std::uint64_t> base;
   std::optional<std::uint64_t> seed;
   bool shrink = false;
   bool brief = false;
+  bool help = false;
 };
 
 std::optional<options> read_options(int argc, char** argv) {
@@ -56,6 +65,10 @@ std::optional<options> read_options(int argc, char** argv) {
     }
     if (name == "--brief") {
       out.brief = true;
+      continue;
+    }
+    if (name == "--help") {
+      out.help = true;
       continue;
     }
     const std::string_view value = i + 1 < argc ? argv[++i] : "";
@@ -77,7 +90,7 @@ std::optional<options> read_options(int argc, char** argv) {
 }
 
 /// Names the schedule that a crash, or an endless loop, happened in; only what a signal handler may do.
-char running[64]; // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+char running[64];
 
 void crashed(int signal) {
   const auto* how = signal == SIGALRM ? " does not end\n" : " crashes\n";
@@ -119,6 +132,14 @@ int run_one(std::uint64_t seed, bool smaller) {
   return whole.broken.empty() ? 0 : 1;
 }
 
+/// For the table that `tests/run --full` prints.
+void note_figure(double schedules_per_second, std::uint64_t base) {
+  if (!is_set("RESEQ_TEST_FIGURES")) return;
+  std::ofstream table{std::getenv("RESEQ_TEST_FIGURES"), std::ios::app};
+  table << "simulated schedules per second\t" << static_cast<std::uint64_t>(schedules_per_second)
+        << "\ttest-simulation\t" << base << '\n';
+}
+
 int run_many(const options& with) {
   const auto base = with.base ? *with.base : (std::uint64_t{std::random_device{}()} << 16U);
   std::cout << "seeds from " << base << " on" << std::endl;
@@ -144,6 +165,7 @@ int run_many(const options& with) {
     return 1;
   }
   figures();
+  note_figure(static_cast<double>(schedules) / passed(), base);
   std::cout << "every promise was kept\n";
   return 0;
 }
@@ -155,6 +177,10 @@ int main(int argc, char** argv) {
   if (!with) {
     std::cerr << usage;
     return 2;
+  }
+  if (with->help) {
+    std::cout << usage;
+    return 0;
   }
   watch();
   return with->seed ? run_one(*with->seed, with->shrink) : run_many(*with);

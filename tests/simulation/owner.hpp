@@ -68,14 +68,19 @@ private:
     worker_id id;
     std::uint32_t connection = 0;
   };
+  struct wish {
+    core::chain_index chain;
+    dispatch_id after; ///< copies up to this one were for an earlier wish
+    std::optional<time_point> first_sent;
+  };
   struct job {
     message_ptr message;
-    std::vector<core::chain_index> wanted;
-    std::optional<time_point> first_sent;
+    std::vector<wish> wanted;
   };
   struct flight {
     worker_id worker;
     position at;
+    time_point sent;
     std::vector<std::optional<core::chain_index>> chains; ///< empty once it was answered
     std::size_t unanswered = 0;
   };
@@ -84,6 +89,7 @@ private:
     std::vector<core::given_up> given_up;
   };
 
+  wish* find(position at, core::chain_index chain);
   void forget(position at, core::chain_index chain);
   void take_result(position at, core::chain_index chain, answer& item, news& out);
   void perform(news out = {});
@@ -97,7 +103,8 @@ private:
   std::unordered_map<position, job> jobs_;
   std::map<std::uint32_t, peer> peers_; ///< by worker
   std::unordered_map<worker_id, std::uint32_t> addresses_;
-  std::unordered_map<dispatch_id, flight> flights_;
+  std::map<dispatch_id, flight> flights_;
+  dispatch_id newest_;
   std::optional<time_point> scheduled_;
 };
 

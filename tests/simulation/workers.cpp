@@ -61,6 +61,10 @@ std::uint32_t workers::busy() const {
     processes_, [](const process& p) { return std::ranges::any_of(p.jobs, [](const job& j) { return !j.hangs; }); }));
 }
 
+bool workers::result_is_kept() const {
+  return std::ranges::any_of(made_, [](const auto& result) { return !result.expired(); });
+}
+
 std::size_t workers::hanging() const {
   std::size_t count = 0;
   for (const auto& p : processes_) count += static_cast<std::size_t>(std::ranges::count(p.jobs, true, &job::hangs));
@@ -99,13 +103,14 @@ answer workers::run(const job& of) {
   return made;
 }
 
-core::work_result workers::result_of(position at, core::chain_index chain, std::uint64_t luck) const {
+core::work_result workers::result_of(position at, core::chain_index chain, std::uint64_t luck) {
   core::work_result made;
   if (share(luck, 2) < world_.plan.outcomes.drops) return made;
   content body;
   body.payload.assign(luck % (world_.plan.largest_message + 1), 'r');
   body.content_type = std::to_string(at.value()) + "/" + std::to_string(chain.value());
   made.body = std::make_shared<const content>(std::move(body));
+  made_.push_back(made.body);
   if (share(luck, 3) >= world_.plan.outcomes.narrows) return made;
   made.only_to.emplace();
   for (const auto& d : world_.plan.destinations)

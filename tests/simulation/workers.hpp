@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "reseq/core/dispatch_table.hpp"
 #include "reseq/core/shard.hpp"
 #include "reseq/model/ids.hpp"
+#include "reseq/model/message.hpp"
 
 namespace reseq::simulation {
 
@@ -39,6 +41,8 @@ public:
   /// Faults of whole workers.
   void die();
   void retire();
+  /// Whether somebody still keeps a result that they made.
+  [[nodiscard]] bool result_is_kept() const;
   /// How many jobs hang.
   [[nodiscard]] std::size_t hanging() const;
   /// All come back, and go on with what hung; all but the first may leave that hanging for ever.
@@ -63,10 +67,11 @@ private:
   void send(std::uint32_t worker, const answer& item);
   void tamper(std::uint32_t worker, const answer& item);
   [[nodiscard]] answer run(const job& of);
-  [[nodiscard]] core::work_result result_of(position at, core::chain_index chain, std::uint64_t luck) const;
+  [[nodiscard]] core::work_result result_of(position at, core::chain_index chain, std::uint64_t luck);
 
   world& world_;
   std::vector<process> processes_;
+  std::vector<std::weak_ptr<const content>> made_;
   std::vector<dispatch_id> seen_; ///< all copies that any of them has got from this owner
 };
 

@@ -201,6 +201,7 @@ void world::check_end() {
   }
   require(boss->lanes.machine().messages_in_memory() == 0, "Bounded memory",
           [] { return "the windows are not empty in the end"; });
+  require(!pool.result_is_kept(), "Bounded memory", [] { return "a result is kept in the end"; });
   require(boss->work.jobs() == 0 && boss->work.table().waiting() == 0, "Bounded memory",
           [] { return "the dispatcher still has work in the end"; });
   require(boss->work.table().in_flight() <= pool.hanging(), "Bounded memory",
