@@ -130,6 +130,7 @@ void dispatcher_state::join(const hello& who, const worker_actor& handle) {
   if (offers.empty()) {
     reply.accepted = false;
     reply.why = "none of its pipelines can be used here";
+    if (!reply.refused.empty()) reply.why += ": " + reply.refused.front();
     self->send(handle, std::move(reply));
     return;
   }

@@ -58,6 +58,14 @@ result<off_t> line_begin(int file, off_t end, const std::string& path) {
   return 0;
 }
 
+/// What is written to a file that was moved away or removed is out of everybody's sight.
+bool is_at(int file, const std::string& path) {
+  struct stat opened {};
+  struct stat named {};
+  return fstat(file, &opened) == 0 && stat(path.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
+         opened.st_ino == named.st_ino;
+}
+
 tl::unexpected<error> foreign(const std::string& path) {
   return fail(errc::corrupt, "it holds what is no envelope of reseq; move the file away, or name another one", path);
 }
@@ -140,7 +148,8 @@ file_sink_state::~file_sink_state() {
 }
 
 result<void> file_sink_state::open(const std::string& path) {
-  if (file >= 0) return {};
+  if (file >= 0 && is_at(file, path)) return {};
+  if (file >= 0) close(std::exchange(file, -1));
   const auto fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0) return system_error(path, "cannot be opened");
   const auto give_up = [&](tl::unexpected<error> why) -> result<void> {

@@ -1,4 +1,4 @@
-/// What a supervisor counts and measures, by the names in INTERFACE "Metrics". Every member may be used from any
+/// What a supervisor counts and measures. Every member may be used from any
 /// thread.
 #pragma once
 

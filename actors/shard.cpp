@@ -80,6 +80,7 @@ void shard_state::on(work_done& done) {
 
 void shard_state::on(const delivered& answer) {
   count(answer.answer);
+  log(answer);
   if (const auto sent = handed_over.find(answer.destination); sent != handed_over.end())
     setup.measured->delivery.Observe(seconds(now() - sent->second));
   setup.machine->answered(answer.destination, answer.request, answer.answer, now(), wall_now());
@@ -93,6 +94,22 @@ void shard_state::count(const core::receiver_answer& answer) {
                         [&](const core::stale&) { m.deliveries_stale.Increment(); },
                         [&](const core::failing&) { m.deliveries_failing.Increment(); }},
              answer);
+}
+
+/// A refusal, and the beginning and the end of a failure; not each of its many tries.
+void shard_state::log(const delivered& answer) {
+  const auto label = [&] {
+    const auto about = setup.machine->status(answer.destination);
+    return setup.pipeline + "/" + (about ? about->name : std::string{"?"});
+  };
+  if (const auto* no = std::get_if<core::refused>(&answer.answer)) {
+    spdlog::warn("destination {}: a message was refused: {}", label(), no->why);
+  } else if (const auto* trouble = std::get_if<core::failing>(&answer.answer)) {
+    if (failing.insert(answer.destination).second)
+      spdlog::warn("destination {}: failing, and tried again until it works: {}", label(), trouble->why);
+  } else if (failing.erase(answer.destination) > 0) {
+    spdlog::info("destination {}: works again", label());
+  }
 }
 
 void shard_state::on(const operate& wish) {

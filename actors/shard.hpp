@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -45,6 +46,7 @@ struct shard_state {
   void perform();
   void send_work(core::effects& todo);
   void count(const core::receiver_answer& answer);
+  void log(const delivered& answer);
   void check_ownership();
   void schedule();
   [[nodiscard]] time_point now() const;
@@ -56,6 +58,7 @@ struct shard_state {
   std::vector<reply<bool>> draining;
   std::optional<time_point> scheduled;
   std::unordered_map<destination_id, time_point> handed_over;
+  std::set<destination_id> failing; ///< whose last answer was one
   std::uint64_t out_of_order_seen = 0;
 };
 

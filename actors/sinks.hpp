@@ -32,7 +32,7 @@ struct http_sink_state {
   std::unique_ptr<net::http_client> client;
 };
 
-/// Both answer whoever sent `deliver`. POSTs one message, or a batch as NDJSON, and reads the answer as DESIGN §4.7
+/// Both answer whoever sent `deliver`. POSTs one message, or a batch as NDJSON, and reads the answer as the README
 /// says. `loop` outlives the actor.
 sink_actor::behavior_type http_sink(sink_actor::stateful_pointer<http_sink_state> self, sink_setup setup,
                                     net::loop* loop, net::url to);

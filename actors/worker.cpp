@@ -74,7 +74,9 @@ void worker_state::connect() {
         else
           retry("there is no supervisor there");
       },
-      [this](const caf::error& why) { retry(self->system().render(why)); });
+      [this](const caf::error& why) {
+        retry("no connection to a supervisor's cluster.listen (" + self->system().render(why) + ")");
+      });
 }
 
 void worker_state::greet(const gate_actor& found) {

@@ -1,4 +1,4 @@
-/// Everything a supervisor does over HTTP (INTERFACE "HTTP").
+/// Everything a supervisor does over HTTP.
 #pragma once
 
 #include <atomic>
@@ -91,7 +91,7 @@ private:
   api_setup setup_;
   net::loop& loop_;
   std::atomic<bool> draining_{false};
-  /// Open connections, and which destinations a connection has been refused for (DESIGN §4.3).
+  /// Open connections, and which destinations a connection has been refused for.
   std::unordered_map<std::uint64_t, std::set<std::pair<std::string, std::string>>> connections_;
 };
 

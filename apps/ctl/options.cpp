@@ -207,6 +207,8 @@ std::variant<options, early_exit> parse(int argc, const char* const* argv, const
   } catch (const CLI::CallForVersion&) {
     return early_exit{0, "reseqctl " RESEQ_VERSION "\n", {}};
   } catch (const CLI::ParseError& e) {
+    const auto left = app.remaining();
+    if (app.get_subcommands().empty() && !left.empty()) return usage_error("there is no command or option " + left[0]);
     return usage_error(e.what());
   }
   const auto address = first_of(url, first_of(variable("RESEQ_URL"), "http://127.0.0.1:8080"));

@@ -77,7 +77,9 @@ pid_t own_worker::start() const {
   sigset_t none;
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  // In a process group of its own: Ctrl-C in a terminal is for the supervisor, which then tells its worker.
+  posix_spawnattr_setpgroup(&attributes, 0);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
   pid_t child = -1;
   const auto failed = posix_spawn(&child, command_.front().c_str(), &files, &attributes, pointers(arguments).data(),
                                   pointers(variables).data());

@@ -63,6 +63,11 @@ int run_program(const program& who, int argc, const char* const* argv, const reg
   const auto& line = std::get<config::command_line>(parsed);
   const auto loaded = config::load({line.config, line.sets, config::environment()}, composed_in(definitions));
   if (!loaded.problems.empty()) return report(loaded.problems);
+  if (loaded.value.pipelines.empty()) {
+    std::cerr << "no pipeline is configured: add a [[pipeline]] to the file that --config names; conf/embedded.toml "
+                 "shows one\n";
+    return 2;
+  }
   if (line.check_config) {
     std::cout << "the configuration has no problems\n";
     return 0;

@@ -90,6 +90,7 @@ int run_both(const config::settings& settings, const registry& definitions, stop
   signals.run_until_stopped(
     [&] {
       drain(*running, settings.node.drain_timeout);
+      (*worker)->drain(grace); // so that it says farewell and does not count as dead
       worker->reset();
       running.reset();
     },

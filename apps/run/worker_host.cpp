@@ -45,7 +45,10 @@ result<actors::worker_setup> setup_of(const config::settings& settings, const re
     setup.pipelines.push_back(std::move(*runnable));
     setup.fingerprints.push_back(std::move(*print));
   }
-  if (setup.pipelines.empty()) return fail(errc::invalid, "none of the pipelines is this worker's", "worker.pipelines");
+  if (settings.pipelines.empty())
+    return fail(errc::invalid, "there is none; name the supervisor's configuration with --config", "pipeline");
+  if (setup.pipelines.empty())
+    return fail(errc::invalid, "names none of the pipelines that are configured here", "worker.pipelines");
   for (const auto& address : settings.cluster.supervisors) {
     auto parsed = net::parse_host_port(address);
     if (!parsed) return tl::unexpected(parsed.error());

@@ -1,5 +1,4 @@
-/// One destination's truth: what its receiver has got, and what is durable about the rest. Checks each entry (DESIGN
-/// §2).
+/// One destination's truth: what its receiver has got, and what is durable about the rest. Checks each entry.
 ///
 /// It is written from the outside, by the receivers, the journal and the workers, never by the state machines.
 #pragma once

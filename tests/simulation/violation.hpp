@@ -1,4 +1,4 @@
-/// A broken promise of DESIGN §2: thrown where it is seen, it ends the schedule.
+/// A broken promise of the README: thrown where it is seen, it ends the schedule.
 #pragma once
 
 #include <stdexcept>

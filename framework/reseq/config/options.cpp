@@ -64,7 +64,7 @@ const std::vector<option<settings>>& options<settings>() {
      "how long settled messages and message ids are kept; what is undelivered stays"},
 
     {"http.listen", R"("127.0.0.1:8080")", text(at(&row::http, &http_settings::listen), "HOST:PORT", listening),
-     "ingress, control, dashboard and metrics; port 0: any free one"},
+     "ingress, control and metrics; port 0: any free one"},
     {"http.max_message", R"("1MiB")", size(at(&row::http, &http_settings::max_message), 1, GiB),
      "largest payload of a message; not above max_batch"},
     {"http.max_batch", R"("16MiB")", size(at(&row::http, &http_settings::max_batch), KiB, 4 * GiB),
@@ -83,10 +83,10 @@ const std::vector<option<settings>>& options<settings>() {
 
     {"cluster.listen", R"("127.0.0.1:4040")",
      text(at(&row::cluster, &cluster_settings::listen), "HOST:PORT", listening),
-     "where workers connect; port 0: any free one"},
+     "where workers connect, 0.0.0.0:PORT to let other machines in; port 0: any free one"},
     {"cluster.advertise", R"("")",
      text(at(&row::cluster, &cluster_settings::advertise), "HOST:PORT", reachable_or_empty),
-     "how others reach this supervisor; empty: as listen says"},
+     "how others reach this supervisor; empty: as listen says; no effect in this version"},
     {"cluster.supervisors", R"(["127.0.0.1:4040"])",
      texts(at(&row::cluster, &cluster_settings::supervisors), "list of HOST:PORT", reachable), "whom workers look for"},
     {"cluster.token", R"("")", text(at(&row::cluster, &cluster_settings::token), "token", check_token),
@@ -140,7 +140,7 @@ const std::vector<option<pipeline_settings>>& options<pipeline_settings>() {
     {"retry.give_up_after", R"("1m")", span(at(&row::retry, &retry::give_up_after), 0s, 365 * day),
      "no message is given up sooner after its first attempt"},
     {"retry.hedge", "true", boolean(at(&row::retry, &retry::hedge)),
-     "whether a slow message that holds others back is dispatched a second time before its timeout"},
+     "whether a slow message that holds others back is dispatched again before its timeout; no effect in this version"},
     {"retry.on_exhausted", R"("hold")", choice(at(&row::retry, &retry::on_exhausted), give_up_words),
      "a message that is given up is held for a person, or recorded as a dead letter and passed"},
   };
@@ -184,7 +184,7 @@ const std::vector<option<destination_settings>>& options<destination_settings>()
   static const std::vector<option<destination_settings>> rows{
     {"name", R"("billing")", required(text(at(&row::name), "name", check_name)), "unique in its pipeline"},
     {"url", R"("http://127.0.0.1:9100/billing")", required(text(at(&row::url), "URL", check_url)),
-     "where messages are posted to (http://), or the file they are appended to (file:///path)"},
+     "where messages are posted to (http://), or the file they are appended to (file:///path; its folder must exist)"},
     {"order", R"("total")", later<row>("\"total\" or \"key\"", shape::text), "order of all, or within each key only"},
     {"batch", "1", whole(at(&row::batch), 1, 10'000), "how many messages one request may carry; not above window"},
     {"timeout", R"("30s")", span(at(&row::timeout), 1ms, 1h), "how long the receiver may take to answer"},

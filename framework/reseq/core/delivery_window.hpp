@@ -1,4 +1,4 @@
-/// What goes into the next request to one receiver, when, and what its answer means (DESIGN §4.7).
+/// What goes into the next request to one receiver, when, and what its answer means.
 ///
 /// A pure state machine: one request is outstanding at a time. It counts messages and leaves it to the lane which
 /// ones they are; a request that failed is repeated with the same messages.

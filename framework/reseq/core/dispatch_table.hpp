@@ -1,4 +1,4 @@
-/// Decides which worker gets which work, when it is tried again, and whose answer counts (DESIGN §4.4, §4.5).
+/// Decides which worker gets which work, when it is tried again, and whose answer counts.
 ///
 /// A pure state machine: time comes in as arguments, randomness from the seed. Not thread-safe. The cost of each
 /// call depends on what it changes, never on how much waits, except where it says so.

@@ -1,5 +1,5 @@
 /// The window of one destination: which of its messages are pending and ready, and which may go to the receiver
-/// next (DESIGN §4.6–4.8, §11).
+/// next.
 ///
 /// A pure state machine, single-threaded. Sequences are admitted one after the other and kept until their outcome is
 /// saved; their payloads only until they are settled. Every operation costs O(1), amortised, and an idle lane keeps no

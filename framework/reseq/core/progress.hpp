@@ -1,4 +1,4 @@
-/// What one destination has settled, and how much of that would survive a crash (DESIGN §4.8, §11).
+/// What one destination has settled, and how much of that would survive a crash.
 ///
 /// A pure value. Settled and saved are told apart: what is settled only in memory may come out differently after a
 /// crash, so outcomes without a delivery count only once they are durable.

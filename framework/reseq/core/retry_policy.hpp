@@ -1,4 +1,4 @@
-/// How long an attempt may take, when the next one starts, and when to stop trying (DESIGN §4.5). Pure functions.
+/// How long an attempt may take, when the next one starts, and when to stop trying. Pure functions.
 #pragma once
 
 #include <cstdint>

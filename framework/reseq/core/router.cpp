@@ -61,8 +61,8 @@ result<std::vector<destination_id>> router::named(const std::vector<std::string>
     routes.push_back(found->second);
   }
   std::ranges::sort(routes);
-  const auto repeated = std::ranges::unique(routes);
-  routes.erase(repeated.begin(), repeated.end());
+  routes.erase(std::unique(routes.begin(), routes.end()),
+               routes.end()); // not std::ranges: clang 14 cannot read its subranges
   return routes;
 }
 

@@ -1,4 +1,4 @@
-/// Gives a batch its places in the arrival order, each message id once (DESIGN §4.2). Pure.
+/// Gives a batch its places in the arrival order, each message id once. Pure.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,4 @@
-/// A shard's whole decision making after acceptance: lanes, shared work, ordered delivery, progress (DESIGN §4.6–4.8,
-/// §11).
+/// A shard's whole decision making after acceptance: lanes, shared work, ordered delivery, progress.
 ///
 /// A pure state machine: events come in as calls with the time, what must be done comes out of `take()`. It is not
 /// thread-safe; the actor that owns it calls one event, then performs what `take()` gives, in the order of its members.
@@ -39,7 +38,7 @@ struct work_result {
   std::optional<std::vector<destination_id>> only_to; ///< narrowed to these; absent: as routed
 };
 
-/// How a receiver answered one request (DESIGN §4.7).
+/// How a receiver answered one request.
 struct confirmed {};
 struct refused {
   std::string why;
@@ -141,7 +140,7 @@ struct destination_status {
   std::vector<held_record> held;
 };
 
-/// What one sequence is doing (DESIGN §11).
+/// What one sequence is doing.
 struct sequence_status {
   destination_id destination;
   sequence seq;

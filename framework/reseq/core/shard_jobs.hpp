@@ -1,5 +1,5 @@
 /// The work that lanes share: each chain of a message is asked for once, and its result kept while any window holds
-/// it (DESIGN §3, §4.4).
+/// it.
 ///
 /// A pure state machine. It knows the lanes only as numbers. Each call costs what it hands back.
 #pragma once

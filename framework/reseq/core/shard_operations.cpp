@@ -15,8 +15,7 @@ operation_answer unknown_destination(std::uint64_t token, destination_id id) {
 }
 
 operation_answer not_held(std::uint64_t token, const shard_target& t, sequence seq) {
-  return {token,
-          fail(errc::conflict, "sequence " + std::to_string(seq.value()) + " is not held at " + t.name, "sequence")};
+  return {token, fail(errc::conflict, "is not held at " + t.name, "sequence " + std::to_string(seq.value()))};
 }
 
 bool is_held(const shard_target& t, sequence seq) {

@@ -14,7 +14,7 @@ namespace reseq {
 /// What happens to a message that used up its attempts, or that a receiver refused.
 enum class give_up { hold, dead_letter };
 
-/// When and how often a chain is tried again (DESIGN §4.5).
+/// When and how often a chain is tried again.
 struct retry_settings {
   duration timeout = std::chrono::seconds{2};       ///< of the first attempt
   duration jitter = std::chrono::seconds{1};        ///< largest random delay before the second attempt

@@ -36,7 +36,7 @@ private:
 
 duration scaled(duration unit, double factor) {
   const auto wanted = static_cast<double>(unit.count()) * factor;
-  constexpr auto longest = static_cast<double>(duration::max().count() / 2);
+  constexpr auto longest = static_cast<double>(duration::max().count()) / 2;
   return duration{static_cast<duration::rep>(std::min(wanted, longest))};
 }
 

@@ -44,13 +44,13 @@ content_ptr to_content(T&& value, const message& source) {
     if (!value) throw std::invalid_argument("returned a null pointer as its result");
 
   if constexpr (std::same_as<T, content_ptr>)
-    return std::move(value);
+    return std::forward<T>(value);
   else if constexpr (std::same_as<T, content>)
-    return std::make_shared<const content>(std::move(value));
+    return std::make_shared<const content>(std::forward<T>(value));
   else if constexpr (detail::is_bytes<T>)
     return with_payload(std::string(reinterpret_cast<const char*>(value.data()), value.size()));
   else if constexpr (detail::is_text<T>)
-    return with_payload(std::string(std::move(value)));
+    return with_payload(std::string(std::forward<T>(value)));
   else
     throw std::logic_error("a chain went on after it had ended");
 }

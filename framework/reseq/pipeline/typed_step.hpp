@@ -52,7 +52,7 @@ template <>
 struct lift<outcome> {
   using value_type = content_ptr;
   static handed_over apply(outcome&& result) {
-    return std::visit([]<class T>(T&& ending) { return lift<T>::apply(std::move(ending)); }, std::move(result));
+    return std::visit([]<class T>(T&& ending) { return lift<T>::apply(std::forward<T>(ending)); }, std::move(result));
   }
 };
 

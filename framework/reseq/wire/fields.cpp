@@ -78,8 +78,8 @@ result<std::vector<std::string>> tidy_destinations(std::vector<std::string> name
     return fail(errc::invalid, "has an empty entry", std::string{where});
   }
   std::ranges::sort(names);
-  const auto repeated = std::ranges::unique(names);
-  names.erase(repeated.begin(), repeated.end());
+  names.erase(std::unique(names.begin(), names.end()),
+              names.end()); // not std::ranges: clang 14 cannot read its subranges
   return names;
 }
 

@@ -285,6 +285,16 @@ TEST_CASE("a file that has gone while nobody had it open begins anew") {
   CHECK(f.sequences() == numbers{3});
 }
 
+TEST_CASE("a file that is moved away while it is written is begun anew, and what was moved stays whole") {
+  fixture f;
+  f.start();
+  REQUIRE(f.confirmed({1, 2}));
+  fs::rename(f.file, f.folder / "moved");
+  CHECK(f.confirmed({3}));
+  CHECK(f.sequences() == numbers{3});
+  CHECK(fs::file_size(f.folder / "moved") > fs::file_size(f.file));
+}
+
 TEST_CASE("a missing folder fails deliveries until it is there") {
   fixture f;
   fs::remove_all(f.file.parent_path());

@@ -1,5 +1,5 @@
 /// Everything around a shard, as a slow and obvious model: a journal, workers, receivers, operators, crashes. It does
-/// random things from a seed and notes the first broken promise of DESIGN §2.
+/// random things from a seed and notes the first broken promise of the README.
 #pragma once
 
 #include <cstdint>

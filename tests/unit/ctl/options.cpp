@@ -104,6 +104,7 @@ TEST_CASE("bad usage says where help is") {
     {},      {"nonsense"}, {"status", "a", "b", "c"}, {"messages", "orders"}, {"skip", "orders"}, {"pause", "orders"},
     {"send"}};
   for (const auto& line : lines) CHECK(contains(refusal(line), "see reseqctl --help"));
+  CHECK(contains(refusal({"nonsense"}), "there is no command or option nonsense"));
 }
 
 TEST_CASE("an address that cannot be a supervisor's is refused by the name of what gave it") {

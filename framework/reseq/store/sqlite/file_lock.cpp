@@ -28,12 +28,15 @@ std::string holder(int descriptor) {
 result<file_lock> file_lock::take(const std::filesystem::path& file) {
   const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (descriptor < 0)
-    return fail(errno == ENOSPC ? errc::no_space : errc::unavailable, std::generic_category().message(errno),
+    return fail(errno == ENOSPC ? errc::no_space : errc::unavailable,
+                "cannot be opened: " + std::generic_category().message(errno) + "; node.data_dir must be writable",
                 file.string());
   file_lock lock(descriptor);
   if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return fail(errc::unavailable, std::generic_category().message(errno), file.string());
-    return fail(errc::incompatible, "the data directory is in use by process " + holder(descriptor),
+    return fail(errc::incompatible,
+                "the data directory is in use by process " + holder(descriptor) +
+                  "; stop it, or give this one another node.data_dir",
                 file.parent_path().string());
   }
   const std::string pid = std::to_string(getpid()) + "\n";

@@ -155,8 +155,8 @@ result<std::unique_ptr<journal>> open_sqlite(const std::filesystem::path& data_d
   std::error_code failed;
   std::filesystem::create_directories(data_dir, failed);
   if (failed)
-    return fail(failed.value() == ENOSPC ? errc::no_space : errc::unavailable, "cannot be created: " + failed.message(),
-                data_dir.string());
+    return fail(failed.value() == ENOSPC ? errc::no_space : errc::unavailable,
+                "cannot be created: " + failed.message() + "; node.data_dir says where", data_dir.string());
   auto lock = file_lock::take(data_dir / "lock");
   if (!lock) return tl::unexpected(std::move(lock.error()));
 
