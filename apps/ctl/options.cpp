@@ -98,7 +98,7 @@ private:
     return to->add_option("DESTINATION", into_.destination, "Its name")->check(check_name)->type_name("");
   }
   CLI::Option* message(CLI::App* to) {
-    return to->add_option("SHARD:POSITION", into_.message, "As in its receipt, for example 0:17")
+    return to->add_option("PLACE", into_.message, "SHARD:POSITION, as in its receipt, for example 0:17")
       ->check(check_place)
       ->type_name("");
   }
