@@ -2,12 +2,37 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <random>
 #include <string_view>
 
 #include <openssl/rand.h>
 
 namespace reseq::wire {
+namespace {
+
+/// Where the version and the variant stand among the ten random bytes, and the bits beside them that stay random.
+constexpr std::size_t version_byte = 0;
+constexpr std::size_t variant_byte = 2;
+
+std::uint8_t random_bits(std::size_t byte) {
+  if (byte == version_byte) return 0x0f;
+  return byte == variant_byte ? 0x3f : 0xff;
+}
+
+/// Adds `step` as if the random bits stood side by side. False when they overflow.
+bool grow(std::array<std::uint8_t, 10>& bytes, std::uint32_t step) {
+  std::uint64_t carry = step;
+  for (auto i = bytes.size(); i-- > 0 && carry > 0;) {
+    const std::uint64_t mask = random_bits(i);
+    const auto sum = (bytes[i] & mask) + carry;
+    bytes[i] = static_cast<std::uint8_t>(sum & mask);
+    carry = sum / (mask + 1);
+  }
+  return carry == 0;
+}
+
+} // namespace
 
 std::string uuid_v7(wall_time now, const std::array<std::uint8_t, 10>& random) {
   std::array<std::uint8_t, 16> bytes{};
@@ -28,6 +53,17 @@ std::string uuid_v7(wall_time now, const std::array<std::uint8_t, 10>& random) {
   return text;
 }
 
+std::string uuid_v7_row::next(wall_time now, const std::array<std::uint8_t, 10>& random) {
+  if (now > last_) {
+    last_ = now;
+    random_ = random;
+  } else {
+    const auto step = 1 + (std::uint32_t{random[9]} | std::uint32_t{random[8]} << 8U | std::uint32_t{random[7]} << 16U);
+    if (!grow(random_, step)) ++last_; // borrowed from the next millisecond
+  }
+  return uuid_v7(last_, random_);
+}
+
 std::string make_uuid() {
   // OpenSSL's generator is seeded once; `std::random_device` asks the hardware each time, which on virtual machines
   // can take half a millisecond.
@@ -36,7 +72,10 @@ std::string make_uuid() {
     std::random_device slow;
     std::ranges::generate(random, [&] { return static_cast<std::uint8_t>(slow() & 0xffU); });
   }
-  return uuid_v7(std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()), random);
+  static std::mutex one_at_a_time;
+  static uuid_v7_row row;
+  const std::lock_guard hold{one_at_a_time};
+  return row.next(std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()), random);
 }
 
 } // namespace reseq::wire

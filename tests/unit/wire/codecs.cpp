@@ -1,5 +1,7 @@
+#include <algorithm>
+#include <functional>
 #include <random>
-#include <set>
+#include <vector>
 
 #include "catch.hpp"
 #include "reseq/wire/base64.hpp"
@@ -79,13 +81,29 @@ TEST_CASE("a UUID has its time, version and variant where RFC 9562 puts them") {
   CHECK(uuid_v7(wall_time{}, ones) == "00000000-0000-7fff-bfff-ffffffffffff");
 }
 
+TEST_CASE("a row of UUIDs rises within one millisecond, when the clock goes back, and past the last random bit") {
+  const wall_time now{std::chrono::milliseconds{1'700'000'000'000}};
+  std::array<std::uint8_t, 10> ones{};
+  ones.fill(0xff);
+  uuid_v7_row row;
+  const auto first = row.next(now, {});
+  const auto second = row.next(now, {});
+  CHECK(first == "018bcfe5-6800-7000-8000-000000000000");
+  CHECK(second == "018bcfe5-6800-7000-8000-000000000001");
+  const auto stepped = row.next(now, ones);
+  CHECK(stepped == "018bcfe5-6800-7000-8000-000001000001");
+  CHECK(row.next(now - std::chrono::milliseconds{5}, {}) == "018bcfe5-6800-7000-8000-000001000002");
+  CHECK(row.next(now + std::chrono::milliseconds{1}, ones) == "018bcfe5-6801-7fff-bfff-ffffffffffff");
+  CHECK(row.next(now + std::chrono::milliseconds{1}, {}) == "018bcfe5-6802-7000-8000-000000000000");
+}
+
 TEST_CASE("UUIDs sort by the time they were made, and no two are the same") {
   const wall_time now{std::chrono::milliseconds{1'700'000'000'000}};
   std::array<std::uint8_t, 10> ones{};
   ones.fill(0xff);
   CHECK(uuid_v7(now, ones) < uuid_v7(now + std::chrono::milliseconds{1}, {}));
-  std::set<std::string> made;
-  for (int i = 0; i < 1000; ++i) made.insert(make_uuid());
-  CHECK(made.size() == 1000);
-  CHECK(made.begin()->size() == 36);
+  std::vector<std::string> made(1000);
+  std::ranges::generate(made, make_uuid);
+  CHECK(std::ranges::adjacent_find(made, std::ranges::greater_equal{}) == made.end());
+  CHECK(made.front().size() == 36);
 }
