@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "reseq/store/sqlite/codec.hpp"
+#include "reseq/store/codec.hpp"
 #include "reseq/store/sqlite/schema.hpp"
 
 namespace reseq::store::sqlite {

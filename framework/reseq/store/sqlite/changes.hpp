@@ -2,8 +2,8 @@
 #pragma once
 
 #include "reseq/core/records.hpp"
+#include "reseq/store/owned_shard.hpp"
 #include "reseq/store/sqlite/connection.hpp"
-#include "reseq/store/sqlite/owned_shard.hpp"
 
 namespace reseq::store::sqlite {
 

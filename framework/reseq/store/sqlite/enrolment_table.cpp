@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "reseq/store/sqlite/codec.hpp"
+#include "reseq/store/codec.hpp"
 
 namespace reseq::store::sqlite {
 

@@ -7,8 +7,8 @@
 
 #include "reseq/model/error.hpp"
 #include "reseq/model/ids.hpp"
+#include "reseq/store/owned_shard.hpp"
 #include "reseq/store/sqlite/connection.hpp"
-#include "reseq/store/sqlite/owned_shard.hpp"
 
 namespace reseq::store::sqlite {
 

@@ -6,10 +6,10 @@
 #include <span>
 
 #include "reseq/model/error.hpp"
+#include "reseq/store/codec.hpp"
 #include "reseq/store/journal.hpp"
-#include "reseq/store/sqlite/codec.hpp"
+#include "reseq/store/owned_shard.hpp"
 #include "reseq/store/sqlite/connection.hpp"
-#include "reseq/store/sqlite/owned_shard.hpp"
 
 namespace reseq::store::sqlite {
 

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "reseq/store/sqlite/codec.hpp"
+#include "reseq/store/codec.hpp"
 #include "reseq/store/sqlite/committer.hpp"
 #include "reseq/store/sqlite/connection.hpp"
 #include "reseq/store/sqlite/file_lock.hpp"

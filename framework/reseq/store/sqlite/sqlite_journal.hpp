@@ -8,7 +8,7 @@
 #include "reseq/model/error.hpp"
 #include "reseq/store/journal.hpp"
 #include "reseq/store/sqlite/checkpointer.hpp"
-#include "reseq/store/sqlite/write_behind.hpp"
+#include "reseq/store/write_behind.hpp"
 
 namespace reseq::store::sqlite {
 

@@ -1,11 +1,11 @@
-#include "reseq/store/sqlite/write_behind.hpp"
+#include "reseq/store/write_behind.hpp"
 
 #include <algorithm>
 #include <functional>
 
-#include "reseq/store/sqlite/codec.hpp"
+#include "reseq/store/codec.hpp"
 
-namespace reseq::store::sqlite {
+namespace reseq::store {
 
 namespace {
 
@@ -163,4 +163,4 @@ std::optional<write_behind::tail_view> write_behind::tail(destination_id destina
   return out;
 }
 
-} // namespace reseq::store::sqlite
+} // namespace reseq::store

@@ -7,9 +7,9 @@
 #include "reseq/core/sequencer.hpp"
 #include "reseq/model/ids.hpp"
 #include "reseq/store/journal.hpp"
-#include "reseq/store/sqlite/write_behind.hpp"
+#include "reseq/store/write_behind.hpp"
 
-namespace reseq::store::sqlite {
+namespace reseq::store {
 
 /// `behind` may be read from any thread and `number`, `owner` never change; the rest is the writer's.
 struct owned_shard {
@@ -37,4 +37,4 @@ struct owned_shard {
   }
 };
 
-} // namespace reseq::store::sqlite
+} // namespace reseq::store

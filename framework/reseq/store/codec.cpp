@@ -1,4 +1,4 @@
-#include "reseq/store/sqlite/codec.hpp"
+#include "reseq/store/codec.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <optional>
 
-namespace reseq::store::sqlite {
+namespace reseq::store {
 
 namespace {
 
@@ -218,4 +218,4 @@ std::uint64_t id_keys::operator()(std::string_view id) const {
   return hash;
 }
 
-} // namespace reseq::store::sqlite
+} // namespace reseq::store

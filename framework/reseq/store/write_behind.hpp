@@ -21,7 +21,7 @@
 #include "reseq/core/records.hpp"
 #include "reseq/model/ids.hpp"
 
-namespace reseq::store::sqlite {
+namespace reseq::store {
 
 struct write_behind_limits {
   std::uint32_t chunk_sequences = 256;       ///< of one destination, a row; at least 1
@@ -109,4 +109,4 @@ private:
   position last_;
 };
 
-} // namespace reseq::store::sqlite
+} // namespace reseq::store

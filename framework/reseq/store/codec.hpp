@@ -11,7 +11,7 @@
 #include "reseq/core/records.hpp"
 #include "reseq/model/message.hpp"
 
-namespace reseq::store::sqlite {
+namespace reseq::store {
 
 /// "name: value" lines; backslashes, line feeds and colons in names are escaped with a backslash.
 std::string encode_headers(const header_list& headers);
@@ -46,4 +46,4 @@ private:
   secret key_;
 };
 
-} // namespace reseq::store::sqlite
+} // namespace reseq::store
