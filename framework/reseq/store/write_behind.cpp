@@ -28,10 +28,10 @@ void write_behind::start(destination_id destination, sequence last) {
   lanes_[destination].first = last + 1;
 }
 
-void write_behind::add(position at, std::uint64_t id_key, std::span<const core::enrolment> enrolled) {
+void write_behind::add(position at, std::optional<std::uint64_t> id_key, std::span<const core::enrolment> enrolled) {
   const std::lock_guard lock(mutex_);
   last_ = at;
-  collecting_.emplace(id_key, at);
+  if (id_key) collecting_.emplace(*id_key, at);
   for (const auto& [destination, seq] : enrolled) {
     lane& of = lanes_[destination];
     if (seq != of.first + of.positions.size()) continue;

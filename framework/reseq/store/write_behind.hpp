@@ -65,8 +65,9 @@ public:
   void start(position indexed);
   void start(destination_id destination, sequence last);
 
-  /// Messages that are durable, in order of position. Sequences that the table has are passed over.
-  void add(position at, std::uint64_t id_key, std::span<const core::enrolment> enrolled);
+  /// A message that is durable, in order of position. Sequences that the table has are passed over. Without a key its
+  /// id is indexed elsewhere.
+  void add(position at, std::optional<std::uint64_t> id_key, std::span<const core::enrolment> enrolled);
   /// Up to here the tables are complete.
   [[nodiscard]] position indexed() const;
   /// The last sequence of a destination that was started.

@@ -7,18 +7,16 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 #include "reseq/core/sequencer.hpp"
 #include "reseq/store/sqlite/changes.hpp"
 #include "reseq/store/sqlite/schema.hpp"
+#include "reseq/store/staged_shard.hpp"
 
 namespace reseq::store::sqlite {
 
 namespace {
-
-using known_ids = std::unordered_map<std::string, core::known_id>;
 
 std::string_view bytes(const digest& fingerprint) {
   return {reinterpret_cast<const char*>(fingerprint.data()), fingerprint.size()};
@@ -30,29 +28,6 @@ digest digest_of(std::string_view stored) {
   return fingerprint;
 }
 
-/// What a transaction has done to one shard, to be published when it is durable or undone when it is not.
-struct staged_shard {
-  struct moved {
-    destination_id destination;
-    core::heads::destination before;
-    owned_shard::backlog backlog;
-  };
-  struct new_message {
-    std::uint64_t id_key = 0;
-    position at;
-    std::size_t part = 0;  ///< where it stands in the answer
-    std::size_t index = 0; ///< of `accepted` there
-  };
-
-  owned_shard* shard;
-  position last_before;
-  bool had_unrouted;
-  std::vector<moved> undo; ///< newest last
-  std::vector<new_message> messages;
-  write_behind::slice indexes;
-  std::size_t submissions = 0;
-};
-
 class committer {
 public:
   committer(connection& db, const id_keys& keys, std::span<const commit_part> parts, wall_time now)
@@ -61,24 +36,21 @@ public:
   result<std::vector<shard_committed>> commit() {
     transaction tx(db_, transaction::kind::write);
     for (std::size_t i = 0; i < parts_.size() && db_.ok(); ++i) apply(i);
-    for (auto& staged : staged_) {
-      staged.indexes = staged.shard->behind.due(staged.submissions);
-      write_indexes(db_, *staged.shard, staged.indexes);
-    }
+    for (auto& staged : staged_) write_indexes(db_, staged.shard(), staged.indexes());
     if (auto done = tx.commit(); !done) {
-      undo();
+      for (auto& staged : staged_) staged.undo();
       return tl::unexpected(std::move(done.error()));
     }
-    publish();
+    for (auto& staged : staged_) staged.publish();
     return std::move(answers_);
   }
 
 private:
   staged_shard& stage(owned_shard& shard) {
     for (auto& staged : staged_)
-      if (staged.shard == &shard) return staged;
+      if (&staged.shard() == &shard) return staged;
     check_epoch(db_, shard);
-    return staged_.emplace_back(staged_shard{&shard, shard.heads.last, shard.has_unrouted, {}, {}, {}, 0});
+    return staged_.emplace_back(shard);
   }
 
   void apply(std::size_t part) {
@@ -88,28 +60,16 @@ private:
     answers_.emplace_back();
     if (wanted.submissions.empty()) return;
 
-    auto decided = core::sequence_batch(staged.shard->heads, wanted.submissions, look_up(staged, wanted.submissions));
-    staged.submissions += wanted.submissions.size();
+    auto decided = staged.sequence(wanted.submissions, look_up(staged, wanted.submissions));
     for (std::size_t i = 0; i < decided.accepted.size(); ++i)
-      store(staged, wanted.submissions[decided.accepted_from[i]], decided.accepted[i], part, i);
+      store(staged, wanted.submissions[decided.accepted_from[i]], decided.accepted[i]);
     for (const auto index : decided.unrouted) store_unrouted(staged, wanted.submissions[index]);
-    for (const auto& [destination, last] : decided.next.destinations) remember(staged, destination);
-    staged.shard->heads.take(decided.next);
     answers_.back() = {std::move(decided.receipts), std::move(decided.accepted)};
   }
 
   void apply_change(staged_shard& staged, const core::journal_change& change) {
-    write_change(db_, *staged.shard, change);
-    if (!db_.ok()) return;
-    for (const auto& saved : change.progress) {
-      remember(staged, saved.destination);
-      staged.shard->settle(saved);
-    }
-  }
-
-  static void remember(staged_shard& staged, destination_id destination) {
-    const auto& before = staged.shard->heads.destinations.at(destination);
-    staged.undo.push_back({destination, before, staged.shard->backlogs.at(destination)});
+    write_change(db_, staged.shard(), change);
+    if (db_.ok()) staged.settle(change);
   }
 
   known_ids look_up(const staged_shard& staged, const std::vector<submission>& submissions) {
@@ -123,13 +83,11 @@ private:
 
   std::optional<core::known_id> find(const staged_shard& staged, const std::string& id) {
     const std::uint64_t key = keys_(id);
-    auto candidates = staged.shard->behind.find(key);
-    for (const auto& fresh : staged.messages)
-      if (fresh.id_key == key) candidates.push_back(fresh.at);
-    append_indexed(*staged.shard, key, candidates);
+    auto candidates = staged.find(key);
+    append_indexed(staged.shard(), key, candidates);
     for (const auto at : candidates)
-      if (auto found = same_id(*staged.shard, at, id)) return found;
-    return staged.shard->has_unrouted ? find_unrouted(*staged.shard, id) : std::nullopt;
+      if (auto found = same_id(staged.shard(), at, id)) return found;
+    return staged.shard().has_unrouted ? find_unrouted(staged.shard(), id) : std::nullopt;
   }
 
   void append_indexed(const owned_shard& shard, std::uint64_t key, std::vector<position>& candidates) {
@@ -152,13 +110,12 @@ private:
     return core::known_id{position{}, digest_of(row.bytes_at(0))};
   }
 
-  void store(staged_shard& staged, const submission& wanted, const core::accepted_message& accepted, std::size_t part,
-             std::size_t index) {
+  void store(staged_shard& staged, const submission& wanted, const core::accepted_message& accepted) {
     const message& what = *accepted.message;
     const std::string headers = encode_headers(what.headers());
     const std::string enrolled = encode_enrolled(accepted.enrolled);
     db_.use("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
-      .number(place(staged.shard->number, accepted.at.value()))
+      .number(place(staged.shard().number, accepted.at.value()))
       .text(what.id())
       .signed_number(now_ms_)
       .text(enrolled)
@@ -168,44 +125,22 @@ private:
       .text(headers)
       .blob(what.payload())
       .run();
-    staged.messages.push_back({keys_(what.id()), accepted.at, part, index});
+    staged.stored(accepted, keys_(what.id()));
   }
 
   void store_unrouted(staged_shard& staged, const submission& wanted) {
-    staged.shard->has_unrouted = true;
-    const std::uint64_t first = place(staged.shard->number, 0);
+    staged.stored_unrouted();
+    const std::uint64_t first = place(staged.shard().number, 0);
     db_
       .use("INSERT INTO unrouted SELECT coalesce(max(place), ?1) + 1, ?2, ?3, ?4, ?5 FROM unrouted "
            "WHERE place BETWEEN ?1 AND ?6")
       .number(first)
-      .number(staged.shard->number)
+      .number(staged.shard().number)
       .text(wanted.message->id())
       .blob(bytes(wanted.fingerprint))
       .signed_number(now_ms_)
-      .number(place(staged.shard->number + 1, 0) - 1)
+      .number(place(staged.shard().number + 1, 0) - 1)
       .run();
-  }
-
-  void undo() {
-    for (auto& staged : staged_) {
-      owned_shard& shard = *staged.shard;
-      shard.heads.last = staged.last_before;
-      shard.has_unrouted = staged.had_unrouted;
-      for (; !staged.undo.empty(); staged.undo.pop_back()) {
-        auto& [destination, before, backlog] = staged.undo.back();
-        shard.heads.destinations[destination] = std::move(before);
-        shard.backlogs[destination] = backlog;
-      }
-    }
-  }
-
-  void publish() {
-    for (auto& staged : staged_) {
-      auto& behind = staged.shard->behind;
-      behind.written(staged.indexes);
-      for (const auto& fresh : staged.messages)
-        behind.add(fresh.at, fresh.id_key, answers_[fresh.part].accepted[fresh.index].enrolled);
-    }
   }
 
   connection& db_;

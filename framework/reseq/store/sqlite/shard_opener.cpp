@@ -1,37 +1,23 @@
 #include "reseq/store/sqlite/shard_opener.hpp"
 
 #include <algorithm>
-#include <map>
-#include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "reseq/store/recorded_shard.hpp"
 #include "reseq/store/sqlite/schema.hpp"
 
 namespace reseq::store::sqlite {
 
 namespace {
 
-/// Keeps sums with sequences from overflowing.
-constexpr std::uint64_t most_pending = std::uint64_t{1} << 60U;
-
-struct recorded_destination {
-  std::string name;
-  core::progress_record progress;
-  std::vector<core::held_record> held;
-};
-
 class opener {
 public:
   opener(connection& db, const id_keys& keys, write_behind_limits limits) : db_(db), keys_(keys), limits_(limits) {}
 
   result<opened_shard> open(const shard_id& shard, const definition& what, std::span<const destination_spec> specs) {
-    std::set<std::string_view> names;
-    for (const auto& spec : specs)
-      if (!names.insert(spec.name).second) return fail(errc::invalid, "two destinations are called so", spec.name);
-
+    if (auto distinct = check_names(specs); !distinct) return tl::unexpected(std::move(distinct.error()));
     transaction tx(db_, transaction::kind::write);
     take_over(shard);
     if (db_.ok()) {
@@ -41,8 +27,8 @@ public:
       read_held();
       add_new(specs);
       rebuild_tails();
-      if (auto left = check_leavers(names); !left) return tl::unexpected(std::move(left.error()));
-      describe(specs);
+      if (auto left = recorded_.check_leavers(specs, owned()); !left) return tl::unexpected(std::move(left.error()));
+      recorded_.describe(specs, owned(), out_.state);
     }
     if (auto done = tx.commit(); !done) return tl::unexpected(std::move(done.error()));
     return std::move(out_);
@@ -88,9 +74,7 @@ private:
     rows.number(number());
     while (rows.next()) {
       const destination_id id{static_cast<std::uint32_t>(rows.number_at(0))};
-      auto& found = recorded_[id];
-      found.name = rows.bytes_at(1);
-      found.progress.destination = id;
+      recorded_.at(id).name = rows.bytes_at(1);
       owned().behind.start(id, sequence{std::max(rows.number_at(2), rows.number_at(3))});
     }
   }
@@ -101,12 +85,12 @@ private:
     rows.number(number());
     while (rows.next()) {
       const destination_id id{static_cast<std::uint32_t>(rows.number_at(0))};
-      recorded_[id].progress = {id,
-                                sequence{rows.number_at(1)},
-                                decode_sequences(rows.bytes_at(2)),
-                                sequence{rows.number_at(3)},
-                                static_cast<std::uint32_t>(rows.number_at(4)),
-                                rows.number_at(5) != 0};
+      recorded_.at(id).progress = {id,
+                                   sequence{rows.number_at(1)},
+                                   decode_sequences(rows.bytes_at(2)),
+                                   sequence{rows.number_at(3)},
+                                   static_cast<std::uint32_t>(rows.number_at(4)),
+                                   rows.number_at(5) != 0};
     }
   }
 
@@ -116,27 +100,17 @@ private:
     rows.number(number());
     while (rows.next()) {
       const destination_id id{static_cast<std::uint32_t>(rows.number_at(0))};
-      recorded_[id].held.push_back({id, sequence{rows.number_at(1)}, position{rows.number_at(2)},
-                                    reason_of(rows.bytes_at(3)), static_cast<std::uint32_t>(rows.number_at(4)),
-                                    std::string(rows.bytes_at(5)),
-                                    wall_time{std::chrono::milliseconds{rows.signed_number_at(6)}}});
+      recorded_.at(id).held.push_back({id, sequence{rows.number_at(1)}, position{rows.number_at(2)},
+                                       reason_of(rows.bytes_at(3)), static_cast<std::uint32_t>(rows.number_at(4)),
+                                       std::string(rows.bytes_at(5)),
+                                       wall_time{std::chrono::milliseconds{rows.signed_number_at(6)}}});
     }
   }
 
   void add_new(std::span<const destination_spec> specs) {
-    for (const auto& [id, found] : recorded_) by_name_[found.name] = id;
-    std::uint32_t last = recorded_.empty() ? 0 : recorded_.rbegin()->first.value();
     auto insert = db_.use("INSERT INTO destination VALUES (?, ?, ?, 0)");
-    for (const auto& spec : specs) {
-      if (by_name_.contains(spec.name)) continue;
-      const destination_id id{++last};
-      insert.number(number()).number(id.value()).text(spec.name).run();
-      by_name_[spec.name] = id;
-      auto& added = recorded_[id];
-      added.name = spec.name;
-      added.progress.destination = id;
-      owned().behind.start(id, sequence{});
-    }
+    for (const auto& [id, name] : recorded_.add_new(specs, owned()))
+      insert.number(number()).number(id.value()).text(name).run();
   }
 
   void rebuild_tails() {
@@ -155,40 +129,12 @@ private:
     owned().has_unrouted = unrouted.next();
   }
 
-  /// A destination that is configured no longer must not leave anything undelivered.
-  result<void> check_leavers(const std::set<std::string_view>& names) {
-    for (const auto& [id, found] : recorded_) {
-      if (names.contains(found.name)) continue;
-      const auto settled = found.progress.watermark + found.progress.above.size();
-      const auto last = owned().behind.last(id);
-      if (last > settled)
-        return fail(errc::conflict,
-                    "is no longer configured and still has " + std::to_string(last - settled) +
-                      " undelivered messages: deliver them first by configuring it again",
-                    "destination " + found.name);
-    }
-    return {};
-  }
-
-  void describe(std::span<const destination_spec> specs) {
-    for (const auto& spec : specs) {
-      const destination_id id = by_name_.at(spec.name);
-      auto& found = recorded_.at(id);
-      const sequence last = owned().behind.last(id);
-      owned().heads.destinations[id] = {spec.name, last, {}};
-      owned().backlogs[id].max_pending = std::min(spec.max_pending, most_pending);
-      owned().settle(found.progress);
-      out_.state.destinations.push_back({id, spec.name, last, std::move(found.progress), std::move(found.held)});
-    }
-  }
-
   connection& db_;
   const id_keys& keys_;
   write_behind_limits limits_;
   opened_shard out_;
   position indexed_;
-  std::map<destination_id, recorded_destination> recorded_;
-  std::map<std::string, destination_id, std::less<>> by_name_;
+  recorded_shard recorded_;
 };
 
 } // namespace

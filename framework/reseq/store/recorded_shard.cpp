@@ -1,0 +1,75 @@
+#include "reseq/store/recorded_shard.hpp"
+
+#include <algorithm>
+#include <set>
+#include <string_view>
+
+namespace reseq::store {
+
+namespace {
+
+/// Keeps sums with sequences from overflowing.
+constexpr std::uint64_t most_pending = std::uint64_t{1} << 60U;
+
+} // namespace
+
+result<void> check_names(std::span<const destination_spec> specs) {
+  std::set<std::string_view> names;
+  for (const auto& spec : specs)
+    if (!names.insert(spec.name).second) return fail(errc::invalid, "two destinations are called so", spec.name);
+  return {};
+}
+
+recorded_shard::destination& recorded_shard::at(destination_id id) {
+  auto& found = recorded_[id];
+  found.progress.destination = id;
+  return found;
+}
+
+std::vector<std::pair<destination_id, std::string>> recorded_shard::add_new(std::span<const destination_spec> specs,
+                                                                            owned_shard& owned) {
+  std::set<std::string, std::less<>> names;
+  for (const auto& [id, found] : recorded_) names.insert(found.name);
+  std::uint32_t last = recorded_.empty() ? 0 : recorded_.rbegin()->first.value();
+  std::vector<std::pair<destination_id, std::string>> added;
+  for (const auto& spec : specs) {
+    if (names.contains(spec.name)) continue;
+    const destination_id id{++last};
+    at(id).name = spec.name;
+    owned.behind.start(id, sequence{});
+    added.emplace_back(id, spec.name);
+  }
+  return added;
+}
+
+result<void> recorded_shard::check_leavers(std::span<const destination_spec> specs, const owned_shard& owned) const {
+  std::set<std::string_view> names;
+  for (const auto& spec : specs) names.insert(spec.name);
+  for (const auto& [id, found] : recorded_) {
+    if (names.contains(found.name)) continue;
+    const auto settled = found.progress.watermark + found.progress.above.size();
+    const auto last = owned.behind.last(id);
+    if (last > settled)
+      return fail(errc::conflict,
+                  "is no longer configured and still has " + std::to_string(last - settled) +
+                    " undelivered messages: deliver them first by configuring it again",
+                  "destination " + found.name);
+  }
+  return {};
+}
+
+void recorded_shard::describe(std::span<const destination_spec> specs, owned_shard& owned, shard_state& state) {
+  std::map<std::string_view, destination_id> by_name;
+  for (const auto& [id, found] : recorded_) by_name[found.name] = id;
+  for (const auto& spec : specs) {
+    const destination_id id = by_name.at(spec.name);
+    auto& found = recorded_.at(id);
+    const sequence last = owned.behind.last(id);
+    owned.heads.destinations[id] = {spec.name, last, {}};
+    owned.backlogs[id].max_pending = std::min(spec.max_pending, most_pending);
+    owned.settle(found.progress);
+    state.destinations.push_back({id, spec.name, last, std::move(found.progress), std::move(found.held)});
+  }
+}
+
+} // namespace reseq::store
