@@ -9,6 +9,7 @@
 
 #include "reseq/config/command_line.hpp"
 #include "reseq/config/load.hpp"
+#include "reseq/pipeline/builtin.hpp"
 #include "reseq/reseq.hpp"
 #include "run/logging.hpp"
 #include "run/main.hpp"
@@ -21,6 +22,12 @@ std::vector<pipeline_settings> composed_in(const registry& definitions) {
   std::vector<pipeline_settings> all;
   for (const auto& [label, pipeline] : definitions.pipelines()) all.push_back(pipeline.settings);
   return all;
+}
+
+std::vector<std::string> transforms_in(const registry& definitions) {
+  std::vector<std::string> names(built_in_names.begin(), built_in_names.end());
+  for (const auto& [label, registered] : definitions.transforms()) names.push_back(label);
+  return names;
 }
 
 /// What the child must be told of this process's command line.
@@ -61,7 +68,8 @@ int run_program(const program& who, int argc, const char* const* argv, const reg
   const auto parsed = config::parse_command_line({who.name, who.purpose, RESEQ_VERSION}, argc, argv);
   if (const auto* done = std::get_if<config::early_exit>(&parsed)) return print(*done);
   const auto& line = std::get<config::command_line>(parsed);
-  const auto loaded = config::load({line.config, line.sets, config::environment()}, composed_in(definitions));
+  const auto loaded =
+    config::load({line.config, line.sets, config::environment(), transforms_in(definitions)}, composed_in(definitions));
   if (!loaded.problems.empty()) return report(loaded.problems);
   if (loaded.value.pipelines.empty()) {
     std::cerr << "no pipeline is configured: add a [[pipeline]] to the file that --config names; conf/embedded.toml "

@@ -25,6 +25,7 @@ MISTAKES = (
     (PIPELINE.replace("orders", "Orders"), 2, "pipeline[1].name", "Orders"),
     (PIPELINE + "[[pipeline.transform]]\nuse = \"delay\"\nmin = \"2s\"\nmax = \"1s\"\n", 8, "min", "more than"),
     ("[pipeline.retry]\njitter = \"1s\"\n" + PIPELINE, 1, "pipeline.retry", "[[pipeline]]"),
+    (PIPELINE + "[[pipeline.transform]]\nuse = \"identiti\"\n", 7, "pipeline.orders.transform[1].use", "identity"),
     ("[node\nname = \"a\"\n", 1, "", ""),
 )
 
@@ -165,13 +166,18 @@ class Starting(ConfigTest):
         self.assertEqual(done.returncode, 2)
         self.assertIn("pipeline.p.destination.d.window", done.stderr)
 
-    def test_a_transform_that_a_worker_does_not_have_is_named_there_and_in_the_supervisors_log(self):
+    def test_a_transform_that_only_workers_elsewhere_have_needs_a_supervisor_without_slots(self):
         destinations = self.valid()["pipeline"][0]["destination"]
-        running = self.supervisor(self.config([pipeline("p", destinations, [{"use": "enrichh"}])]))
-        running.wait_for_line("cannot start: .*enrichh")
+        config = self.config([pipeline("p", destinations, [{"use": "enrichh"}])])
+        write_config(config, self.folder, "file")
+        refused = self.run_program("reseq-supervisor", "--config", "file.toml")
+        self.assertEqual(refused.returncode, 2)
+        self.assertIn("pipeline.p.transform[1].use", refused.stderr)
+        self.assertIn("worker.slots = 0", refused.stderr)
+        running = self.supervisor(merged(config, {"worker": {"slots": 0}}))
         worker = self.worker(running, "other")
-        worker.wait_for_line("cannot start: .*enrichh")
-        self.assertEqual(worker.wait(), 1)
+        worker.wait_for_line("pipeline.p.transform.1..use: .*enrichh")
+        self.assertEqual(worker.wait(), 2)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,9 @@ struct source {
   /// outside of lists only). A RESEQ_ variable that names no key is a problem, except RESEQ_PARENT_PIPE,
   /// RESEQ_URL (`reseqctl`'s) and RESEQ_TEST_*.
   std::map<std::string, std::string> environment;
+  /// The transforms that this program can run, `use = "…"`. Every pipeline that it runs itself (those of
+  /// `worker.pipelines`, and none when `worker.slots` is 0) may use only these. Empty: any, it runs none.
+  std::vector<std::string> transforms = {};
 };
 
 struct loaded {

@@ -1,11 +1,13 @@
 #include "reseq/config/policy.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <initializer_list>
 #include <map>
 #include <string_view>
 
 #include "reseq/config/file.hpp"
+#include "reseq/config/keys.hpp"
 
 namespace reseq::config {
 namespace {
@@ -18,7 +20,7 @@ struct operand {
 
 class policy {
 public:
-  explicit policy(findings& found) : found_(found) {}
+  policy(const std::vector<std::string>& transforms, findings& found) : transforms_(transforms), found_(found) {}
 
   void check(const settings& all) {
     refuse_if(all.http.max_batch < all.http.max_message, "http", {"max_batch", format_size(all.http.max_batch)},
@@ -28,10 +30,45 @@ public:
       const auto label = member_label("pipeline", p.name);
       refuse_second(names, p.name, label);
       check_pipeline(p, label);
+      if (runs(all.worker, p)) check_known(p, label);
     }
+    check_selection(all);
   }
 
 private:
+  /// Whether this program runs the pipeline's transforms itself.
+  bool runs(const worker_settings& worker, const pipeline_settings& p) const {
+    return !transforms_.empty() && worker.slots > 0 &&
+           (worker.pipelines.empty() || std::ranges::find(worker.pipelines, p.name) != worker.pipelines.end());
+  }
+
+  void check_known(const pipeline_settings& p, const std::string& label) {
+    check_known(p.transforms, label);
+    for (const auto& d : p.destinations) check_known(d.transforms, member_label(label + ".destination", d.name));
+  }
+
+  void check_known(const std::vector<transform_settings>& all, const std::string& around) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto key = member_label(around + ".transform", placeholder_name(i)) + ".use";
+      if (found_.faulty(key) || std::ranges::find(transforms_, all[i].use) != transforms_.end()) continue;
+      add(key, in_quotes(all[i].use) + " is no transform of this program; the nearest is " +
+                 in_quotes(nearest(all[i].use, transforms_)) +
+                 " (where only workers elsewhere have it, set worker.slots = 0)");
+    }
+  }
+
+  void check_selection(const settings& all) {
+    std::vector<std::string> names;
+    for (const auto& p : all.pipelines) names.push_back(p.name);
+    if (names.empty() || found_.faulty("worker.pipelines")) return;
+    for (const auto& wanted : all.worker.pipelines) {
+      if (std::ranges::find(names, wanted) != names.end()) continue;
+      add("worker.pipelines",
+          in_quotes(wanted) + " is no pipeline; the nearest is " + in_quotes(nearest(wanted, names)));
+      return;
+    }
+  }
+
   void check_pipeline(const pipeline_settings& p, const std::string& label) {
     check_keys(p, label);
     const auto& r = p.retry;
@@ -134,12 +171,15 @@ private:
 
   void add(const std::string& key, std::string what) { found_.add(found_.origin_of(key), key, std::move(what)); }
 
+  const std::vector<std::string>& transforms_;
   findings& found_;
   std::map<std::string, std::string> files_; ///< the destination that a file belongs to
 };
 
 } // namespace
 
-void check_policy(const settings& all, findings& found) { policy(found).check(all); }
+void check_policy(const settings& all, const std::vector<std::string>& transforms, findings& found) {
+  policy(transforms, found).check(all);
+}
 
 } // namespace reseq::config

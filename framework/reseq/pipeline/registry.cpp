@@ -1,7 +1,6 @@
 #include "reseq/pipeline/registry.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <set>
 #include <utility>
 #include <vector>
@@ -12,26 +11,6 @@
 namespace reseq {
 namespace {
 
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    auto diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const auto replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-    }
-  }
-  return row.back();
-}
-
-std::string nearest_name(const registry& known, std::string_view wanted) {
-  std::vector<std::string_view> names(built_in_names.begin(), built_in_names.end());
-  for (const auto& [name, registered] : known.transforms()) names.push_back(name);
-  return std::string(*std::ranges::min_element(names, {}, [&](auto name) { return edit_distance(name, wanted); }));
-}
-
 result<std::vector<step>> steps_of(const registry& known, const transform_settings& wanted, const std::string& where) {
   std::vector<step> steps;
   if (auto step = built_in(wanted)) {
@@ -39,10 +18,7 @@ result<std::vector<step>> steps_of(const registry& known, const transform_settin
   } else if (const auto found = known.transforms().find(wanted.use); found != known.transforms().end()) {
     steps = found->second.as_chain().steps();
   } else {
-    return fail(errc::not_found,
-                "no transform is registered as '" + wanted.use + "'; the nearest name is '" +
-                  nearest_name(known, wanted.use) + "'",
-                where + ".use");
+    return fail(errc::not_found, "no transform is registered as '" + wanted.use + "'", where + ".use");
   }
   if (!wanted.version.empty())
     for (auto& step : steps) step.version = wanted.version;

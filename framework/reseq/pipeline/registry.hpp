@@ -44,7 +44,7 @@ struct runnable_pipeline {
 
 /// The chains of a pipeline: what `settings` names, from the registry and the built-in ones; where it names none, what
 /// was composed in C++ under that pipeline's (and destination's) name; else the identity. A version in `settings` that
-/// is not empty replaces the registered one. `not_found`, with the nearest name, for one that nobody registered.
+/// is not empty replaces the registered one. `not_found` for one that nobody registered.
 result<runnable_pipeline> make_runnable(const registry& known, const pipeline_settings& settings);
 
 /// 16 hexadecimal digits that two programs share if they run the same transforms for this pipeline, as far as names,

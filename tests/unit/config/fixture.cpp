@@ -35,7 +35,7 @@ private:
 loaded load_text(const input& from) {
   static const scratch folder;
   std::ofstream(folder.file(), std::ios::binary) << from.file;
-  auto made = load({folder.file(), from.sets, from.environment}, from.composed);
+  auto made = load({folder.file(), from.sets, from.environment, from.transforms}, from.composed);
   for (auto& problem : made.problems) {
     if (problem.file == folder.file()) problem.file = "t.toml";
   }
@@ -55,8 +55,6 @@ settings settings_of(const input& from) {
   return std::move(made.value);
 }
 
-std::string conf_path(const std::string& name) {
-  return (std::filesystem::path(__FILE__).parent_path() / "../../../conf" / name).lexically_normal().string();
-}
+std::string conf_path(const std::string& name) { return std::string{RESEQ_CONF} + "/" + name; }
 
 } // namespace reseq::config::test

@@ -14,6 +14,7 @@ struct input {
   std::vector<std::string> sets;
   std::map<std::string, std::string> environment;
   std::vector<pipeline_settings> composed;
+  std::vector<std::string> transforms = {};
 };
 
 loaded load_text(const input& from);

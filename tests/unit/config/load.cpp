@@ -106,14 +106,14 @@ TEST_CASE("--set takes TOML, or else text as it is") {
   const auto made =
     settings_of({orders,
                  {"node.drain_timeout=5s", "node.data_dir=\"/quoted\"", "http.control_token=007=8",
-                  "worker.pipelines=[\"x\", \"y\"]", "cluster.supervisors=h:1", "http.max_batch='32MiB'",
+                  "worker.pipelines=[\"orders\", \"orders\"]", "cluster.supervisors=h:1", "http.max_batch='32MiB'",
                   "pipeline.orders.retry.hedge=false", "pipeline.orders.destination.billing.when={\"a\" = \"b*\"}"},
                  {},
                  {}});
   CHECK(made.node.drain_timeout == 5s);
   CHECK(made.node.data_dir == "/quoted");
   CHECK(made.http.control_token == "007=8");
-  CHECK(made.worker.pipelines == texts{"x", "y"});
+  CHECK(made.worker.pipelines == texts{"orders", "orders"});
   CHECK(made.cluster.supervisors == texts{"h:1"});
   CHECK(made.http.max_batch == 32U << 20U);
   CHECK_FALSE(made.pipelines[0].retry.hedge);

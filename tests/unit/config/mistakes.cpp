@@ -289,3 +289,32 @@ TEST_CASE("a file that cannot be read is one problem") {
   CHECK(problems_of({std::string((1U << 20U) + 1, '\n'), {}, {}, {}}) ==
         std::vector<std::string>{"t.toml: is larger than 1MiB"});
 }
+
+TEST_CASE(
+  "a transform that the program does not have is named with the nearest one, unless only workers elsewhere run it") {
+  const std::vector<std::string> known = {"identity", "delay", "enrich"};
+  const std::string common = "[[pipeline]]\nname = \"orders\"\n[[pipeline.transform]]\nuse = \"enirch\"\n"
+                             "[[pipeline.destination]]\nname = \"billing\"\nurl = \"http://h/\"\n";
+  const auto own = common + "[[pipeline.destination.transform]]\nuse = \"enrich\"\n"
+                            "[[pipeline.destination.transform]]\nuse = \"dellay\"\n";
+  const std::string hint = " (where only workers elsewhere have it, set worker.slots = 0)";
+  CHECK(
+    problems_of({own, {}, {}, {}, known}) ==
+    std::vector<std::string>{
+      "t.toml:4: pipeline.orders.transform[1].use: \"enirch\" is no transform of this program; the nearest is "
+      "\"enrich\"" +
+        hint,
+      "t.toml:11: pipeline.orders.destination.billing.transform[2].use: \"dellay\" is no transform of this program; "
+      "the nearest is \"delay\"" +
+        hint});
+  CHECK(problems_of({own, {"worker.slots=0"}, {}, {}, known}).empty());
+  CHECK(problems_of({own, {}, {}, {}}).empty());
+  const auto other =
+    own + "[[pipeline]]\nname = \"other\"\n[[pipeline.destination]]\nname = \"d\"\nurl = \"http://h/\"\n";
+  CHECK(problems_of({other, {"worker.pipelines=other"}, {}, {}, known}).empty());
+}
+
+TEST_CASE("a worker's pipelines are among those that are configured") {
+  CHECK(problems_of({destination_with(""), {"worker.pipelines=ordres"}, {}, {}}) ==
+        std::vector<std::string>{"--set: worker.pipelines: \"ordres\" is no pipeline; the nearest is \"orders\""});
+}
