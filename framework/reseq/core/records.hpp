@@ -13,6 +13,9 @@ namespace reseq::core {
 
 /// Where one destination stands. Everything at or below `watermark`, and everything in `above`, is settled:
 /// delivered, dropped, skipped or dead-lettered, and is never sent again.
+///
+/// With order by key, all up to `reached` is settled too, but for `open` and for what `parked_record`s say; `above` has
+/// then only what is settled of the messages that these cover.
 struct progress_record {
   destination_id destination;
   sequence watermark;
@@ -20,8 +23,25 @@ struct progress_record {
   sequence last_delivered;     ///< what `Reseq-Previous-Sequence` of the next delivery says
   std::uint32_t dead_letters_in_a_row = 0;
   bool paused = false;
+  sequence reached{};           ///< 0 with order in total
+  std::vector<sequence> open{}; ///< ascending, greater than `watermark`, not above `reached`; bounded by the window
+  std::uint64_t settled = 0;    ///< how many are, whenever `reached` is not 0
+
+  [[nodiscard]] std::uint64_t settled_messages() const {
+    return reached == sequence{} ? watermark.value() + above.size() : settled;
+  }
 
   friend bool operator==(const progress_record&, const progress_record&) = default;
+};
+
+/// A key whose messages from `from` on are not settled, but for those in `progress_record::above`: they have left the
+/// window, or never came in, because their key was held up.
+struct parked_record {
+  destination_id destination;
+  std::string key; ///< empty: the messages that have none
+  sequence from;
+
+  friend bool operator==(const parked_record&, const parked_record&) = default;
 };
 
 /// Why a message waits for a person, or was given up.
@@ -61,15 +81,22 @@ struct journal_change {
     destination_id destination;
     sequence seq;
   };
+  struct parked_key {
+    destination_id destination;
+    std::string key;
+  };
 
   std::vector<progress_record> progress; ///< at most one a destination; replaces the saved one
+  std::vector<parked_record> parked;     ///< inserted or replaced
+  std::vector<parked_key> unparked;      ///< removed
   std::vector<held_record> held;         ///< inserted or replaced
   std::vector<held_key> unheld;          ///< removed
   std::vector<dead_letter_record> dead_letters;
   std::vector<operation_record> operations;
 
   [[nodiscard]] bool empty() const {
-    return progress.empty() && held.empty() && unheld.empty() && dead_letters.empty() && operations.empty();
+    return progress.empty() && parked.empty() && unparked.empty() && held.empty() && unheld.empty() &&
+           dead_letters.empty() && operations.empty();
   }
 };
 
@@ -93,6 +120,18 @@ struct backlog_item {
   sequence seq;
   position at;
   message_ptr message;
+};
+
+/// A key's messages from a sequence on.
+struct key_cursor {
+  std::string key; ///< empty: the messages that have none
+  sequence from;
+};
+
+/// What a backlog holds of some keys, and up to where it was searched for that.
+struct key_backlog {
+  std::vector<backlog_item> items; ///< ascending
+  sequence searched;
 };
 
 } // namespace reseq::core

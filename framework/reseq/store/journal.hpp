@@ -38,6 +38,7 @@ struct destination_state {
   sequence last; ///< last assigned
   core::progress_record progress;
   std::vector<core::held_record> held;
+  std::vector<core::parked_record> parked; ///< by key, ascending
 };
 
 struct shard_state {
@@ -94,6 +95,15 @@ public:
   /// message once `max_bytes` is reached. Empty when nothing from there on is durable.
   virtual result<std::vector<core::backlog_item>> read(shard_handle shard, destination_id destination, sequence from,
                                                        std::uint32_t max_messages, std::uint64_t max_bytes) = 0;
+
+  /// Searches the backlog of one destination, from the lowest `from` of `keys` up to and with `until`, for messages of
+  /// these keys, each key's from its own `from` on. The answer holds all there are up to `searched`, at most
+  /// `max_messages` (at least 1), and no further one once `max_bytes` is reached. One call looks at some thousand
+  /// sequences, at least at one, then it is to be called again. `keys` is not empty and names each key once; what is
+  /// not durable is not searched.
+  virtual result<core::key_backlog> read_keys(shard_handle shard, destination_id destination,
+                                              std::span<const core::key_cursor> keys, sequence until,
+                                              std::uint32_t max_messages, std::uint64_t max_bytes) = 0;
 
   /// One message by position; nothing when it was never assigned or is past retention.
   virtual result<std::optional<stored_message>> find(shard_handle shard, position at) = 0;

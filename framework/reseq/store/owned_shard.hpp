@@ -33,7 +33,7 @@ struct owned_shard {
   void settle(const core::progress_record& saved) {
     auto& of = backlogs[saved.destination];
     of.watermark = saved.watermark;
-    heads.destinations[saved.destination].limit = saved.watermark + saved.above.size() + of.max_pending;
+    heads.destinations[saved.destination].limit = sequence{saved.settled_messages()} + of.max_pending;
   }
 };
 

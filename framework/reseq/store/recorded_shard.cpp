@@ -47,7 +47,7 @@ result<void> recorded_shard::check_leavers(std::span<const destination_spec> spe
   for (const auto& spec : specs) names.insert(spec.name);
   for (const auto& [id, found] : recorded_) {
     if (names.contains(found.name)) continue;
-    const auto settled = found.progress.watermark + found.progress.above.size();
+    const sequence settled{found.progress.settled_messages()};
     const auto last = owned.behind.last(id);
     if (last > settled)
       return fail(errc::conflict,
@@ -68,7 +68,8 @@ void recorded_shard::describe(std::span<const destination_spec> specs, owned_sha
     owned.heads.destinations[id] = {spec.name, last, {}};
     owned.backlogs[id].max_pending = std::min(spec.max_pending, most_pending);
     owned.settle(found.progress);
-    state.destinations.push_back({id, spec.name, last, std::move(found.progress), std::move(found.held)});
+    state.destinations.push_back(
+      {id, spec.name, last, std::move(found.progress), std::move(found.held), std::move(found.parked)});
   }
 }
 

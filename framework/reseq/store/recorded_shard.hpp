@@ -23,7 +23,8 @@ public:
   struct destination {
     std::string name;
     core::progress_record progress;
-    std::vector<core::held_record> held; ///< ascending
+    std::vector<core::held_record> held;     ///< ascending
+    std::vector<core::parked_record> parked; ///< by key, ascending
   };
 
   /// The destination `id`, made if it is not there.

@@ -59,6 +59,13 @@ public:
     return items;
   }
 
+  result<core::key_backlog> read_keys(store::shard_handle, destination_id destination,
+                                      std::span<const core::key_cursor> keys, sequence until, std::uint32_t,
+                                      std::uint64_t) override {
+    if (failing) return fail(errc::unavailable, "it is away");
+    return core::key_backlog{{{keys[0].from, position{destination.value()}, make_message("m")}}, until};
+  }
+
   result<std::optional<store::stored_message>> find(store::shard_handle, position at) override {
     if (at == position{404}) return std::nullopt;
     return store::stored_message{at, make_message("m-" + std::to_string(at.value())), {}, {}};

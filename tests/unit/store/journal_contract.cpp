@@ -38,6 +38,19 @@ bool dense(const std::vector<core::backlog_item>& items, std::uint64_t from = 1)
   return true;
 }
 
+/// A message for destination 1 with that key.
+submission with_key(const std::string& id, const std::string& key) {
+  auto one = submit(id);
+  one.message = std::make_shared<const message>(id, key, one.message->body());
+  return one;
+}
+
+std::vector<std::uint64_t> sequences(const core::key_backlog& found) {
+  std::vector<std::uint64_t> out;
+  for (const auto& item : found.items) out.push_back(item.seq.value());
+  return out;
+}
+
 core::held_record held(std::uint32_t destination, std::uint64_t seq, std::uint64_t at) {
   return {destination_id{destination}, sequence{seq}, position{at}, core::hold_reason::refused, 3,
           "415 what is this?",         at_ms(77)};
@@ -170,6 +183,44 @@ void check_reading(const store_factory& make) {
     CHECK(shard.read(1, 1, 10, 2500).size() == 3);
     CHECK(shard.read(1, 1, 0, 2500).empty());
   }
+  SECTION("a backlog is searched for keys, each from where it is wanted") {
+    opened shard(must(place->open()), specs(1));
+    for (std::uint64_t i = 1; i <= 40; ++i)
+      must(shard.commit({with_key("a" + std::to_string(i), "a"), with_key("b" + std::to_string(i), "b"),
+                         with_key("none" + std::to_string(i), "")}));
+    const auto search = [&](std::vector<core::key_cursor> keys, std::uint64_t until, std::uint32_t most = 1000,
+                            std::uint64_t bytes = 1U << 30U) {
+      return must(shard->read_keys(shard.state.handle, destination_id{1}, keys, sequence{until}, most, bytes));
+    };
+    const auto some = search({{"b", sequence{5}}, {"", sequence{10}}}, 15);
+    CHECK(sequences(some) == std::vector<std::uint64_t>{5, 8, 11, 12, 14, 15});
+    CHECK(some.searched == sequence{15});
+    CHECK(some.items[0].message->id() == "b2");
+    CHECK(some.items[0].at == position{5});
+    const auto few = search({{"a", sequence{1}}}, 120, 3);
+    CHECK(sequences(few) == std::vector<std::uint64_t>{1, 4, 7});
+    CHECK(few.searched >= sequence{7});
+    CHECK(few.searched < sequence{10});
+    CHECK(sequences(search({{"a", sequence{1}}}, 120, 1000, 1)) == std::vector<std::uint64_t>{1});
+    CHECK(search({{"nobody", sequence{1}}}, 120).items.empty());
+    const auto beyond = search({{"a", sequence{110}}}, 5000);
+    CHECK(sequences(beyond) == std::vector<std::uint64_t>{112, 115, 118});
+    CHECK(beyond.searched == sequence{120});
+  }
+  SECTION("a search of a long backlog goes on where the one before ended") {
+    opened shard(must(place->open()), specs(1));
+    for (std::uint64_t i = 0; i < 100; ++i) must(shard.commit(submit_many("m" + std::to_string(i) + "-", 0, 100)));
+    must(shard.commit({with_key("last", "rare")}));
+    std::vector<core::key_cursor> wanted{{"rare", sequence{1}}};
+    core::key_backlog found;
+    for (int calls = 0; found.items.empty() && calls < 10'000; ++calls) {
+      found = must(
+        shard->read_keys(shard.state.handle, destination_id{1}, wanted, sequence{10'001}, 10, std::uint64_t{1} << 20U));
+      CHECK(found.searched >= wanted[0].from);
+      wanted[0].from = found.searched + 1;
+    }
+    CHECK(sequences(found) == std::vector<std::uint64_t>{10'001});
+  }
   SECTION("a thousand destinations keep their own sequences") {
     route_list all;
     for (std::uint32_t i = 1; i <= 1000; ++i) all.push_back(i);
@@ -213,6 +264,33 @@ void check_changes(const store_factory& make) {
     CHECK(shard.state.destinations[0].held == std::vector<core::held_record>{held(1, 2, 2)});
     CHECK(shard.state.destinations[1].progress == core::progress_record{destination_id{2}, {}, {}, {}, 0, false});
     CHECK(shard.state.destinations[1].held.empty());
+  }
+  SECTION("where order by key stands is there after reopening, each parked key with its latest word") {
+    core::progress_record progress{destination_id{1}, sequence{2}, {sequence{7}}, sequence{9}, 0, false};
+    progress.reached = sequence{9};
+    progress.open = {sequence{3}, sequence{8}};
+    progress.settled = 6;
+    const core::parked_record plain{destination_id{1}, std::string("k\0y", 3), sequence{6}};
+    const core::parked_record none{destination_id{1}, "", sequence{4}};
+    {
+      opened shard(must(place->open()), {{"d1", 10}, {"d2", 10}});
+      must(shard.commit(submit_many("m", 0, 10, {1, 2})));
+      core::journal_change change;
+      change.progress.push_back(progress);
+      change.parked = {plain, {destination_id{1}, "", sequence{3}}, {destination_id{2}, "gone", sequence{1}}};
+      must(shard.commit({}, change));
+      core::journal_change later;
+      later.parked = {none};
+      later.unparked.push_back({destination_id{2}, "gone"});
+      must(shard.commit({}, later));
+      CHECK(must(shard.commit(submit_many("n", 0, 6, {1}))).accepted.size() == 6);
+      CHECK(code(must(shard.commit({submit("one too many")})).receipts[0]) == errc::full);
+    }
+    opened shard(must(place->open()), {{"d1", 10}, {"d2", 10}});
+    CHECK(shard.state.destinations[0].progress == progress);
+    CHECK(shard.state.destinations[0].parked == std::vector<core::parked_record>{none, plain});
+    CHECK(shard.state.destinations[1].parked.empty());
+    CHECK(code(must(shard.commit({submit("one too many")})).receipts[0]) == errc::full);
   }
   SECTION("a commit that cannot be done changes nothing, and the next one works") {
     opened shard(must(place->open()), specs(1));
@@ -300,6 +378,20 @@ void check_opening(const store_factory& make) {
     }
     {
       opened shard(must(place->open()), specs(2));
+      core::journal_change by_key;
+      by_key.progress.push_back({destination_id{2}, sequence{2}, {}, sequence{5}, 0, false});
+      by_key.progress[0].reached = sequence{5};
+      by_key.progress[0].open = {sequence{3}};
+      by_key.progress[0].settled = 4;
+      must(shard.commit({}, by_key));
+    }
+    {
+      const auto refused = must(place->open())->open({"orders", 0}, {"{}"}, specs(1));
+      REQUIRE_FALSE(refused.has_value());
+      CHECK(refused.error().text().find("1 undelivered") != std::string::npos);
+    }
+    {
+      opened shard(must(place->open()), specs(2));
       shard.settle(2, 5);
     }
     CHECK(opened(must(place->open()), specs(1)).state.destinations.size() == 1);
@@ -333,6 +425,21 @@ void check_retention(const store_factory& make) {
     shard.settle(2, 100);
     CHECK(must(shard->expire(shard.state.handle, at_ms(15), 1000)) == 20);
     CHECK(must(shard->find(shard.state.handle, position{51})));
+  }
+  SECTION("what a parked key still needs stays, however far the other keys have come") {
+    opened shard(must(place->open()), specs(1));
+    must(shard.commit(submit_many("m", 1, 10)));
+    core::journal_change change;
+    change.progress.push_back({destination_id{1}, sequence{3}, {}, sequence{10}, 0, false});
+    change.progress[0].reached = sequence{10};
+    change.progress[0].settled = 9;
+    change.parked.push_back({destination_id{1}, "key-m4", sequence{4}});
+    must(shard.commit({}, change));
+    CHECK(must(shard->expire(shard.state.handle, at_ms(5000), 1000)) == 3);
+    const std::vector<core::key_cursor> keys{{"key-m4", sequence{4}}};
+    const auto found =
+      must(shard->read_keys(shard.state.handle, destination_id{1}, keys, sequence{10}, 10, std::uint64_t{1} << 20U));
+    CHECK(sequences(found) == std::vector<std::uint64_t>{4});
   }
   SECTION("a held message stays, whatever progress says") {
     opened shard(must(place->open()), specs(1));

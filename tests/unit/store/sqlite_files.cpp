@@ -96,6 +96,22 @@ TEST_CASE("a data directory belongs to one process, and the refusal names it") {
   for (const int end : {ready[0], ready[1], leave[0], leave[1]}) close(end);
 }
 
+TEST_CASE("a file of the first version is brought up to date, and what it holds stays") {
+  const scratch_directory directory;
+  {
+    opened shard(must(open_sqlite(directory.path())), specs(1));
+    must(shard.commit(submit_many("m", 1, 5)));
+    shard.settle(1, 3);
+  }
+  run_sql(directory.path() / "journal.sqlite",
+          "DROP TABLE parked; ALTER TABLE progress DROP COLUMN reached; ALTER TABLE progress DROP COLUMN unsettled; "
+          "ALTER TABLE progress DROP COLUMN settled; PRAGMA user_version = 1");
+  opened shard(must(open_sqlite(directory.path())), specs(1));
+  CHECK(shard.state.destinations[0].progress ==
+        core::progress_record{destination_id{1}, sequence{3}, {}, sequence{3}, 0, false});
+  CHECK(shard.read(1, 1).size() == 5);
+}
+
 TEST_CASE("a file of a newer version, of another program or of no database is refused and not touched") {
   const scratch_directory directory;
   const auto file = directory.path() / "journal.sqlite";

@@ -17,7 +17,8 @@ bool known(connection& db, const owned_shard& shard, destination_id destination)
 
 void write_progress(connection& db, const owned_shard& shard, const core::progress_record& record) {
   const std::string above = encode_sequences(record.above);
-  db.use("REPLACE INTO progress VALUES (?, ?, ?, ?, ?, ?, ?)")
+  const std::string open = encode_sequences(record.open);
+  db.use("REPLACE INTO progress VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
     .number(shard.number)
     .number(record.destination.value())
     .number(record.watermark.value())
@@ -25,6 +26,18 @@ void write_progress(connection& db, const owned_shard& shard, const core::progre
     .number(record.last_delivered.value())
     .number(record.dead_letters_in_a_row)
     .number(record.paused ? 1 : 0)
+    .number(record.reached.value())
+    .text(open)
+    .number(record.settled)
+    .run();
+}
+
+void write_parked(connection& db, const owned_shard& shard, const core::parked_record& record) {
+  db.use("REPLACE INTO parked VALUES (?, ?, ?, ?)")
+    .number(shard.number)
+    .number(record.destination.value())
+    .text(record.key)
+    .number(record.from.value())
     .run();
 }
 
@@ -60,6 +73,14 @@ void write_dead_letter(connection& db, const owned_shard& shard, const core::dea
 void write_change(connection& db, const owned_shard& shard, const core::journal_change& change) {
   for (const auto& record : change.progress)
     if (known(db, shard, record.destination)) write_progress(db, shard, record);
+  for (const auto& [destination, key] : change.unparked)
+    db.use("DELETE FROM parked WHERE shard = ? AND destination = ? AND key = ?")
+      .number(shard.number)
+      .number(destination.value())
+      .text(key)
+      .run();
+  for (const auto& record : change.parked)
+    if (known(db, shard, record.destination)) write_parked(db, shard, record);
   for (const auto& [destination, seq] : change.unheld)
     db.use("DELETE FROM held WHERE shard = ? AND destination = ? AND sequence = ?")
       .number(shard.number)

@@ -15,6 +15,9 @@ namespace {
 /// Bounds the positions that one read looks up before it knows how large the messages are.
 constexpr std::size_t most_positions = 65'536;
 
+/// Bounds how many sequences one search looks at: other readers wait behind it.
+constexpr std::size_t most_searched = 4096;
+
 std::string owned(std::string_view bytes) { return std::string(bytes); }
 
 /// The columns `content_type, headers, payload` from `first` on.
@@ -52,6 +55,47 @@ result<std::vector<core::backlog_item>> reader::read(const owned_shard& shard, d
     items.push_back({from + i, (*at)[i], std::move(found)});
   }
   return items;
+}
+
+result<core::key_backlog> reader::read_keys(const owned_shard& shard, destination_id destination,
+                                            std::span<const core::key_cursor> keys, sequence until,
+                                            std::uint32_t max_messages, std::uint64_t max_bytes) {
+  key_starts wanted;
+  for (const auto& [key, from] : keys) wanted.emplace(key, from);
+  const auto lowest = std::ranges::min_element(keys, {}, &core::key_cursor::from);
+  if (lowest == keys.end() || lowest->from == sequence{})
+    return fail(errc::invalid, "some key is wanted, and sequences begin at 1", "keys");
+  if (lowest->from > until) return core::key_backlog{{}, until};
+
+  const auto first = lowest->from;
+  const auto at = positions(db_, shard, destination, first, std::min(most_searched, until - first + 1));
+  if (!at) return tl::unexpected(at.error());
+  core::key_backlog found{{}, first - 1};
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < at->size() && found.items.size() < max_messages; ++i) {
+    if (!found.items.empty() && bytes >= max_bytes) break;
+    if (has_key(shard, (*at)[i], first + i, wanted)) {
+      auto message = load(shard, (*at)[i]);
+      bytes += message ? message->size_bytes() : 0;
+      found.items.push_back({first + i, (*at)[i], std::move(message)});
+    }
+    if (auto read = db_.outcome(); !read) return tl::unexpected(std::move(read.error()));
+    found.searched = first + i;
+  }
+  return found;
+}
+
+/// Reads no more of the message than stands before its payload.
+bool reader::has_key(const owned_shard& shard, position at, sequence seq, const key_starts& wanted) {
+  auto row = db_.use("SELECT key FROM message WHERE place = ?");
+  row.number(place(shard.number, at.value()));
+  if (!row.next()) {
+    if (db_.ok())
+      db_.fail_with({errc::not_found, "the message is past retention", "position " + std::to_string(at.value())});
+    return false;
+  }
+  const auto found = wanted.find(row.bytes_at(0));
+  return found != wanted.end() && seq >= found->second;
 }
 
 result<std::optional<stored_message>> reader::find(const owned_shard& shard, position at) {

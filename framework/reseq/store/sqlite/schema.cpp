@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint32_t application_id = 0x72736571; // "rseq"
 
 /// Step N brings version N - 1 to N. Steps that were released are never changed.
-constexpr std::array<const char*, 1> steps = {R"sql(
+constexpr std::array<const char*, 2> steps = {R"sql(
 CREATE TABLE secret (id_hash_key BLOB NOT NULL);
 INSERT INTO secret VALUES (randomblob(16));
 
@@ -128,6 +128,19 @@ CREATE TABLE operation (
   at_ms INTEGER NOT NULL
 );
 CREATE INDEX operation_age ON operation (shard, at_ms);
+)sql",
+                                              R"sql(
+-- Order by key. Everything up to reached is settled but for unsettled and the parked keys' messages.
+ALTER TABLE progress ADD COLUMN reached INTEGER NOT NULL DEFAULT 0; -- 0 with order in total
+ALTER TABLE progress ADD COLUMN unsettled TEXT NOT NULL DEFAULT ''; -- sequences
+ALTER TABLE progress ADD COLUMN settled INTEGER NOT NULL DEFAULT 0; -- how many, when reached is not 0
+CREATE TABLE parked (
+  shard INTEGER NOT NULL,
+  destination INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  from_sequence INTEGER NOT NULL, -- of this key, nothing from here on is settled but for progress.settled_above
+  PRIMARY KEY (shard, destination, key)
+) WITHOUT ROWID;
 )sql"};
 
 constexpr std::size_t header_bytes = 100;

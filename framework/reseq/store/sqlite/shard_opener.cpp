@@ -25,6 +25,7 @@ public:
       read_destinations();
       read_progress();
       read_held();
+      read_parked();
       add_new(specs);
       rebuild_tails();
       if (auto left = recorded_.check_leavers(specs, owned()); !left) return tl::unexpected(std::move(left.error()));
@@ -80,8 +81,8 @@ private:
   }
 
   void read_progress() {
-    auto rows = db_.use("SELECT destination, watermark, settled_above, last_delivered, dead_letters_in_a_row, paused "
-                        "FROM progress WHERE shard = ?");
+    auto rows = db_.use("SELECT destination, watermark, settled_above, last_delivered, dead_letters_in_a_row, paused, "
+                        "reached, unsettled, settled FROM progress WHERE shard = ?");
     rows.number(number());
     while (rows.next()) {
       const destination_id id{static_cast<std::uint32_t>(rows.number_at(0))};
@@ -90,7 +91,10 @@ private:
                                    decode_sequences(rows.bytes_at(2)),
                                    sequence{rows.number_at(3)},
                                    static_cast<std::uint32_t>(rows.number_at(4)),
-                                   rows.number_at(5) != 0};
+                                   rows.number_at(5) != 0,
+                                   sequence{rows.number_at(6)},
+                                   decode_sequences(rows.bytes_at(7)),
+                                   rows.number_at(8)};
     }
   }
 
@@ -104,6 +108,15 @@ private:
                                        reason_of(rows.bytes_at(3)), static_cast<std::uint32_t>(rows.number_at(4)),
                                        std::string(rows.bytes_at(5)),
                                        wall_time{std::chrono::milliseconds{rows.signed_number_at(6)}}});
+    }
+  }
+
+  void read_parked() {
+    auto rows = db_.use("SELECT destination, key, from_sequence FROM parked WHERE shard = ? ORDER BY destination, key");
+    rows.number(number());
+    while (rows.next()) {
+      const destination_id id{static_cast<std::uint32_t>(rows.number_at(0))};
+      recorded_.at(id).parked.push_back({id, std::string(rows.bytes_at(1)), sequence{rows.number_at(2)}});
     }
   }
 

@@ -68,6 +68,14 @@ public:
     return reader_.read(*found, destination, from, max_messages, max_bytes);
   }
 
+  result<core::key_backlog> read_keys(shard_handle shard, destination_id destination,
+                                      std::span<const core::key_cursor> keys, sequence until,
+                                      std::uint32_t max_messages, std::uint64_t max_bytes) override {
+    const owned_shard* found = look_up(shard);
+    if (found == nullptr) return unknown(shard);
+    return reader_.read_keys(*found, destination, keys, until, max_messages, max_bytes);
+  }
+
   result<std::optional<stored_message>> find(shard_handle shard, position at) override {
     const owned_shard* found = look_up(shard);
     if (found == nullptr) return unknown(shard);
