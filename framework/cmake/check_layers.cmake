@@ -11,9 +11,10 @@ set(may_use_config model config)
 set(may_use_net model net)
 
 # A library's headers, and the only folders that may include them.
-set(libraries caf sqlite3 boost toml CLI nlohmann prometheus spdlog openssl)
+set(libraries caf sqlite3 pqxx boost toml CLI nlohmann prometheus spdlog openssl)
 set(only_caf actors apps tests)
 set(only_sqlite3 framework/reseq/store/sqlite tests)
+set(only_pqxx framework/reseq/store/postgres tests)
 set(only_boost framework/reseq/net)
 set(only_toml framework/reseq/config)
 set(only_CLI framework/reseq/config apps)

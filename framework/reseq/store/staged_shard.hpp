@@ -26,6 +26,8 @@ public:
     : shard_(&shard), last_before_(shard.heads.last), had_unrouted_(shard.has_unrouted) {}
 
   [[nodiscard]] owned_shard& shard() const { return *shard_; }
+  /// The last position before this transaction; the shard's heads say what it is with it.
+  [[nodiscard]] position last_before() const { return last_before_; }
 
   /// Decides over `wanted`, after everything that this transaction has done before.
   core::sequenced sequence(std::span<const submission> wanted, const known_ids& known);

@@ -75,7 +75,7 @@ void write_behind::append_chunks(destination_id destination, const lane& of, std
   const std::size_t most = limits_.chunk_sequences * chunks_a_row;
   for (std::size_t from = 0; from < all.size(); from += most) {
     const auto row = all.subspan(from, std::min(most, all.size() - from));
-    out.push_back({destination, of.first + from, of.first + from + row.size() - 1, encode_positions(row)});
+    out.push_back({destination, of.first + from, of.first + from + row.size() - 1, row.back(), encode_positions(row)});
   }
 }
 

@@ -41,7 +41,8 @@ public:
     destination_id destination;
     sequence first;
     sequence last;
-    std::string positions; ///< as `encode_positions` writes them
+    position last_position; ///< the last of `positions`
+    std::string positions;  ///< as `encode_positions` writes them
   };
 
   /// What one transaction should write, and `written` takes back.

@@ -1,0 +1,58 @@
+/// Group commit: what all shards want made durable, on its way through one transaction.
+#pragma once
+
+#include <deque>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "reseq/model/clock.hpp"
+#include "reseq/model/error.hpp"
+#include "reseq/store/codec.hpp"
+#include "reseq/store/journal.hpp"
+#include "reseq/store/postgres/database.hpp"
+#include "reseq/store/postgres/partitioned_shard.hpp"
+#include "reseq/store/staged_shard.hpp"
+
+namespace reseq::store::postgres {
+
+struct commit_part {
+  partitioned_shard* shard; ///< the same shard may come several times
+  const shard_commit* wanted;
+};
+
+/// Written once; then either published or undone, at the latest by its destructor. When its commit ends in doubt it
+/// waits, and with it its shards, until it is known which.
+class batch {
+public:
+  batch(const id_keys& keys, wall_time now) : keys_(keys), now_ms_(now.time_since_epoch().count()) {}
+  ~batch() { undo(); }
+  batch(const batch&) = delete;
+  batch& operator=(const batch&) = delete;
+
+  /// Writes everything inside the caller's transaction, or answers why not.
+  result<void> write(database& db, pqxx::work& tx, std::span<const commit_part> parts);
+  /// Of the transaction, for `outcome_of`.
+  [[nodiscard]] const std::string& transaction() const { return transaction_; }
+  [[nodiscard]] const std::deque<staged_shard>& shards() const { return staged_; }
+
+  void undo();
+  /// It is durable: the answers, one for each part.
+  std::vector<shard_committed> publish();
+
+private:
+  staged_shard& stage(owned_shard& shard);
+  result<void> hold_fences(database& db, pqxx::work& tx, std::span<const commit_part> parts);
+  result<void> apply(database& db, pqxx::work& tx, const commit_part& part);
+
+  const id_keys& keys_;
+  std::int64_t now_ms_;
+  std::string transaction_;
+  std::deque<staged_shard> staged_; ///< stays where it is
+  std::vector<shard_committed> answers_;
+};
+
+/// Writes a slice of the enrolment that is behind; `shard.behind.written` is to follow once that is durable.
+void write_indexes(database& db, pqxx::work& tx, const owned_shard& shard, const write_behind::slice& slice);
+
+} // namespace reseq::store::postgres

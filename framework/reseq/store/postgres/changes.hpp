@@ -1,0 +1,15 @@
+/// Progress, held messages, dead letters and operations, as rows.
+#pragma once
+
+#include "reseq/core/records.hpp"
+#include "reseq/model/error.hpp"
+#include "reseq/store/owned_shard.hpp"
+#include "reseq/store/postgres/database.hpp"
+
+namespace reseq::store::postgres {
+
+/// Writes `change` inside the caller's transaction. `errc::invalid` for a destination that the shard does not have,
+/// `errc::not_found` for a dead letter whose message is past retention.
+result<void> write_change(database& db, pqxx::work& tx, const owned_shard& shard, const core::journal_change& change);
+
+} // namespace reseq::store::postgres

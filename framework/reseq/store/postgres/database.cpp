@@ -1,0 +1,105 @@
+#include "reseq/store/postgres/database.hpp"
+
+namespace reseq::store::postgres {
+
+namespace {
+
+constexpr const char* lock_timeout_text = "the lock was not to be had in time";
+constexpr int oldest_server = 130000; // has pg_xact_status
+
+/// Statements know their plan without statistics, which a young table does not have: no index is ever the worse choice.
+constexpr const char* session_settings =
+  "SET synchronous_commit = on; SET client_encoding = 'UTF8'; SET bytea_output = 'hex'; SET timezone = 'UTC'; "
+  "SET client_min_messages = warning; SET jit = off; SET enable_seqscan = off; SET plan_cache_mode = "
+  "force_generic_plan; "
+  "SET search_path = pg_catalog; SET default_transaction_isolation = 'read committed'; "
+  "SET default_transaction_read_only = off; SET statement_timeout = 0; SET work_mem = '32MB'; "
+  // A session whose client is gone without a word must not keep its locks.
+  "SET idle_in_transaction_session_timeout = '10s'; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; "
+  "SET tcp_keepalives_count = 3";
+
+bool starts(const std::string& state, std::string_view with) { return state.starts_with(with); }
+
+/// By SQLSTATE.
+errc meaning(const std::string& state) {
+  if (state == "53100") return errc::no_space;
+  if (state == "23505" || state == "XX001" || state == "XX002") return errc::corrupt;
+  // Out of something, somebody's intervention, the system, a lock, a rollback, a connection, a standby.
+  for (const auto* away : {"53", "57", "58", "55", "40", "08", "25006"})
+    if (starts(state, away)) return errc::unavailable;
+  if (starts(state, "42501") || starts(state, "28") || starts(state, "3D")) return errc::invalid;
+  return errc::internal;
+}
+
+std::string advice(const std::string& state) {
+  if (state == "55P03") return lock_timeout_text;
+  if (state == "53100") return "the database server's disk is full: make room there";
+  if (state == "25006") return "the server takes no writes: is store.postgres a standby?";
+  if (state == "42501") return "the role of store.postgres lacks a privilege: it must own the schema reseq";
+  return {};
+}
+
+result<void> check_server(pqxx::connection& db) {
+  if (db.server_version() < oldest_server)
+    return fail(errc::incompatible, "PostgreSQL 13 or later is needed", "store.postgres");
+  pqxx::nontransaction tx(db);
+  tx.exec(session_settings);
+  const auto encoding = tx.exec("SHOW server_encoding");
+  if (view_of(encoding[0][0]) != "UTF8")
+    return fail(errc::incompatible,
+                "the database's encoding is " + std::string(view_of(encoding[0][0])) +
+                  ": create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+                "store.postgres");
+  return {};
+}
+
+} // namespace
+
+result<std::unique_ptr<database>> database::connect(const server_url& url) {
+  try {
+    auto connected = std::make_unique<pqxx::connection>(url.conninfo());
+    never_reconnect(*connected);
+    if (auto fits = check_server(*connected); !fits) return tl::unexpected(std::move(fits.error()));
+    return std::make_unique<database>(std::move(connected), url);
+  } catch (const std::exception& e) {
+    return fail(errc::unavailable,
+                "cannot connect: " + url.without_secrets(e.what()) + "; store.postgres says where to", "PostgreSQL");
+  }
+}
+
+const std::string& database::prepared(const char* sql) {
+  const auto known = statements_.find(sql);
+  if (known != statements_.end()) return known->second;
+  std::string name = "reseq_" + std::to_string(statements_.size());
+  connection_->prepare(name, sql);
+  return statements_.emplace(sql, std::move(name)).first->second;
+}
+
+error database::explain(const std::exception_ptr& what) {
+  try {
+    std::rethrow_exception(what);
+  } catch (const pqxx::in_doubt_error& e) {
+    broken_ = true;
+    return {errc::in_doubt, "the connection broke while the server was committing", "PostgreSQL"};
+  } catch (const pqxx::broken_connection& e) {
+    broken_ = true;
+    return {errc::unavailable, url_.without_secrets(e.what()), "PostgreSQL"};
+  } catch (const pqxx::sql_error& e) {
+    const std::string state = e.sqlstate();
+    if (broken() || state.empty() || starts(state, "57P") || starts(state, "08")) {
+      broken_ = true;
+      return {errc::unavailable, url_.without_secrets(e.what()), "PostgreSQL"};
+    }
+    const std::string hint = advice(state);
+    const std::string said = url_.without_secrets(e.what()) + " (" + state + ")";
+    return {meaning(state), hint.empty() ? said : hint + "; the server says: " + said, "PostgreSQL"};
+  } catch (const std::exception& e) {
+    if (broken()) return {errc::unavailable, url_.without_secrets(e.what()), "PostgreSQL"};
+    broken_ = true; // whatever it was, this session's state is not known
+    return {errc::internal, url_.without_secrets(e.what()), "PostgreSQL"};
+  }
+}
+
+bool is_lock_timeout(const error& failed) { return failed.what.starts_with(lock_timeout_text); }
+
+} // namespace reseq::store::postgres

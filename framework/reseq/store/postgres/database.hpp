@@ -1,0 +1,69 @@
+/// One connection to the journal's database: cached statements, and what PostgreSQL's errors mean for a caller.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+
+#include "reseq/model/error.hpp"
+#include "reseq/store/postgres/pqxx_versions.hpp"
+#include "reseq/store/postgres/server_url.hpp"
+
+namespace reseq::store::postgres {
+
+class database {
+public:
+  /// Connects, which takes as long as the URL's `connect_timeout`, and sets the session up: durable commits, whatever
+  /// the server's default is. `url` must outlive it.
+  static result<std::unique_ptr<database>> connect(const server_url& url);
+
+  database(std::unique_ptr<pqxx::connection> connected, const server_url& url)
+    : connection_(std::move(connected)), url_(url) {}
+
+  /// Runs `sql`, a literal (the cache goes by its address), and throws what libpqxx throws.
+  template <class... Arguments>
+  pqxx::result run(pqxx::transaction_base& tx, const char* sql, const Arguments&... arguments) {
+    return run_prepared(tx, prepared(sql), arguments...);
+  }
+
+  /// What `what`, called with an open transaction, answers once that is committed; an error of either leaves nothing
+  /// behind. `errc::in_doubt` when the connection broke while the server was committing.
+  template <class F>
+  auto transact(F&& what) -> std::invoke_result_t<F, pqxx::work&> {
+    bool committing = false;
+    try {
+      pqxx::work tx(*connection_);
+      auto answer = what(tx);
+      committing = answer.has_value();
+      if (committing) tx.commit();
+      return answer;
+    } catch (...) {
+      auto why = explain(std::current_exception());
+      // A server that is told to end a session may have committed before it says so.
+      if (committing && broken()) why.code = errc::in_doubt;
+      return tl::unexpected(std::move(why));
+    }
+  }
+
+  /// Whether it can be used again.
+  [[nodiscard]] bool broken() const { return broken_ || !connection_->is_open(); }
+
+  [[nodiscard]] error explain(const std::exception_ptr& what);
+
+private:
+  const std::string& prepared(const char* sql);
+
+  std::unique_ptr<pqxx::connection> connection_;
+  const server_url& url_;
+  std::unordered_map<const char*, std::string> statements_;
+  bool broken_ = false;
+};
+
+/// Whether `failed` is a lock that was not to be had in time.
+bool is_lock_timeout(const error& failed);
+
+} // namespace reseq::store::postgres

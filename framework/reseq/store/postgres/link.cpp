@@ -1,0 +1,55 @@
+#include "reseq/store/postgres/link.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace reseq::store::postgres {
+
+std::chrono::milliseconds backoff::next() {
+  std::uniform_int_distribution<std::int64_t> extra(0, pause_.count() / 2);
+  const auto pause = pause_ + std::chrono::milliseconds{extra(random_)};
+  pause_ = std::min(pause_ * 2, longest);
+  return pause;
+}
+
+link::link(const server_url& url, std::unique_ptr<database> connected)
+  : url_(url), current_(std::move(connected)), thread_([this](const std::stop_token& stop) { connect_again(stop); }) {}
+
+link::~link() = default;
+
+result<database*> link::get(std::chrono::milliseconds longest) {
+  if (current_ && !current_->broken()) return current_.get();
+  current_.reset();
+  std::unique_lock lock(mutex_);
+  wanted_ = true;
+  changed_.notify_all();
+  changed_.wait_for(lock, longest, [&] { return next_ != nullptr; });
+  if (!next_)
+    return fail(errc::unavailable, "is away, and tried again until it is back" + (why_.empty() ? "" : ": " + why_),
+                "PostgreSQL");
+  current_ = std::move(next_);
+  ++session_;
+  return current_.get();
+}
+
+void link::connect_again(const std::stop_token& stop) {
+  backoff pauses(std::random_device{}());
+  std::unique_lock lock(mutex_);
+  while (changed_.wait(lock, stop, [&] { return wanted_ && !next_; })) {
+    lock.unlock();
+    auto made = database::connect(url_);
+    lock.lock();
+    if (made) {
+      next_ = std::move(*made);
+      wanted_ = false;
+      why_.clear();
+      pauses.worked();
+      changed_.notify_all();
+    } else {
+      why_ = made.error().what;
+      changed_.wait_for(lock, stop, pauses.next(), [] { return false; });
+    }
+  }
+}
+
+} // namespace reseq::store::postgres

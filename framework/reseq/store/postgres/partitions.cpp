@@ -1,0 +1,108 @@
+#include "reseq/store/postgres/partitions.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "reseq/store/postgres/fence.hpp"
+
+namespace reseq::store::postgres {
+
+namespace {
+
+/// Everybody who reads queues behind whoever waits for a table's strongest lock, so that wait is short.
+constexpr const char* wait_shortly = "SET LOCAL lock_timeout = '50ms'";
+
+std::string name_of(const partitioned_shard& shard, const message_partition& which) {
+  return "reseq.message_" + std::to_string(shard.number) + "_" + std::to_string(which.first.value());
+}
+
+std::string bound(const partitioned_shard& shard, position at) {
+  return "(" + std::to_string(shard.number) + ", " + std::to_string(at.value()) + ")";
+}
+
+/// Made apart and then attached: `CREATE TABLE … PARTITION OF` would wait for every reader, and they for it.
+void create(database& db, pqxx::work& tx, const partitioned_shard& shard, message_partition& made) {
+  const std::string name = name_of(shard, made);
+  tx.exec("CREATE TABLE " + name + " (LIKE reseq.message INCLUDING ALL, PRIMARY KEY (position))");
+  tx.exec("CREATE INDEX ON " + name + " (id_key)");
+  tx.exec("ALTER TABLE reseq.message ATTACH PARTITION " + name + " FOR VALUES FROM " + bound(shard, made.first) +
+          " TO " + bound(shard, made.end));
+  const auto row = db.run(tx,
+                          "INSERT INTO reseq.message_partition VALUES ($1, $2, $3) "
+                          "RETURNING (extract(epoch FROM created) * 1000)::bigint",
+                          shard.number, made.first.value(), made.end.value());
+  made.created = wall_time{std::chrono::milliseconds{row[0][0].as<std::int64_t>()}};
+}
+
+} // namespace
+
+void read_partitions(database& db, pqxx::work& tx, partitioned_shard& shard) {
+  const auto rows = db.run(tx,
+                           "SELECT first_position, end_position, (extract(epoch FROM created) * 1000)::bigint "
+                           "FROM reseq.message_partition WHERE shard = $1 ORDER BY first_position",
+                           shard.number);
+  shard.partitions.clear();
+  for (const auto& row : rows)
+    shard.partitions.push_back({position{row[0].as<std::uint64_t>()}, position{row[1].as<std::uint64_t>()},
+                                wall_time{std::chrono::milliseconds{row[2].as<std::int64_t>()}}});
+}
+
+void open_partitions(database& db, pqxx::work& tx, partitioned_shard& shard, const partition_limits& limits) {
+  read_partitions(db, tx, shard);
+  if (!shard.partitions.empty()) return;
+  message_partition first{position{1}, position{1} + limits.messages, {}};
+  create(db, tx, shard, first);
+  shard.partitions.push_back(first);
+}
+
+bool partition_is_due(const partitioned_shard& shard, std::uint64_t messages) {
+  const auto& newest = shard.partitions.back();
+  const std::uint64_t spare = (newest.end - newest.first) / 8;
+  return shard.heads.last + messages + spare >= newest.end;
+}
+
+result<void> add_partition(database& db, partitioned_shard& shard, std::uint64_t messages,
+                           const partition_limits& limits) {
+  const auto& newest = shard.partitions.back();
+  auto added = db.transact([&](pqxx::work& tx) -> result<message_partition> {
+    std::array<owned_shard*, 1> ours{&shard};
+    if (auto held = hold(db, tx, fence::write, ours); !held) return tl::unexpected(std::move(held.error()));
+    const auto age = tx.exec("SELECT (extract(epoch FROM now()) * 1000)::bigint")[0][0].as<std::int64_t>() -
+                     newest.created.time_since_epoch().count();
+    std::uint64_t size = newest.end - newest.first;
+    if (std::chrono::milliseconds{age} < limits.fills_in) size *= 2;
+    message_partition made{newest.end, newest.end + std::max(size, 8 * messages), {}};
+    create(db, tx, shard, made);
+    return made;
+  });
+  if (!added) return tl::unexpected(std::move(added.error()));
+  shard.partitions.push_back(*added);
+  return {};
+}
+
+result<bool> drop_oldest(database& db, partitioned_shard& shard) {
+  const message_partition oldest = shard.partitions.front();
+  if (shard.partitions.size() == 1 || oldest.end > std::min(shard.forgotten, shard.behind.indexed()) + 1) return false;
+  auto dropped = db.transact([&](pqxx::work& tx) -> result<bool> {
+    std::array<owned_shard*, 1> ours{&shard};
+    if (auto held = hold(db, tx, fence::write, ours); !held) return tl::unexpected(std::move(held.error()));
+    tx.exec(wait_shortly);
+    tx.exec("ALTER TABLE reseq.message DETACH PARTITION " + name_of(shard, oldest));
+    tx.exec("DROP TABLE " + name_of(shard, oldest));
+    db.run(tx, "DELETE FROM reseq.message_partition WHERE shard = $1 AND first_position = $2", shard.number,
+           oldest.first.value());
+    // Where the sequences stand must outlive their rows.
+    db.run(tx,
+           "WITH gone AS (DELETE FROM reseq.enrolment WHERE shard = $1 AND last_position < $2 "
+           "RETURNING destination, last_sequence) "
+           "UPDATE reseq.destination d SET forgotten_sequence = g.last FROM (SELECT destination, max(last_sequence) "
+           "AS last FROM gone GROUP BY destination) g WHERE d.shard = $1 AND d.id = g.destination",
+           shard.number, oldest.end.value());
+    return true;
+  });
+  if (dropped) shard.partitions.erase(shard.partitions.begin());
+  return dropped;
+}
+
+} // namespace reseq::store::postgres

@@ -1,0 +1,47 @@
+/// What differs between libpqxx 6.4 (Debian 12) and 7.x (everywhere else); nothing else includes libpqxx.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include <pqxx/pqxx>
+#include <pqxx/version>
+
+namespace reseq::store::postgres {
+
+#if PQXX_VERSION_MAJOR < 7
+
+/// A parameter in PostgreSQL's binary format. `bytes` must outlive its use.
+inline pqxx::binarystring binary(const std::string& bytes) { return {bytes.data(), bytes.size()}; }
+
+/// 6.4 connects anew by itself, in the middle of whatever was going on.
+inline void never_reconnect(pqxx::connection& db) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  db.inhibit_reactivation(true);
+#pragma GCC diagnostic pop
+}
+
+#else
+
+inline std::basic_string_view<std::byte> binary(const std::string& bytes) {
+  return {reinterpret_cast<const std::byte*>(bytes.data()), bytes.size()};
+}
+
+inline void never_reconnect(pqxx::connection&) {}
+
+#endif
+
+template <class... Arguments>
+pqxx::result run_prepared(pqxx::transaction_base& tx, const std::string& name, const Arguments&... arguments) {
+#if PQXX_VERSION_MAJOR > 7 || (PQXX_VERSION_MAJOR == 7 && PQXX_VERSION_MINOR >= 10)
+  return tx.exec(pqxx::prepped{name}, pqxx::params{arguments...});
+#else
+  return tx.exec_prepared(name, arguments...);
+#endif
+}
+
+inline std::string_view view_of(const pqxx::field& from) { return {from.c_str(), from.size()}; }
+
+} // namespace reseq::store::postgres

@@ -1,0 +1,17 @@
+/// Forgetting what is old and settled.
+#pragma once
+
+#include <cstdint>
+
+#include "reseq/model/clock.hpp"
+#include "reseq/model/error.hpp"
+#include "reseq/store/postgres/database.hpp"
+#include "reseq/store/postgres/partitioned_shard.hpp"
+
+namespace reseq::store::postgres {
+
+/// `journal::expire`: raises the position up to which messages are past retention, which is all it takes to forget
+/// them; then drops the oldest partition if nothing of it is left. Ids that no route wanted count as messages.
+result<std::uint64_t> expire(database& db, partitioned_shard& shard, wall_time before, std::uint32_t max_messages);
+
+} // namespace reseq::store::postgres

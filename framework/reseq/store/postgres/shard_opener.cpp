@@ -1,0 +1,211 @@
+#include "reseq/store/postgres/shard_opener.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "reseq/store/codec.hpp"
+#include "reseq/store/postgres/readable.hpp"
+#include "reseq/store/recorded_shard.hpp"
+
+namespace reseq::store::postgres {
+
+namespace {
+
+/// Bounds what one answer of the server holds.
+constexpr std::uint64_t rows_at_once = 5000;
+/// The server ends a backend between two of its steps, which may take a moment.
+constexpr int attempts = 5;
+
+class opener {
+public:
+  opener(database& db, pqxx::work& tx, const open_options& options) : db_(db), tx_(tx), options_(options) {}
+
+  result<opened_shard> open(std::uint64_t row, const definition& what, std::span<const destination_spec> specs) {
+    take_over(row);
+    open_partitions(db_, tx_, owned(), options_.partitions);
+    record_definition(what);
+    read_destinations();
+    read_progress();
+    read_held();
+    read_parked();
+    for (const auto& [id, name] : recorded_.add_new(specs, owned()))
+      db_.run(tx_, "INSERT INTO reseq.destination VALUES ($1, $2, $3, 0)", number(), id.value(), name);
+    rebuild_tails();
+    if (auto left = recorded_.check_leavers(specs, owned()); !left) return tl::unexpected(std::move(left.error()));
+    recorded_.describe(specs, owned(), out_.state);
+    return std::move(out_);
+  }
+
+private:
+  [[nodiscard]] partitioned_shard& owned() { return *out_.owned; }
+  [[nodiscard]] std::uint64_t number() const { return out_.owned->number; }
+
+  /// First the lock, which waits for whoever writes under an older epoch; then the epoch; only then is anything read.
+  void take_over(std::uint64_t number_of_row) {
+    tx_.exec("SET LOCAL lock_timeout = '" + std::to_string(options_.patience.count()) + "ms'");
+    db_.run(tx_, "SELECT FROM reseq.shard WHERE number = $1 FOR UPDATE", number_of_row);
+    tx_.exec("SET LOCAL lock_timeout = 0");
+    const auto row = db_.run(tx_,
+                             "UPDATE reseq.shard SET epoch = epoch + 1, owner = $2 WHERE number = $1 "
+                             "RETURNING epoch, definition_version, indexed_position, forgotten_position",
+                             number_of_row, options_.node)[0];
+    out_.owned = std::make_unique<partitioned_shard>(number_of_row, options_.indexes);
+    out_.state.owner = owned().owner = epoch{row[0].as<std::uint64_t>()};
+    out_.state.definition_version = row[1].as<std::uint64_t>();
+    indexed_ = position{row[2].as<std::uint64_t>()};
+    owned().forget_up_to(position{row[3].as<std::uint64_t>()});
+    owned().settled = owned().forgotten;
+    record_backend(db_, tx_, owned());
+  }
+
+  void record_definition(const definition& what) {
+    const auto recorded = db_.run(tx_, "SELECT text FROM reseq.definition WHERE shard = $1 AND version = $2", number(),
+                                  out_.state.definition_version);
+    if (!recorded.empty() && view_of(recorded[0][0]) == what.text) return;
+    const std::uint64_t version = ++out_.state.definition_version;
+    db_.run(tx_, "INSERT INTO reseq.definition VALUES ($1, $2, $3)", number(), version, what.text);
+    db_.run(tx_, "UPDATE reseq.shard SET definition_version = $2 WHERE number = $1", number(), version);
+  }
+
+  void read_destinations() {
+    const auto rows =
+      db_.run(tx_,
+              "SELECT id, name, forgotten_sequence, coalesce((SELECT last_sequence FROM reseq.enrolment e WHERE "
+              "e.shard = d.shard AND e.destination = d.id ORDER BY first_sequence DESC LIMIT 1), 0) "
+              "FROM reseq.destination d WHERE shard = $1 ORDER BY id",
+              number());
+    for (const auto& row : rows) {
+      const destination_id id{row[0].as<std::uint32_t>()};
+      recorded_.at(id).name = row[1].c_str();
+      owned().behind.start(id, sequence{std::max(row[2].as<std::uint64_t>(), row[3].as<std::uint64_t>())});
+    }
+  }
+
+  void read_progress() {
+    const auto rows =
+      db_.run(tx_,
+              "SELECT destination, watermark, array_to_string(settled_above, ' '), last_delivered, "
+              "dead_letters_in_a_row, paused, reached, array_to_string(unsettled, ' '), settled FROM reseq.progress "
+              "WHERE shard = $1",
+              number());
+    for (const auto& row : rows) {
+      const destination_id id{row[0].as<std::uint32_t>()};
+      recorded_.at(id).progress = {id,
+                                   sequence{row[1].as<std::uint64_t>()},
+                                   decode_sequences(view_of(row[2])),
+                                   sequence{row[3].as<std::uint64_t>()},
+                                   row[4].as<std::uint32_t>(),
+                                   row[5].as<bool>(),
+                                   sequence{row[6].as<std::uint64_t>()},
+                                   decode_sequences(view_of(row[7])),
+                                   row[8].as<std::uint64_t>()};
+    }
+  }
+
+  void read_held() {
+    const auto rows = db_.run(tx_,
+                              "SELECT destination, sequence, position, reason, attempts, last_error, "
+                              "(extract(epoch FROM since) * 1000)::bigint FROM reseq.held WHERE shard = $1 "
+                              "ORDER BY destination, sequence",
+                              number());
+    for (const auto& row : rows) {
+      const destination_id id{row[0].as<std::uint32_t>()};
+      recorded_.at(id).held.push_back({id, sequence{row[1].as<std::uint64_t>()}, position{row[2].as<std::uint64_t>()},
+                                       reason_of(view_of(row[3])), row[4].as<std::uint32_t>(),
+                                       from_readable(view_of(row[5])),
+                                       wall_time{std::chrono::milliseconds{row[6].as<std::int64_t>()}}});
+    }
+  }
+
+  void read_parked() {
+    const auto rows =
+      db_.run(tx_, "SELECT destination, key, from_sequence FROM reseq.parked WHERE shard = $1", number());
+    std::set<destination_id> found;
+    for (const auto& row : rows) {
+      const destination_id id{row[0].as<std::uint32_t>()};
+      recorded_.at(id).parked.push_back({id, from_readable(view_of(row[1])), sequence{row[2].as<std::uint64_t>()}});
+      found.insert(id);
+    }
+    for (const auto id : found) std::ranges::sort(recorded_.at(id).parked, {}, &core::parked_record::key);
+  }
+
+  void rebuild_tails() {
+    owned().behind.start(indexed_);
+    position last = indexed_;
+    for (std::uint64_t got = rows_at_once; got == rows_at_once;) {
+      const auto rows = db_.run(tx_,
+                                "SELECT position, enrolled FROM reseq.message WHERE shard = $1 AND position > $2 "
+                                "ORDER BY position LIMIT $3",
+                                number(), last.value(), rows_at_once);
+      for (const auto& row : rows) {
+        last = position{row[0].as<std::uint64_t>()};
+        owned().behind.add(last, std::nullopt, decode_enrolled(view_of(row[1])));
+      }
+      got = rows.size();
+    }
+    out_.state.last = owned().heads.last = std::max(last, owned().forgotten);
+    owned().has_unrouted = !db_.run(tx_, "SELECT FROM reseq.unrouted WHERE shard = $1 LIMIT 1", number()).empty();
+  }
+
+  database& db_;
+  pqxx::work& tx_;
+  const open_options& options_;
+  opened_shard out_;
+  position indexed_;
+  recorded_shard recorded_;
+};
+
+/// The number of the shard's row, made if it is not there.
+result<std::uint64_t> row_of(database& db, const shard_id& shard) {
+  return db.transact([&](pqxx::work& tx) -> result<std::uint64_t> {
+    db.run(tx,
+           "INSERT INTO reseq.shard (pipeline, shard, epoch, owner, owner_pid, owner_pid_started, definition_version, "
+           "indexed_position, forgotten_position) SELECT $1, $2::integer, 0, '', 0, now(), 0, 0, 0 WHERE NOT EXISTS "
+           "(SELECT FROM reseq.shard WHERE pipeline = $1 AND shard = $2) ON CONFLICT (pipeline, shard) DO NOTHING",
+           shard.pipeline, shard.shard);
+    return db
+      .run(tx, "SELECT number FROM reseq.shard WHERE pipeline = $1 AND shard = $2", shard.pipeline, shard.shard)[0][0]
+      .as<std::uint64_t>();
+  });
+}
+
+} // namespace
+
+void record_backend(database& db, pqxx::work& tx, const partitioned_shard& shard) {
+  db.run(tx,
+         "UPDATE reseq.shard SET owner_pid = pg_backend_pid(), owner_pid_started = coalesce((SELECT backend_start FROM "
+         "pg_stat_activity WHERE pid = pg_backend_pid()), now()) WHERE number = $1",
+         shard.number);
+}
+
+result<void> end_recorded_backend(database& db, std::uint64_t number) {
+  return db.transact([&](pqxx::work& tx) -> result<void> {
+    db.run(tx,
+           "SELECT pg_terminate_backend(a.pid) FROM reseq.shard s JOIN pg_stat_activity a ON a.pid = s.owner_pid AND "
+           "a.backend_start = s.owner_pid_started WHERE s.number = $1 AND a.pid <> pg_backend_pid()",
+           number);
+    return {};
+  });
+}
+
+result<opened_shard> open_shard(database& db, const open_options& options, const shard_id& shard,
+                                const definition& what, std::span<const destination_spec> destinations) {
+  if (auto distinct = check_names(destinations); !distinct) return tl::unexpected(std::move(distinct.error()));
+  const auto number = row_of(db, shard);
+  if (!number) return tl::unexpected(number.error());
+  for (int attempt = 1;; ++attempt) {
+    auto opened =
+      db.transact([&](pqxx::work& tx) { return opener(db, tx, options).open(*number, what, destinations); });
+    if (opened || !is_lock_timeout(opened.error())) return opened;
+    if (attempt == attempts)
+      return fail(
+        errc::unavailable,
+        "cannot be taken over: another session keeps its row in reseq.shard locked, and it is not its owner's; "
+        "pg_stat_activity shows it",
+        "pipeline " + shard.pipeline);
+    if (auto ended = end_recorded_backend(db, *number); !ended) return tl::unexpected(std::move(ended.error()));
+  }
+}
+
+} // namespace reseq::store::postgres

@@ -1,0 +1,41 @@
+/// Taking over a shard: its fence, its definition, its destinations, and what is not in the indexes yet.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "reseq/model/error.hpp"
+#include "reseq/store/journal.hpp"
+#include "reseq/store/postgres/database.hpp"
+#include "reseq/store/postgres/partitioned_shard.hpp"
+#include "reseq/store/postgres/partitions.hpp"
+
+namespace reseq::store::postgres {
+
+struct opened_shard {
+  std::unique_ptr<partitioned_shard> owned;
+  shard_state state; ///< without the handle
+};
+
+struct open_options {
+  std::string node;
+  write_behind_limits indexes;
+  partition_limits partitions;
+  std::chrono::milliseconds patience{}; ///< with an owner that holds its fence; then its backend is ended
+};
+
+/// `journal::open` in one transaction. `errc::unavailable` when the fence is not to be had even after the owner's
+/// backend was ended.
+result<opened_shard> open_shard(database& db, const open_options& options, const shard_id& shard,
+                                const definition& what, std::span<const destination_spec> destinations);
+
+/// Records that `db` writes for `shard` now. Inside a transaction that holds its fence.
+void record_backend(database& db, pqxx::work& tx, const partitioned_shard& shard);
+
+/// Ends the session that is recorded for the shard in row `number`, unless that is over already or `db` itself.
+result<void> end_recorded_backend(database& db, std::uint64_t number);
+
+} // namespace reseq::store::postgres

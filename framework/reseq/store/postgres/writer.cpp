@@ -1,0 +1,177 @@
+#include "reseq/store/postgres/writer.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "reseq/store/postgres/partitions.hpp"
+#include "reseq/store/postgres/retention.hpp"
+
+namespace reseq::store::postgres {
+
+namespace {
+
+constexpr int attempts_to_rejoin = 3;
+
+/// The last position that the database has.
+position last_position(database& db, pqxx::work& tx, const partitioned_shard& shard) {
+  const auto row = db.run(
+    tx,
+    "SELECT greatest(indexed_position, forgotten_position, (SELECT max(position) FROM reseq.message WHERE shard = "
+    "$1)) FROM reseq.shard WHERE number = $1",
+    shard.number);
+  return position{row[0][0].as<std::uint64_t>()};
+}
+
+error went_back(position ours, position theirs) {
+  return {errc::corrupt,
+          "the database has gone back in time: position " + std::to_string(ours.value()) +
+            " was durable, now the last one is " + std::to_string(theirs.value()) +
+            "; nothing is written until it is as it was (a standby that takes over must be a synchronous one), or this "
+            "program is started again and goes on from there",
+          "PostgreSQL"};
+}
+
+} // namespace
+
+writer::writer(const server_url& url, std::unique_ptr<database> connected, const id_keys& keys, writer_options options)
+  : keys_(keys), options_(std::move(options)), link_(url, std::move(connected)), joined_(link_.session()) {}
+
+result<opened_shard> writer::open(const shard_id& shard, const definition& what,
+                                  std::span<const destination_spec> destinations) {
+  auto db = ready();
+  if (!db) return tl::unexpected(std::move(db.error()));
+  auto opened = open_shard(**db, options_.opening, shard, what, destinations);
+  if (!opened) return opened;
+  std::erase_if(shards_, [&](const auto* earlier) { return earlier->number == opened->owned->number; });
+  shards_.push_back(opened->owned.get());
+  return opened;
+}
+
+result<std::vector<shard_committed>> writer::commit(std::span<const commit_part> parts, wall_time now) {
+  auto db = ready();
+  if (!db) return tl::unexpected(std::move(db.error()));
+  if (auto room = make_room(**db, parts); !room) return tl::unexpected(std::move(room.error()));
+  auto next = std::make_unique<batch>(keys_, now);
+  const auto done = (*db)->transact([&](pqxx::work& tx) { return next->write(**db, tx, parts); });
+  if (!done && done.error().code == errc::in_doubt) return clear_doubt(std::move(next), parts);
+  if (!done) return tl::unexpected(done.error());
+  auto answers = next->publish();
+  report_adopted(parts, answers);
+  return answers;
+}
+
+result<std::uint64_t> writer::expire(partitioned_shard& shard, wall_time before, std::uint32_t max_messages) {
+  auto db = ready();
+  if (!db) return tl::unexpected(std::move(db.error()));
+  return postgres::expire(**db, shard, before, max_messages);
+}
+
+/// The server is up again in a moment if one of its processes died, and then everybody can be told what happened.
+result<std::vector<shard_committed>> writer::clear_doubt(std::unique_ptr<batch> what,
+                                                         std::span<const commit_part> parts) {
+  doubt_ = doubt{std::move(what), {}, {}};
+  for (const auto& part : parts) doubt_->shards.push_back(part.shard);
+  const auto db = rejoined(options_.doubt_patience);
+  if (!db && db.error().code == errc::unavailable)
+    return fail(errc::in_doubt, "the connection broke while the server was committing, and it is away since",
+                "PostgreSQL");
+  if (!db) return tl::unexpected(db.error());
+  if (!doubt_) return fail(errc::unavailable, "the server broke off before it had committed", "PostgreSQL");
+  auto answers = std::move(*std::exchange(doubt_, std::nullopt)->answers);
+  report_adopted(parts, answers);
+  return answers;
+}
+
+result<database*> writer::ready() {
+  auto db = rejoined({});
+  if (db && doubt_) adopt_late();
+  return db;
+}
+
+/// The connection, when what was under way in an earlier session is known.
+result<database*> writer::rejoined(std::chrono::milliseconds longest) {
+  auto db = link_.get(longest);
+  if (!db || joined_ == link_.session()) return db;
+  for (int attempt = 1;; ++attempt) {
+    auto joined = rejoin(**db);
+    if (joined) break;
+    if (attempt == attempts_to_rejoin || !is_lock_timeout(joined.error())) {
+      if (joined.error().code == errc::in_doubt) joined.error().code = errc::unavailable; // it only looked
+      return tl::unexpected(std::move(joined.error()));
+    }
+    for (const auto* shard : shards_)
+      if (auto ended = end_recorded_backend(**db, shard->number); !ended)
+        return tl::unexpected(std::move(ended.error()));
+  }
+  joined_ = link_.session();
+  return db;
+}
+
+result<void> writer::rejoin(database& db) {
+  const auto found = db.transact([&](pqxx::work& tx) { return look(db, tx); });
+  if (!found) return tl::unexpected(found.error());
+  if (!doubt_) return {};
+  if (*found == outcome::committed)
+    doubt_->answers = doubt_->what->publish();
+  else
+    doubt_.reset();
+  return {};
+}
+
+/// What became of the commit in doubt; an error when the database is not what it was.
+result<outcome> writer::look(database& db, pqxx::work& tx) {
+  if (shards_.empty()) return outcome::aborted;
+  tx.exec("SET LOCAL lock_timeout = '" + std::to_string(options_.opening.patience.count()) + "ms'");
+  const std::vector<owned_shard*> all(shards_.begin(), shards_.end());
+  if (auto held = hold(db, tx, fence::accept, all); !held) return tl::unexpected(std::move(held.error()));
+  const bool doubted = doubt_.has_value();
+  auto became = doubted ? outcome_of(db, tx, doubt_->what->transaction()) : outcome::aborted;
+  for (auto* shard : shards_) {
+    position before = shard->heads.last;
+    if (doubted)
+      for (const auto& staged : doubt_->what->shards())
+        if (&staged.shard() == shard) before = staged.last_before();
+    const position ours = became == outcome::committed ? shard->heads.last : before;
+    const position theirs = last_position(db, tx, *shard);
+    if (theirs < ours) return tl::unexpected(went_back(ours, theirs));
+    if (became == outcome::unknown && theirs > before) became = outcome::committed;
+    record_backend(db, tx, *shard);
+    read_partitions(db, tx, *shard);
+  }
+  return became;
+}
+
+result<void> writer::make_room(database& db, std::span<const commit_part> parts) {
+  for (const auto& [shard, wanted] : parts) {
+    const auto count = wanted->submissions.size();
+    if (count == 0 || !partition_is_due(*shard, count)) continue;
+    auto added = add_partition(db, *shard, count, options_.opening.partitions);
+    const bool needed = shard->heads.last + count >= shard->partitions.back().end;
+    if (!added && added.error().code == errc::in_doubt) added.error().code = errc::unavailable;
+    if (!added && (needed || db.broken())) return added;
+  }
+  return {};
+}
+
+/// Nobody waits for the answers any more, but the messages are there.
+void writer::adopt_late() {
+  auto late = std::exchange(doubt_, std::nullopt);
+  for (std::size_t i = 0; i < late->shards.size(); ++i) {
+    auto& messages = (*late->answers)[i].accepted;
+    auto& waiting = adopted_[late->shards[i]];
+    std::move(messages.begin(), messages.end(), std::back_inserter(waiting));
+  }
+}
+
+void writer::report_adopted(std::span<const commit_part> parts, std::vector<shard_committed>& answers) {
+  for (std::size_t i = 0; i < parts.size() && !adopted_.empty(); ++i) {
+    auto waiting = adopted_.extract(parts[i].shard);
+    if (!waiting) continue;
+    auto& accepted = answers[i].accepted;
+    accepted.insert(accepted.begin(), std::make_move_iterator(waiting.mapped().begin()),
+                    std::make_move_iterator(waiting.mapped().end()));
+  }
+}
+
+} // namespace reseq::store::postgres

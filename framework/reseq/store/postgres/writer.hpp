@@ -1,0 +1,67 @@
+/// The journal's writing connection: what goes through it, and what must be cleared up when it broke.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "reseq/model/error.hpp"
+#include "reseq/store/codec.hpp"
+#include "reseq/store/journal.hpp"
+#include "reseq/store/postgres/batch.hpp"
+#include "reseq/store/postgres/fence.hpp"
+#include "reseq/store/postgres/link.hpp"
+#include "reseq/store/postgres/partitioned_shard.hpp"
+#include "reseq/store/postgres/shard_opener.hpp"
+
+namespace reseq::store::postgres {
+
+struct writer_options {
+  open_options opening;
+  std::chrono::milliseconds doubt_patience{}; ///< with a commit in doubt, before it is answered as such
+};
+
+/// Used by one thread at a time.
+///
+/// A new session first rejoins: it takes the fences of all shards, which waits for what the old session had under way,
+/// and sees whether the database still is what this process knows. Only then a commit in doubt can be told from one
+/// that did not happen, and only then anything else is written.
+class writer {
+public:
+  writer(const server_url& url, std::unique_ptr<database> connected, const id_keys& keys, writer_options options);
+
+  result<opened_shard> open(const shard_id& shard, const definition& what,
+                            std::span<const destination_spec> destinations);
+  result<std::vector<shard_committed>> commit(std::span<const commit_part> parts, wall_time now);
+  result<std::uint64_t> expire(partitioned_shard& shard, wall_time before, std::uint32_t max_messages);
+
+private:
+  struct doubt {
+    std::unique_ptr<batch> what;
+    std::vector<partitioned_shard*> shards;              ///< one for each part
+    std::optional<std::vector<shard_committed>> answers; ///< once it is known that it happened
+  };
+
+  result<database*> ready();
+  result<database*> rejoined(std::chrono::milliseconds longest);
+  result<void> rejoin(database& db);
+  result<outcome> look(database& db, pqxx::work& tx);
+  result<void> make_room(database& db, std::span<const commit_part> parts);
+  result<std::vector<shard_committed>> clear_doubt(std::unique_ptr<batch> what, std::span<const commit_part> parts);
+  void adopt_late();
+  void report_adopted(std::span<const commit_part> parts, std::vector<shard_committed>& answers);
+
+  const id_keys& keys_;
+  writer_options options_;
+  link link_;
+  std::uint64_t joined_; ///< the session that has rejoined
+  std::vector<partitioned_shard*> shards_;
+  std::optional<doubt> doubt_;
+  std::map<partitioned_shard*, std::vector<core::accepted_message>> adopted_; ///< durable, and not reported yet
+};
+
+} // namespace reseq::store::postgres

@@ -1,0 +1,44 @@
+/// A PostgreSQL server of a test program's own: in a temporary directory, on a unix socket, ended with the program.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <sys/types.h>
+
+namespace reseq::test {
+
+class postgres_server {
+public:
+  /// The one of this program, started on first use. RESEQ_TEST_POSTGRES names another one to use: a URL without a
+  /// database, whose role may create some.
+  static postgres_server& shared();
+
+  /// Makes the directory and starts the server. Throws what a person should do when that does not work.
+  postgres_server();
+  /// Ends the server and removes the directory.
+  ~postgres_server();
+  postgres_server(const postgres_server&) = delete;
+  postgres_server& operator=(const postgres_server&) = delete;
+
+  /// Where `database` is.
+  [[nodiscard]] std::string url(const std::string& database = "postgres") const;
+  /// Creates an empty database and says where it is.
+  std::string create_database();
+
+  void start();
+  /// `kill -9` of the server's first process, or the kind of stop that a signal asks for, and waits for its end.
+  void stop(int signal);
+
+private:
+  explicit postgres_server(std::string existing);
+  void initialise();
+  void wait_until_ready();
+
+  std::string existing_; ///< a server that is not ours
+  std::filesystem::path directory_;
+  pid_t process_ = 0;
+  int databases_ = 0;
+};
+
+} // namespace reseq::test

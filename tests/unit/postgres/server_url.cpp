@@ -1,0 +1,37 @@
+#include "reseq/store/postgres/server_url.hpp"
+
+#include "catch.hpp"
+#include "reseq/store/postgres/postgres_journal.hpp"
+
+using namespace reseq::store::postgres;
+
+TEST_CASE("what a URL does not say is added, what it says stays") {
+  CHECK(server_url("postgresql://h/db").conninfo().find("db?connect_timeout=5&application_name=reseq&") !=
+        std::string::npos);
+  const auto own = server_url("postgresql://h/db?connect_timeout=1").conninfo();
+  CHECK(own.find("connect_timeout=1&application_name") != std::string::npos);
+  CHECK(own.find("connect_timeout=5") == std::string::npos);
+}
+
+TEST_CASE("a password is in no text, wherever the URL has it") {
+  for (const char* text : {"postgresql://u:hush@h/db", "postgresql://h/db?user=u&password=hush&sslmode=disable"}) {
+    const server_url url(text);
+    CHECK(url.without_secrets("refused: hush").find("hush") == std::string::npos);
+    CHECK(url.without_secrets("missing = after \"" + url.conninfo() + "\"\n") == "missing = after \"the URL\"");
+  }
+  CHECK(server_url("postgresql://u@h/db").without_secrets("as it is") == "as it is");
+}
+
+TEST_CASE("a server that is not there, and a URL that is none, are errors that say what to set, without the password") {
+  for (const char* url :
+       {"postgresql://u:hush@127.0.0.1:1/db", "postgresql://u:hush@[::1/db", "postgresql:/u:hush@/"}) {
+    postgres_options options;
+    options.url = url;
+    const auto refused = open_postgres(options);
+    REQUIRE_FALSE(refused.has_value());
+    CAPTURE(refused.error().text());
+    CHECK(refused.error().code == reseq::errc::unavailable);
+    CHECK(refused.error().text().find("store.postgres") != std::string::npos);
+    CHECK(refused.error().text().find("hush") == std::string::npos);
+  }
+}
