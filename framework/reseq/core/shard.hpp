@@ -14,6 +14,7 @@
 
 #include "reseq/core/dispatch_table.hpp"
 #include "reseq/core/records.hpp"
+#include "reseq/core/work.hpp"
 #include "reseq/model/clock.hpp"
 #include "reseq/model/error.hpp"
 #include "reseq/model/ids.hpp"
@@ -30,12 +31,6 @@ struct destination_setup {
   progress_record progress;
   std::vector<held_record> held;
   bool own_chain = false; ///< it has transforms of its own: its chain is its id, else the common chain 0
-};
-
-/// A chain's answer.
-struct work_result {
-  content_ptr body;                                   ///< null: dropped
-  std::optional<std::vector<destination_id>> only_to; ///< narrowed to these; absent: as routed
 };
 
 /// How a receiver answered one request.
@@ -75,11 +70,6 @@ struct work_request {
   chain_index chain;
   message_ptr message;
   bool head = false;
-};
-
-struct work_key {
-  position at;
-  chain_index chain;
 };
 
 struct read_request {

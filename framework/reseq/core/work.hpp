@@ -1,0 +1,27 @@
+/// A piece of work that lanes share, and what came of it.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "reseq/core/dispatch_table.hpp"
+#include "reseq/model/ids.hpp"
+#include "reseq/model/message.hpp"
+
+namespace reseq::core {
+
+/// One chain of transforms for one message.
+struct work_key {
+  position at;
+  chain_index chain;
+
+  friend auto operator<=>(const work_key&, const work_key&) = default;
+};
+
+/// A chain's answer.
+struct work_result {
+  content_ptr body;                                   ///< null: dropped
+  std::optional<std::vector<destination_id>> only_to; ///< narrowed to these; absent: as routed
+};
+
+} // namespace reseq::core
