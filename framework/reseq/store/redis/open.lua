@@ -1,0 +1,27 @@
+-- Takes a shard over, and says what the owner before left.
+--
+-- KEYS: the shard's hash, the results' hash
+-- ARGV: the new owner's epoch, what the names of the lanes' keys begin with
+-- Answers the epoch that is in force. If it is ours, then also the fields of all results, and a name and the greatest
+-- sequence admitted for each lane that was there: all lanes are forgotten.
+local shard, results = KEYS[1], KEYS[2]
+local ours, prefix = ARGV[1], ARGV[2]
+
+local epoch = redis.call('HGET', shard, 'epoch')
+-- Epochs and versions are compared as numbers and sequences never: no double is ever turned into text.
+if epoch and tonumber(epoch) > tonumber(ours) then return {epoch} end
+
+local lanes = {}
+local marks = redis.call('HGETALL', shard)
+for i = 1, #marks, 2 do
+  local name = string.match(marks[i], '^lane:(.+)$')
+  if name then
+    lanes[#lanes + 1] = name
+    lanes[#lanes + 1] = string.match(marks[i + 1], ' admitted=(%d+) ') or '0'
+    -- The same hash tag, so the same slot of a cluster.
+    redis.call('DEL', prefix .. name .. ':pending', prefix .. name .. ':ready')
+  end
+end
+redis.call('DEL', shard)
+redis.call('HSET', shard, 'epoch', ours)
+return {ours, redis.call('HKEYS', results), lanes}

@@ -1,0 +1,86 @@
+#include "reseq/store/redis/redis_resequencer.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "reseq/core/lane_store.hpp"
+#include "reseq/store/redis/result_text.hpp"
+#include "reseq/store/redis/scripts.hpp"
+#include "reseq/store/redis/update_call.hpp"
+
+namespace reseq::store::redis {
+namespace {
+
+/// How many results one answer may carry: each can be as large as `http.max_result`.
+constexpr std::size_t load_at_once = 16;
+
+std::vector<core::work_key> decode_keys(const reply& fields) {
+  std::vector<core::work_key> out;
+  for (std::size_t i = 0; i < fields.size(); ++i)
+    if (const auto key = decode_key(fields[i].text())) out.push_back(*key);
+  std::ranges::sort(out);
+  return out;
+}
+
+sequence decode_sequence(std::string_view text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return sequence{value};
+}
+
+} // namespace
+
+redis_resequencer::redis_resequencer(std::shared_ptr<client> through, const shard_id& shard)
+  : client_(std::move(through)), prefix_("reseq:{" + shard.pipeline + ":" + std::to_string(shard.shard) + "}:") {}
+
+result<core::lanes_found> redis_resequencer::open(epoch ours, std::span<const core::lane_name> lanes) {
+  command call;
+  call.number(2).add(prefix_ + "shard").add(prefix_ + "results").number(ours.value()).add(prefix_ + "lane:");
+  const auto answers = client_->run(open_script, std::array{std::move(call)});
+  if (!answers) return tl::unexpected(answers.error());
+  const auto& answer = answers->front();
+  if (auto fine = check_epoch(answer, ours); !fine) return tl::unexpected(std::move(fine.error()));
+  if (answer.size() != 3) return fail(errc::corrupt, "the script's answer cannot be read", prefix_);
+
+  ours_ = ours;
+  lanes_.clear();
+  for (const auto& lane : lanes) lanes_.emplace(lane.destination, lane.name);
+  core::lanes_found found;
+  found.results = decode_keys(answer[1]);
+  const auto left = answer[2];
+  for (const auto& [id, name] : lanes_)
+    for (std::size_t i = 0; i + 1 < left.size(); i += 2)
+      if (left[i].text() == name) found.lanes.push_back({id, decode_sequence(left[i + 1].text())});
+  return found;
+}
+
+result<core::lane_answers> redis_resequencer::apply(const core::lane_updates& updates) {
+  if (auto fine = core::check(updates); !fine) return tl::unexpected(std::move(fine.error()));
+  for (const auto& lane : updates.lanes)
+    if (!lanes_.contains(lane.destination))
+      return fail(errc::invalid, "is no lane of this shard", "destination " + std::to_string(lane.destination.value()));
+  const auto answers = client_->run(update_script, update_calls(updates, ours_, prefix_, lanes_));
+  if (!answers) return tl::unexpected(answers.error());
+  return read_answers(*answers, ours_);
+}
+
+result<std::vector<core::stored_result>> redis_resequencer::load(std::span<const core::work_key> keys) {
+  std::vector<core::stored_result> found;
+  for (; !keys.empty(); keys = keys.subspan(std::min(load_at_once, keys.size()))) {
+    const auto some = keys.first(std::min(load_at_once, keys.size()));
+    command wanted("HMGET");
+    wanted.add(prefix_ + "results");
+    for (const auto key : some) wanted.add(encode_key(key));
+    const auto answers = client_->run(std::array{std::move(wanted)});
+    if (!answers) return tl::unexpected(answers.error());
+    const auto& values = answers->front();
+    for (std::size_t i = 0; i < values.size() && i < some.size(); ++i)
+      if (values[i].type() == reply::kind::text)
+        if (auto one = decode_result(some[i], values[i].text())) found.push_back(std::move(*one));
+  }
+  return found;
+}
+
+} // namespace reseq::store::redis

@@ -1,0 +1,132 @@
+-- Does what the owner says in one batch: results first, then each lane's step, then the release of its head run.
+--
+-- KEYS: the shard's hash, the results' hash, then of each lane its sorted sets `pending` and `ready`
+-- ARGV: the owner's epoch, the number of lanes, their fields in the shard's hash;
+--       whether to forget all results (0 or 1), the number of results to store, of each its field and value;
+--       the number of results to delete, their fields;
+--       of each lane: version, step, whether it releases (0 or 1), the last sequence it admits (or 0), how many it
+--       admits, makes ready and settles, and those sequences.
+-- Answers the epoch that is in force and, if it is ours, how many results there are, and of each lane: what it released
+-- ("17-20 23", or false if its version or step is another one and nothing was changed), how many are pending and ready.
+--
+-- A sequence is the member, as text, and its own score. Scores are never read back: 1e14 would print as "1e+14".
+local shard, results = KEYS[1], KEYS[2]
+local most = 3000 -- arguments to one call; Lua's stack ends at 8000
+
+local at = 0
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+
+-- The next `count` arguments to one command, in pieces.
+local function pass(command, key, count)
+  for from = at + 1, at + count, most do
+    redis.call(command, key, unpack(ARGV, from, math.min(from + most - 1, at + count)))
+  end
+  at = at + count
+end
+
+-- The next `count` sequences into a sorted set.
+local function add(key, count)
+  for from = at + 1, at + count, most / 2 do
+    local scored = {}
+    for i = from, math.min(from + most / 2 - 1, at + count) do
+      scored[#scored + 1] = ARGV[i]
+      scored[#scored + 1] = ARGV[i]
+    end
+    redis.call('ZADD', key, unpack(scored))
+  end
+  at = at + count
+end
+
+-- Takes the run that both sets begin with out of them. As text, with neighbours as "first-last".
+local function release(pending, ready)
+  local runs, first, last = {}, nil, nil
+  local function close()
+    if first then runs[#runs + 1] = first == last and first or first .. '-' .. last end
+  end
+  local look = 8 -- few at first: what is ready may be long, and its head far away
+  while true do
+    local waiting = redis.call('ZRANGE', pending, 0, look - 1)
+    local done = redis.call('ZRANGE', ready, 0, look - 1)
+    local same = 0
+    while waiting[same + 1] and waiting[same + 1] == done[same + 1] do
+      same = same + 1
+      local seq = waiting[same]
+      if not last or tonumber(seq) ~= tonumber(last) + 1 then
+        close()
+        first = seq
+      end
+      last = seq
+    end
+    if same > 0 then
+      redis.call('ZREMRANGEBYRANK', pending, 0, same - 1)
+      redis.call('ZREMRANGEBYRANK', ready, 0, same - 1)
+    end
+    if same < look then break end
+    look = math.min(look * 8, 1000)
+  end
+  close()
+  return table.concat(runs, ' ')
+end
+
+local ours = take()
+local lanes = tonumber(take())
+local fields = at
+at = at + lanes
+
+local marks = redis.call('HMGET', shard, 'epoch', unpack(ARGV, fields + 1, fields + lanes))
+local epoch = table.remove(marks, 1)
+if epoch and tonumber(epoch) > tonumber(ours) then return {epoch} end
+if epoch ~= ours then redis.call('HSET', shard, 'epoch', ours) end -- an earlier one's, brought back; or all is lost
+
+if take() == '1' then redis.call('DEL', results) end
+pass('HSET', results, 2 * tonumber(take()))
+pass('HDEL', results, tonumber(take()))
+
+local answer = {ours, 0}
+local changed = {}
+for lane = 1, lanes do
+  local pending, ready = KEYS[2 * lane + 1], KEYS[2 * lane + 2]
+  local version, step, releases, greatest = take(), take(), take() == '1', take()
+  local admitted, finished, settled = tonumber(take()), tonumber(take()), tonumber(take())
+
+  local owner, was, stood, before, released
+  if marks[lane] then
+    owner, was, stood, before, released =
+      string.match(marks[lane], '^epoch=(%d+) version=(%d+) step=(%d+) admitted=(%d+) released=(.*)$')
+  end
+  if owner ~= ours then was, stood = nil, nil end
+  local again = was == version and stood == step
+  local anew = step == '1' and (not was or tonumber(version) > tonumber(was))
+  local next = was == version and tonumber(step) == tonumber(stood) + 1
+  if anew or next then
+    if anew then
+      redis.call('DEL', pending, ready)
+      before = '0'
+    end
+    add(pending, admitted)
+    add(ready, finished)
+    if settled > 0 then
+      local here = at
+      pass('ZREM', pending, settled)
+      at = here
+      pass('ZREM', ready, settled)
+    end
+    released = releases and release(pending, ready) or ''
+    if admitted == 0 then greatest = before end
+    changed[#changed + 1] = ARGV[fields + lane]
+    changed[#changed + 1] = 'epoch=' .. ours .. ' version=' .. version .. ' step=' .. step .. ' admitted=' .. greatest ..
+      ' released=' .. released
+  else
+    at = at + admitted + finished + settled
+    if not again then released = false end
+  end
+  answer[#answer + 1] = released
+  answer[#answer + 1] = released and redis.call('ZCARD', pending) or 0
+  answer[#answer + 1] = released and redis.call('ZCARD', ready) or 0
+end
+if #changed > 0 then redis.call('HSET', shard, unpack(changed)) end
+answer[2] = redis.call('HLEN', results)
+return answer

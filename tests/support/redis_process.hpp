@@ -1,0 +1,28 @@
+/// A real redis-server, for tests and benchmarks.
+#pragma once
+
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace reseq::test {
+
+/// One redis-server process. Gone with the object, and with the test program.
+class redis_process {
+public:
+  /// Runs `redis-server` with these arguments, and waits until it says that it is ready.
+  explicit redis_process(std::vector<std::string> arguments);
+  ~redis_process();
+  redis_process(const redis_process&) = delete;
+  redis_process& operator=(const redis_process&) = delete;
+
+  void send(int signal) const;
+
+private:
+  pid_t pid_ = -1;
+  int output_ = -1;
+};
+
+} // namespace reseq::test
