@@ -11,7 +11,7 @@
 
 namespace reseq::store {
 
-/// `behind` may be read from any thread and `number`, `owner` never change; the rest is the writer's.
+/// `behind` may be read from any thread and `number`, `name`, `owner` never change; the rest is the writer's.
 struct owned_shard {
   struct backlog {
     std::uint64_t max_pending = 0;
@@ -21,6 +21,7 @@ struct owned_shard {
   owned_shard(std::uint64_t row, write_behind_limits limits) : number(row), behind(limits) {}
 
   std::uint64_t number; ///< of its row in `shard`
+  shard_id name;
   epoch owner;
   core::heads heads;
   std::unordered_map<destination_id, backlog> backlogs;

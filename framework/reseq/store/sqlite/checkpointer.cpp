@@ -93,6 +93,15 @@ bool checkpointer::stopping() {
   return stop_;
 }
 
+result<void> checkpointer::begin_log_anew() {
+  const std::lock_guard one(copying_);
+  const int code = sqlite3_wal_checkpoint_v2(writer_.handle(), nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
+  if (code == SQLITE_BUSY)
+    return fail(errc::unavailable, "another program reads journal.sqlite and does not end: close it", "node.data_dir");
+  writer_.check(code);
+  return writer_.outcome();
+}
+
 result<void> checkpointer::before_write() {
   bool too_long = false;
   {

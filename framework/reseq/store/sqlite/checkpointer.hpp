@@ -27,6 +27,11 @@ public:
   checkpointer(const checkpointer&) = delete;
   checkpointer& operator=(const checkpointer&) = delete;
 
+  /// For the writer, before the first receipt: all of the log goes into the database, and the next commit begins
+  /// another. What a process finds in the log may have been read from the page cache of a system that had failed to
+  /// sync it: what is appended to it would be lost with it. Waits a while for readers, then `errc::unavailable`.
+  result<void> begin_log_anew();
+
   /// For the writer, between transactions: finishes a checkpoint when it is nearly done, or when the log is too long.
   /// Fails only when the log is too long and cannot be shortened; nothing may be written then.
   result<void> before_write();

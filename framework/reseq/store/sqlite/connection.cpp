@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <limits>
+#include <system_error>
 #include <utility>
 
 namespace reseq::store::sqlite {
@@ -96,6 +97,7 @@ result<std::unique_ptr<connection>> connection::open(const std::filesystem::path
   if (code == SQLITE_OK) {
     sqlite3_extended_result_codes(raw, 1);
     sqlite3_busy_timeout(raw, busy_timeout_ms);
+    opened->checkpoint_on_close(false);
     opened->execute("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY; "
                     "PRAGMA cache_size = -" +
                     std::to_string(cache_bytes / 1024));
@@ -107,6 +109,10 @@ result<std::unique_ptr<connection>> connection::open(const std::filesystem::path
 connection::~connection() {
   for (const auto& [sql, prepared] : statements_) sqlite3_finalize(prepared);
   sqlite3_close_v2(db_);
+}
+
+void connection::checkpoint_on_close(bool wanted) {
+  sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, wanted ? 0 : 1, nullptr);
 }
 
 query connection::use(const char* sql) {
@@ -142,8 +148,11 @@ void connection::check(int code) {
   const int left_behind = errno;
   const int recorded = db_ != nullptr ? sqlite3_system_errno(db_) : 0;
   const int system_errno = !from_system ? 0 : left_behind != 0 ? left_behind : recorded;
-  const char* text = db_ != nullptr ? sqlite3_errmsg(db_) : sqlite3_errstr(code);
-  failed_ = error{meaning(code, system_errno), text, file_};
+  std::string text = db_ != nullptr ? sqlite3_errmsg(db_) : sqlite3_errstr(code);
+  if (system_errno != 0) text += ": " + std::generic_category().message(system_errno);
+  failed_ = error{meaning(code, system_errno), std::move(text), file_};
+  if (failed_->code == errc::corrupt)
+    failed_->what += "; put back all files of the directory from one and the same copy";
 }
 
 result<void> connection::outcome() {

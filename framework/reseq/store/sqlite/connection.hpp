@@ -65,6 +65,10 @@ public:
   connection(const connection&) = delete;
   connection& operator=(const connection&) = delete;
 
+  /// Whether the last connection to close copies the log into the database and removes it. At first it does not, so
+  /// that a journal that is refused stays as it was.
+  void checkpoint_on_close(bool wanted);
+
   /// `sql` must be a literal: the cache goes by its address.
   query use(const char* sql);
   /// Statements without parameters and rows, not cached.

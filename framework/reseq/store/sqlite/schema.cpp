@@ -2,9 +2,7 @@
 
 #include <array>
 #include <cstddef>
-#include <fstream>
 #include <string>
-#include <string_view>
 
 namespace reseq::store::sqlite {
 
@@ -143,15 +141,7 @@ CREATE TABLE parked (
 ) WITHOUT ROWID;
 )sql"};
 
-constexpr std::size_t header_bytes = 100;
-constexpr std::size_t user_version_offset = 60;
-constexpr std::size_t application_id_offset = 68;
-
-std::uint32_t big_endian(std::string_view header, std::size_t offset) {
-  std::uint32_t value = 0;
-  for (std::size_t i = 0; i < 4; ++i) value = (value << 8U) | static_cast<unsigned char>(header[offset + i]);
-  return value;
-}
+} // namespace
 
 result<void> check_numbers(std::uint64_t application, std::uint64_t version, const std::filesystem::path& file) {
   if (application != 0 && application != application_id)
@@ -164,20 +154,6 @@ result<void> check_numbers(std::uint64_t application, std::uint64_t version, con
   return {};
 }
 
-} // namespace
-
-result<void> check_file(const std::filesystem::path& file) {
-  std::error_code missing;
-  if (!std::filesystem::exists(file, missing) || std::filesystem::file_size(file, missing) == 0) return {};
-  std::string header(header_bytes, '\0');
-  std::ifstream in(file, std::ios::binary);
-  in.read(header.data(), static_cast<std::streamsize>(header.size()));
-  if (in.bad() || !in.is_open()) return fail(errc::unavailable, "cannot be read", file.string());
-  if (in.gcount() < static_cast<std::streamsize>(header.size()) || !header.starts_with("SQLite format 3"))
-    return fail(errc::corrupt, "this is not an SQLite database", file.string());
-  return check_numbers(big_endian(header, application_id_offset), big_endian(header, user_version_offset), file);
-}
-
 result<void> prepare(connection& db, const std::filesystem::path& file) {
   const auto application = db.single("PRAGMA application_id");
   const auto version = db.single("PRAGMA user_version");
@@ -187,7 +163,8 @@ result<void> prepare(connection& db, const std::filesystem::path& file) {
     return fail(errc::incompatible, "this is another program's database", file.string());
   if (auto fits = check_numbers(application.value_or(0), version.value_or(0), file); !fits) return fits;
 
-  for (std::size_t step = version.value_or(0); step < steps.size(); ++step) {
+  const std::size_t from = version.value_or(0);
+  for (std::size_t step = from; step < steps.size(); ++step) {
     transaction upgrade(db, transaction::kind::write);
     db.execute(steps[step]);
     db.execute("PRAGMA application_id = " + std::to_string(application_id));
@@ -196,7 +173,7 @@ result<void> prepare(connection& db, const std::filesystem::path& file) {
   }
   db.execute("PRAGMA journal_mode = WAL");
   // An upgraded file says so in its own header, where older versions look before they touch anything.
-  db.execute("PRAGMA wal_checkpoint(PASSIVE)");
+  if (from < steps.size()) db.execute("PRAGMA wal_checkpoint(PASSIVE)");
   return db.outcome();
 }
 

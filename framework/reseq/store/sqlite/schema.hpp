@@ -9,10 +9,9 @@
 
 namespace reseq::store::sqlite {
 
-/// Refuses, without opening it as a database or changing a byte, a file that another program or a newer version of
-/// this one wrote (`errc::incompatible`), and one that is no database (`errc::corrupt`). A missing or empty file is
-/// fine.
-result<void> check_file(const std::filesystem::path& file);
+/// Refuses the numbers by which a database says whose it is and in which version, if they are another program's or a
+/// newer version's: `errc::incompatible`.
+result<void> check_numbers(std::uint64_t application, std::uint64_t version, const std::filesystem::path& file);
 
 /// Creates the tables, or brings them up to this version one numbered step after the other, each in a transaction.
 result<void> prepare(connection& db, const std::filesystem::path& file);

@@ -16,7 +16,8 @@ class opener {
 public:
   opener(connection& db, const id_keys& keys, write_behind_limits limits) : db_(db), keys_(keys), limits_(limits) {}
 
-  result<opened_shard> open(const shard_id& shard, const definition& what, std::span<const destination_spec> specs) {
+  result<opened_shard> open(const shard_id& shard, const definition& what, std::span<const destination_spec> specs,
+                            const high_water::mark& noted) {
     if (auto distinct = check_names(specs); !distinct) return tl::unexpected(std::move(distinct.error()));
     transaction tx(db_, transaction::kind::write);
     take_over(shard);
@@ -28,6 +29,7 @@ public:
       read_parked();
       add_new(specs);
       rebuild_tails();
+      if (auto whole = check_reaches(noted); !whole) return tl::unexpected(std::move(whole.error()));
       if (auto left = recorded_.check_leavers(specs, owned()); !left) return tl::unexpected(std::move(left.error()));
       recorded_.describe(specs, owned(), out_.state);
     }
@@ -51,6 +53,7 @@ private:
     row.text(shard.pipeline).number(shard.shard);
     if (!row.next()) return;
     out_.owned = std::make_unique<owned_shard>(row.number_at(0), limits_);
+    owned().name = shard;
     out_.state.owner = owned().owner = epoch{row.number_at(1)};
     out_.state.definition_version = row.number_at(2);
     indexed_ = position{row.number_at(3)};
@@ -142,6 +145,17 @@ private:
     owned().has_unrouted = unrouted.next();
   }
 
+  result<void> check_reaches(const high_water::mark& noted) {
+    if (!db_.ok() || (out_.state.last >= noted.last && out_.state.owner > noted.owner)) return {};
+    return fail(errc::corrupt,
+                "the journal has gone back in time: it ends at position " + std::to_string(out_.state.last.value()) +
+                  ", and messages up to " + std::to_string(noted.last.value()) +
+                  " were confirmed. journal.sqlite-wal is missing or cut, or one of the files is older than the "
+                  "others: put back all files of the directory from one and the same copy. To go on without those "
+                  "messages, and give their positions to others, remove high-water",
+                "node.data_dir");
+  }
+
   connection& db_;
   const id_keys& keys_;
   write_behind_limits limits_;
@@ -153,8 +167,9 @@ private:
 } // namespace
 
 result<opened_shard> open_shard(connection& db, const id_keys& keys, write_behind_limits limits, const shard_id& shard,
-                                const definition& what, std::span<const destination_spec> destinations) {
-  return opener(db, keys, limits).open(shard, what, destinations);
+                                const definition& what, std::span<const destination_spec> destinations,
+                                const high_water::mark& noted) {
+  return opener(db, keys, limits).open(shard, what, destinations, noted);
 }
 
 } // namespace reseq::store::sqlite

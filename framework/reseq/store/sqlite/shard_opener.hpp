@@ -10,6 +10,7 @@
 #include "reseq/store/journal.hpp"
 #include "reseq/store/owned_shard.hpp"
 #include "reseq/store/sqlite/connection.hpp"
+#include "reseq/store/sqlite/high_water.hpp"
 
 namespace reseq::store::sqlite {
 
@@ -19,8 +20,9 @@ struct opened_shard {
 };
 
 /// `journal::open` in one transaction on the writer's connection. Reads the destinations, and of the messages only
-/// those past the indexed position.
+/// those past the indexed position. `errc::corrupt` when the database does not reach what was `noted`.
 result<opened_shard> open_shard(connection& db, const id_keys& keys, write_behind_limits limits, const shard_id& shard,
-                                const definition& what, std::span<const destination_spec> destinations);
+                                const definition& what, std::span<const destination_spec> destinations,
+                                const high_water::mark& noted);
 
 } // namespace reseq::store::sqlite

@@ -11,7 +11,9 @@
 #include "reseq/store/codec.hpp"
 #include "reseq/store/sqlite/committer.hpp"
 #include "reseq/store/sqlite/connection.hpp"
+#include "reseq/store/sqlite/data_files.hpp"
 #include "reseq/store/sqlite/file_lock.hpp"
+#include "reseq/store/sqlite/high_water.hpp"
 #include "reseq/store/sqlite/reader.hpp"
 #include "reseq/store/sqlite/retention.hpp"
 #include "reseq/store/sqlite/schema.hpp"
@@ -32,16 +34,21 @@ struct connections {
 
 class sqlite_journal final : public journal {
 public:
-  sqlite_journal(file_lock lock, connections to, id_keys::secret secret, const sqlite_options& options)
-    : lock_(std::move(lock)), keys_(secret), indexes_(options.indexes), writer_(std::move(to.writer)),
-      reader_db_(std::move(to.reader)), reader_(*reader_db_, keys_),
+  sqlite_journal(file_lock lock, std::unique_ptr<high_water> reached, connections to, id_keys::secret secret,
+                 const sqlite_options& options)
+    : lock_(std::move(lock)), reached_(std::move(reached)), keys_(secret), indexes_(options.indexes),
+      writer_(std::move(to.writer)), reader_db_(std::move(to.reader)), reader_(*reader_db_, keys_),
       checkpointer_(std::move(to.background), *writer_, options.wal) {}
 
   result<shard_state> open(const shard_id& shard, const definition& what,
                            std::span<const destination_spec> destinations) override {
     const std::lock_guard writing(writing_);
-    auto opened = open_shard(*writer_, keys_, indexes_, shard, what, destinations);
+    auto opened = open_shard(*writer_, keys_, indexes_, shard, what, destinations, reached_->of(shard));
     if (!opened) return tl::unexpected(std::move(opened.error()));
+    if (shards_.empty())
+      if (auto safe = checkpointer_.begin_log_anew(); !safe) return tl::unexpected(std::move(safe.error()));
+    writer_->checkpoint_on_close(true);
+    note(*opened->owned);
     const std::lock_guard listing(listing_);
     shards_.push_back(std::move(opened->owned));
     opened->state.handle = shard_handle{static_cast<std::uint32_t>(shards_.size())};
@@ -58,7 +65,10 @@ public:
       parts.push_back({shard, &wanted});
     }
     if (auto room = checkpointer_.before_write(); !room) return tl::unexpected(std::move(room.error()));
-    return commit_parts(*writer_, keys_, parts, now);
+    auto done = commit_parts(*writer_, keys_, parts, now);
+    for (std::size_t i = 0; done && i < parts.size(); ++i)
+      if (!(*done)[i].accepted.empty()) note(*parts[i].shard);
+    return done;
   }
 
   result<std::vector<core::backlog_item>> read(shard_handle shard, destination_id destination, sequence from,
@@ -110,6 +120,8 @@ public:
   }
 
 private:
+  void note(const owned_shard& shard) { reached_->note(shard.name, {shard.owner, shard.heads.last}); }
+
   owned_shard* look_up(shard_handle shard) {
     const std::lock_guard listing(listing_);
     return shard.value() == 0 || shard.value() > shards_.size() ? nullptr : shards_[shard.value() - 1].get();
@@ -120,6 +132,7 @@ private:
   }
 
   file_lock lock_; ///< released last
+  std::unique_ptr<high_water> reached_;
   id_keys keys_;
   write_behind_limits indexes_;
   std::unique_ptr<connection> writer_;
@@ -165,16 +178,18 @@ result<std::unique_ptr<journal>> open_sqlite(const std::filesystem::path& data_d
   if (failed)
     return fail(failed.value() == ENOSPC ? errc::no_space : errc::unavailable,
                 "cannot be created: " + failed.message() + "; node.data_dir says where", data_dir.string());
+  if (auto usable = check_access(data_dir); !usable) return tl::unexpected(std::move(usable.error()));
   auto lock = file_lock::take(data_dir / "lock");
   if (!lock) return tl::unexpected(std::move(lock.error()));
 
-  const auto file = data_dir / "journal.sqlite";
-  if (auto ours = check_file(file); !ours) return tl::unexpected(std::move(ours.error()));
-  auto connected = connect(file, options);
+  auto reached = std::make_unique<high_water>(data_dir / "high-water");
+  if (auto ours = check_files(data_dir, !reached->empty()); !ours) return tl::unexpected(std::move(ours.error()));
+  auto connected = connect(journal_file(data_dir), options);
   if (!connected) return tl::unexpected(std::move(connected.error()));
   const auto secret = read_secret(*connected->writer);
   if (!secret) return tl::unexpected(secret.error());
-  return std::make_unique<sqlite_journal>(std::move(*lock), std::move(*connected), *secret, options);
+  return std::make_unique<sqlite_journal>(std::move(*lock), std::move(reached), std::move(*connected), *secret,
+                                          options);
 }
 
 } // namespace reseq::store::sqlite

@@ -21,7 +21,9 @@ struct sqlite_options {
 
 /// Opens `data_dir/journal.sqlite`; creates the directory and the database if they are missing, and brings an older
 /// database up to date. `errc::incompatible` when another process has the directory (it is named), or when the file is
-/// another program's or of a newer version: nothing was changed then. `errc::corrupt` when it is no database.
+/// another program's or of a newer version, `errc::corrupt` when it is no database, is cut or lacks its log, and
+/// `errc::unavailable` when it cannot be written: nothing was changed then. The first shard that is opened needs room
+/// for what stands in the log, at most `wal.most_bytes` (`errc::no_space`).
 ///
 /// The journal keeps to the threading that `journal` promises; `open` waits for a commit that is under way.
 result<std::unique_ptr<journal>> open_sqlite(const std::filesystem::path& data_dir, const sqlite_options& options = {});

@@ -1,0 +1,65 @@
+#include "reseq/store/sqlite/high_water.hpp"
+
+#include <cstdio>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <utility>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace reseq::store::sqlite {
+
+namespace {
+
+/// Epoch and position with a fixed width, then pipeline and shard: a line is overwritten in its place.
+std::string text_of(const shard_id& shard, const high_water::mark& reached) {
+  char numbers[48];
+  std::snprintf(numbers, sizeof(numbers), "%020llu %020llu ", static_cast<unsigned long long>(reached.owner.value()),
+                static_cast<unsigned long long>(reached.last.value()));
+  return numbers + shard.pipeline + " " + std::to_string(shard.shard) + "\n";
+}
+
+std::optional<std::pair<shard_id, high_water::mark>> parse(const std::string& text) {
+  std::istringstream in(text);
+  std::uint64_t owner = 0;
+  std::uint64_t last = 0;
+  shard_id shard;
+  if (!(in >> owner >> last >> shard.pipeline >> shard.shard)) return std::nullopt;
+  std::pair<shard_id, high_water::mark> found{std::move(shard), {epoch{owner}, position{last}}};
+  if (text_of(found.first, found.second) != text + "\n") return std::nullopt;
+  return found;
+}
+
+} // namespace
+
+high_water::high_water(const std::filesystem::path& file) : path_(file) {
+  std::ifstream in(file, std::ios::binary);
+  for (std::string text; std::getline(in, text);) {
+    if (auto found = parse(text)) lines_[found->first] = {found->second, end_};
+    end_ += static_cast<std::int64_t>(text.size()) + 1;
+  }
+}
+
+high_water::~high_water() {
+  if (file_ >= 0) ::close(file_);
+}
+
+high_water::mark high_water::of(const shard_id& shard) const {
+  const auto found = lines_.find(shard);
+  return found == lines_.end() ? mark{} : found->second.reached;
+}
+
+void high_water::note(const shard_id& shard, const mark& reached) {
+  if (file_ < 0) file_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+  const std::string text = text_of(shard, reached);
+  const auto [at, added] = lines_.try_emplace(shard, line{{}, end_});
+  at->second.reached = reached;
+  const auto size = static_cast<ssize_t>(text.size());
+  if (added) end_ += size;
+  if (::pwrite(file_, text.data(), text.size(), at->second.offset) != size) return; // it stays behind
+}
+
+} // namespace reseq::store::sqlite
