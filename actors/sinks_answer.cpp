@@ -1,9 +1,8 @@
 #include <algorithm>
 #include <charconv>
-#include <chrono>
-#include <ctime>
 
 #include "actors/sinks.hpp"
+#include "reseq/net/retry_after.hpp"
 
 namespace reseq::actors {
 namespace {
@@ -16,24 +15,13 @@ std::optional<Number> read_number(std::string_view text) {
   return value;
 }
 
-/// `Retry-After`: seconds, or a date (RFC 9110 §10.2.3). A year stands for all that is longer: centuries, which a
-/// receiver may well name, are more nanoseconds than a `duration` holds.
-std::optional<duration> retry_after(const header_list& headers, wall_time now) {
-  constexpr std::chrono::seconds longest = std::chrono::hours{24 * 365};
-  const std::string text{find_header(headers, "retry-after")};
-  if (const auto in = read_number<std::uint64_t>(text))
-    return std::chrono::seconds{std::min<std::uint64_t>(*in, longest.count())};
-  std::tm date{};
-  const auto* end = strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
-  if (!end || *end != '\0') return std::nullopt;
-  const auto at = std::chrono::sys_seconds{std::chrono::seconds{timegm(&date)}};
-  return at > now ? std::optional<duration>{std::min<wall_time::duration>(at - now, longest)} : std::nullopt;
-}
-
 std::string sentence(const net::client_answer& got) {
+  constexpr std::size_t most = 200;
   auto text = "the receiver answered " + std::to_string(got.status);
-  const auto body = std::string_view{got.body}.substr(0, 200);
-  if (!body.empty()) text.append(": ").append(body);
+  auto size = std::min(got.body.size(), most);
+  const auto inside_a_character = [&] { return (static_cast<unsigned char>(got.body[size]) & 0xc0U) == 0x80; };
+  while (size < got.body.size() && size > most - 4 && inside_a_character()) --size;
+  if (size > 0) text.append(": ").append(got.body, 0, size);
   for (auto& c : text)
     if (static_cast<unsigned char>(c) < 0x20) c = ' ';
   return text;
@@ -44,13 +32,17 @@ std::string sentence(const net::client_answer& got) {
 core::receiver_answer read_answer(const result<net::client_answer>& got, epoch ours, wall_time now) {
   if (!got) return core::failing{got.error().text(), std::nullopt};
   const auto status = got->status;
-  if (status >= 200 && status < 300) return core::confirmed{};
+  const auto said_yes = status >= 200 && status < 300;
+  if (said_yes && got->early)
+    return core::failing{"the receiver answered " + std::to_string(status) + " before it had the whole request",
+                         std::nullopt};
+  if (said_yes) return core::confirmed{};
   if (status == 400 || status == 413 || status == 415 || status == 422) return core::refused{sentence(*got)};
   if (status == 412) {
     const auto seen = read_number<std::uint64_t>(find_header(got->headers, "reseq-epoch"));
     if (seen && *seen > ours.value()) return core::stale{epoch{*seen}};
   }
-  return core::failing{sentence(*got), retry_after(got->headers, now)};
+  return core::failing{sentence(*got), net::read_retry_after(find_header(got->headers, "retry-after"), now)};
 }
 
 wire::delivery to_delivery(const sink_setup& setup, const core::send_item& item) {

@@ -19,6 +19,14 @@ class Reply(NamedTuple):
     after: threading.Event = None  # not before this is set
     cut: bool = False  # the connection ends in the middle of the answer
     close: bool = False  # the connection ends without any
+    first: bytes = b""  # sent before the answer: interim answers
+    raw: bytes = None  # sent instead of an answer; then the connection ends, as it does after `endless`
+    endless: bytes = b""  # sent behind all of this until the client has had enough
+    then_close: bool = False  # the connection ends after the answer, which does not say so
+
+    def is_answer(self) -> bool:
+        """Whether the client gets the status to read."""
+        return not (self.cut or self.close or self.raw is not None)
 
 
 class Request(NamedTuple):
@@ -31,10 +39,13 @@ class Request(NamedTuple):
 
 
 class Receiver:
-    """Listens on a free port. `answer` may be set at any time: a function from a Request to a Reply or a status."""
+    """Listens on a free port. `answer` may be set at any time: a function from a Request to a Reply or a status.
+    `early` may be, too: a function from a request's headers to a Reply that is sent before its body is read, and
+    without that; its connection ends once `after` is set. None for requests that are taken like any other."""
 
     def __init__(self, answer=lambda request: 200):
         self.answer = answer
+        self.early = lambda headers: None
         self.never = threading.Event()  # for answers that do not come while the test runs
         self._lock = threading.Lock()
         self._entries = []
@@ -90,10 +101,10 @@ class Receiver:
             asked = Request(self._requests, headers["Reseq-Destination"] or "", entries, dict(headers))
             reply = self.answer(asked)
             reply = Reply(reply) if isinstance(reply, int) else reply
-            lost = reply.cut or reply.close or reply.after is not None
+            lost = not reply.is_answer() or reply.after is not None
             first = len(self._entries)
             self._entries += [entry._replace(answer=0 if lost else reply.status) for entry in entries]
-        if reply.after is not None and reply.after.wait(60) and not (reply.cut or reply.close):
+        if reply.after is not None and reply.after.wait(60) and reply.is_answer():
             with self._lock:
                 for place in range(first, first + len(entries)):
                     self._entries[place] = self._entries[place]._replace(answer=reply.status)
@@ -138,20 +149,30 @@ def _handler_for(receiver: Receiver):
             super().finish()
 
         def do_POST(self):
+            early = receiver.early(self.headers)
+            if early is not None:
+                self.close_connection = True
+                self.wfile.write(self.bytes_of(early))
+                self.wfile.flush()
+                early.after.wait(60)
+                return
             body = self.rfile.read(int(self.headers["Content-Length"]))
             reply = receiver.take(self.headers, body)
-            self.close_connection = self.close_connection or reply.close or reply.cut
+            if not reply.is_answer() or reply.then_close or reply.endless:
+                self.close_connection = True
             if reply.close:
                 return
             if reply.cut:
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
                 return
-            self.send_response(reply.status)
-            for name, value in reply.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(reply.body)))
-            self.end_headers()
-            self.wfile.write(reply.body)
+            self.wfile.write(reply.first + (self.bytes_of(reply) if reply.raw is None else reply.raw))
+            while reply.endless:
+                self.wfile.write(reply.endless)
+
+        def bytes_of(self, reply: Reply) -> bytes:
+            headers = {"Content-Length": str(len(reply.body)), **reply.headers}
+            lines = [f"HTTP/1.1 {reply.status} x", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+            return "\r\n".join(lines).encode() + reply.body
 
         def log_message(self, *_):
             pass

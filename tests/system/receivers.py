@@ -1,26 +1,60 @@
 """Receivers that fail in every way and recover: order stays, and nobody else notices."""
 
+import email.utils
+import threading
+import time
 import unittest
 
 from book import check_book
-from harness import SystemTest, pipeline
+from client import digest
+from harness import SystemTest, pipeline, record_figure
 from recorder import Reply
 from waiting import eventually
 
 COUNT = 30
+MANY = 300
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n"
 
 FAULTS = {
     "status-500": Reply(500),
     "status-503": Reply(503, {"Retry-After": "1"}),
     "status-429": Reply(429, {"Retry-After": "1"}),
+    "late-date": Reply(503, {"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT"}),
+    "no-date": Reply(503, {"Retry-After": "soon"}),
     "redirect": Reply(302, {"Location": "/elsewhere"}),
     "status-401": Reply(401),
+    "status-403": Reply(403),
     "status-404": Reply(404),
     "status-409": Reply(409),
     "status-410": Reply(410),
-    "status-412": Reply(412, {"Reseq-Epoch": "0"}),
+    "status-412": Reply(412),
+    "old-epoch": Reply(412, {"Reseq-Epoch": "0"}),
+    "no-epoch": Reply(412, {"Reseq-Epoch": "18446744073709551616"}),
     "closed": Reply(close=True),
     "cut": Reply(cut=True),
+    "cut-chunk": Reply(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nha"),
+    "cut-head": Reply(raw=OK),
+    "only-interim": Reply(raw=b"HTTP/1.1 102 Processing\r\n\r\n"),
+    "endless-interim": Reply(raw=b"HTTP/1.1 102 Processing\r\n\r\n", endless=b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "endless-head": Reply(raw=OK, endless=b"A: b\r\n"),
+    "endless-line": Reply(raw=OK + b"A: ", endless=b"b" * 1000),
+    "garbage": Reply(raw=b"SSH-2.0-OpenSSH_9.2\r\n\r\n"),
+    "binary": Reply(raw=bytes(range(256))),
+    "switches": Reply(raw=b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"),
+    "two-lengths": Reply(raw=OK + b"Content-Length: 5\r\n\r\nhello"),
+}
+
+# Answers that are unusual and mean yes.
+YES = {
+    "created": Reply(201, body=b"thanks"),
+    "no-content": Reply(204),
+    "interim": Reply(first=b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 x\r\n\r\nHTTP/1.1 103 x\r\nLink: y\r\n\r\n"),
+    "chunks": Reply(raw=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nok\r\n0\r\nT: x\r\n\r\n"),
+    "until-close": Reply(raw=b"HTTP/1.0 200\r\n\r\nok"),
+    "long": Reply(body=b"x" * 200_000),
+    "endless": Reply(raw=b"HTTP/1.1 200 OK\r\n\r\n", endless=b"x" * 65536),
+    "closes-unsaid": Reply(then_close=True),
 }
 
 
@@ -58,6 +92,100 @@ class Receivers(SystemTest):
                 self.assertEqual(running.destination("p", name)["state"], "running")
         self.assertEqual(len(book.entries("steady")), COUNT)
         self.assert_waited_as_told(book)
+
+    def test_an_answer_that_means_yes_does_so_in_any_form(self):
+        book = self.receiver(lambda request: YES.get(request.destination, 200))
+        destinations = [{**self.destination(name, book.url(name)), "timeout": "30s"} for name in YES]
+        running = self.supervisor(self.config([pipeline("p", destinations)]))
+        sent = running.submit_all("p", self.ids())
+        for name in YES:
+            with self.subTest(name):
+                running.wait_until_settled("p", name, COUNT)
+                entries = book.entries(name)
+                self.assertEqual([(entry.sequence, entry.attempt) for entry in entries], [(n + 1, 1) for n in range(COUNT)])
+                self.assert_nothing_wrong(check_book([entry._replace(answer=200) for entry in entries], sent))
+
+    def test_who_says_yes_before_he_has_the_message_has_not_confirmed_it(self):
+        book = self.receiver()
+        asked_again = threading.Event()
+
+        def early(headers):
+            if headers["Reseq-Message-Id"] == "large" and headers["Reseq-Attempt"] == "1":
+                return Reply(200, after=asked_again)
+            asked_again.set()
+            return None
+
+        running = self.supervisor(
+            self.config([pipeline("p", [self.destination("d", book.url(), timeout="30s")])], http={"max_message": "16MiB"})
+        )
+        sent = running.submit_all("p", ["small"])
+        running.wait_until_settled("p", "d", 1)
+        book.early = early
+        large = b"x" * (15 << 20)  # more than the system takes in for whoever does not read
+        self.assertEqual(running.submit("p", large, "large").status, 202)
+        sent |= {"large": digest(large), **running.submit_all("p", ["after"])}
+        running.wait_for_line("answered 200 before it had the whole request")
+        running.wait_until_settled("p", "d", 3)
+        self.assertEqual([entry.attempt for entry in book.entries("d")], [1, 2, 1])
+        self.assert_nothing_wrong(check_book(book.entries("d"), sent))
+
+    def test_while_one_receiver_hangs_the_deliveries_to_another_go_on(self):
+        book = self.receiver(lambda request: Reply(200, after=book.never) if request.destination == "hung" else 200)
+        destinations = [self.destination("hung", book.url("h"), timeout="10m"), self.destination("well", book.url("w"))]
+        running = self.supervisor(self.config([pipeline("p", destinations)]))
+        sent = running.submit_all("p", ["first"])
+        eventually("one hangs", lambda: book.entries("hung"))
+        sent |= running.submit_all("p", [f"m{number}" for number in range(MANY)])
+        running.wait_until_settled("p", "well", MANY + 1)
+        entries = book.entries("well")
+        self.assert_nothing_wrong(check_book(entries, sent))
+        self.assertEqual([entry.sequence for entry in book.entries("hung")], [1])
+        self.assertEqual(running.destination("p", "hung")["lag"], MANY + 1)
+        waits = sorted(later.at - earlier.at for earlier, later in zip(entries[1:], entries[2:]))
+        self.assertLess(waits[-1], 5.0, "a delivery waited for the receiver that hangs")
+        record_figure("deliveries beside a receiver that hangs, one after", f"{1000 * waits[len(waits) // 2]:.1f} ms")
+
+    def test_a_name_that_does_not_exist_fails_and_says_so_while_others_go_on(self):
+        book = self.receiver()
+        destinations = [
+            self.destination("nowhere", "http://no-such-host.invalid:1/", timeout="30s"),
+            self.destination("steady", book.url()),
+        ]
+        running = self.supervisor(self.config([pipeline("p", destinations)]))
+        sent = running.submit_all("p", self.ids())
+        running.wait_until_settled("p", "steady", COUNT)
+        status = running.wait_for_state("p", "nowhere", "failing")
+        self.assertIn("cannot be resolved", status["blocked_by"]["last_error"])
+        self.assert_nothing_wrong(check_book(book.entries("steady"), sent))
+
+    def test_a_batch_that_is_refused_goes_message_by_message_and_none_is_held_if_each_will_do(self):
+        book = self.receiver(lambda request: 400 if len(request.entries) > 1 else 200)
+        running = self.supervisor(self.config([pipeline("p", [self.destination("d", book.url(), batch=7)])]))
+        running.post("/v1/pipelines/p/destinations/d/pause")
+        sent = running.submit_all("p", self.ids())
+        eventually("all are ready", lambda: running.destination("p", "d")["ready"] == COUNT)
+        running.post("/v1/pipelines/p/destinations/d/resume")
+        running.wait_until_settled("p", "d", COUNT)
+        self.assertEqual(book.confirmed("d"), list(range(1, COUNT + 1)))
+        self.assertEqual(running.destination("p", "d")["state"], "running")
+        self.assert_nothing_wrong(check_book(book.entries("d"), sent))
+
+    def test_a_date_in_retry_after_is_waited_for(self):
+        until = []
+
+        def answer(request):
+            if until:
+                return 200
+            until.append(int(time.time()) + 3)
+            return Reply(429, {"Retry-After": email.utils.formatdate(until[0], usegmt=True)})
+
+        book = self.receiver(answer)
+        running = self.supervisor(self.config([pipeline("p", [self.destination("d", book.url())])]))
+        sent = running.submit_all("p", ["a"])
+        running.wait_until_settled("p", "d", 1)
+        first, second = book.entries("d")
+        self.assertGreaterEqual(second.at - first.at, 1.9)
+        self.assert_nothing_wrong(check_book(book.entries("d"), sent))
 
     def assert_waited_as_told(self, book) -> None:
         for name in ("status-503", "status-429"):

@@ -1,7 +1,10 @@
 #include "reseq/net/http_client.hpp"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <utility>
 
 #include <boost/asio/buffer.hpp>
@@ -36,6 +39,7 @@ void client_core::send(client_request request, duration timeout, http_client::do
   now.head = format_request_head(now.request, origin_);
   now.done = std::move(done);
   now.timeout = timeout;
+  now.answer = answer_reader(now.request.method, limits_);
   timer_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout));
   timer_.async_wait([self = shared_from_this(), number = ++exchanges_](error_code cancelled) {
     if (cancelled || !self->exchange_ || self->exchanges_ != number) return;
@@ -44,8 +48,17 @@ void client_core::send(client_request request, duration timeout, http_client::do
     self->fail_exchange((connected ? "no complete answer within " : "could not connect within ") +
                         text_of(self->exchange_->timeout));
   });
-  if (link_) return start_writing();
+  if (link_ && quiet()) return start_writing();
+  drop_link();
   connect();
+}
+
+/// Whether the kept connection is open and silent. What the peer said before the request cannot be the answer to it,
+/// even if it looks like one.
+bool client_core::quiet() const {
+  char byte = 0;
+  return ::recv(link_->connection.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+         (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 void client_core::close() {
@@ -145,69 +158,31 @@ void client_core::received(const link_ptr& from, error_code failed, std::size_t 
 }
 
 void client_core::take_answer() {
-  while (true) {
-    auto complete = exchange_->has_head ? take_body() : take_head();
-    if (!complete) {
-      drop_link();
-      return fail_exchange("malformed answer: " + complete.error().detail);
-    }
-    if (!*complete) return;
-    if (!exchange_->has_head) continue; // an interim answer, 1xx
-    if (!exchange_->decoder.done() && exchange_->body_size <= limits_.read_body) continue;
-    break;
+  auto& now = *exchange_;
+  const auto taken = now.answer.take(link_->in.view());
+  if (!taken) {
+    drop_link();
+    return fail_exchange("malformed answer: " + taken.error().detail);
   }
-  auto& done = *exchange_;
-  const auto reusable = done.decoder.done() && done.keep_alive && link_->written && link_->in.empty();
-  done.answer.truncated = done.body_size > done.answer.body.size();
+  link_->in.consume(*taken);
+  if (!now.answer.done()) return;
+  auto answer = now.answer.take_answer();
+  answer.early = !link_->written;
+  const auto reusable = now.answer.keeps_connection() && link_->written && link_->in.empty();
   link_->used = true;
   if (!reusable) drop_link();
-  finish(std::move(done.answer));
-}
-
-/// Takes one head: false while it is not all here.
-parsed<bool> client_core::take_head() {
-  auto& in = link_->in;
-  const auto size = exchange_->scanner.scan(in.view());
-  if (!size) return tl::unexpected(size.error());
-  if (*size == 0) return false;
-  auto head = parse_response_head(in.view().substr(0, *size), exchange_->request.method);
-  if (!head) return tl::unexpected(std::move(head.error()));
-  in.consume(*size);
-  exchange_->scanner = {};
-  if (head->status == 101) return tl::unexpected(protocol_error{400, "it switches protocols unasked"});
-  if (head->status < 200) return true;
-  exchange_->has_head = true;
-  exchange_->keep_alive = head->keep_alive;
-  exchange_->decoder = body_decoder(head->body);
-  exchange_->answer.status = head->status;
-  exchange_->answer.headers = std::move(head->headers);
-  return true;
-}
-
-/// Takes what is here of the body: true when that completes it or exceeds what is read, false while more is needed.
-parsed<bool> client_core::take_body() {
-  auto& now = *exchange_;
-  auto& in = link_->in;
-  while (!now.decoder.done() && now.body_size <= limits_.read_body) {
-    if (in.empty()) return false;
-    const auto piece = now.decoder.next(in.view());
-    if (!piece) return tl::unexpected(piece.error());
-    const auto room = limits_.keep_body - std::min(limits_.keep_body, now.answer.body.size());
-    now.answer.body.append(piece->data.substr(0, room));
-    now.body_size += piece->data.size();
-    in.consume(piece->consumed);
-  }
-  return true;
+  finish(std::move(answer));
 }
 
 /// The connection ended while a request is under way.
 void client_core::broken(error_code why) {
   auto& now = *exchange_;
   const auto closed = why == asio::error::eof;
-  if (closed && now.has_head && now.decoder.ends_with_stream()) {
+  if (closed && now.answer.ends_with_stream()) {
+    auto answer = now.answer.take_answer();
+    answer.early = !link_->written;
     drop_link();
-    now.answer.truncated = now.body_size > now.answer.body.size();
-    return finish(std::move(now.answer));
+    return finish(std::move(answer));
   }
   const auto stale = link_->used && !link_->answer_started && !now.sent_again;
   const auto half = link_->answer_started;

@@ -38,6 +38,7 @@ struct client_answer {
   header_list headers;
   std::string body;       ///< at most `client_limits::keep_body` bytes
   bool truncated = false; ///< the body was longer
+  bool early = false;     ///< came before all of the request was sent: whoever answered had not got all of it
 };
 
 /// Connects when first needed and again whenever the connection is gone. All functions: any thread.
@@ -57,8 +58,10 @@ public:
   http_client& operator=(const http_client&) = delete;
 
   /// Sends one request. `timeout` covers all of it: resolving, connecting, writing, reading. An answer that comes
-  /// before the body is written is taken. When a kept connection turns out to be closed before any byte of the answer
-  /// came, the request is sent once more on a fresh one: requests must bear being received twice.
+  /// before the body is written is taken, and marked as `early`; interim answers (1xx, at most 64) are passed over.
+  /// A kept connection that was closed, or on which the peer spoke unasked, is replaced. When one turns out to be
+  /// closed before any byte of the answer came, the request is sent once more on a fresh one: requests must bear being
+  /// received twice.
   void send(client_request request, duration timeout, done_handler done);
 
   /// POST to the client's URL.

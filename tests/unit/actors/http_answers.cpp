@@ -153,6 +153,15 @@ TEST_CASE("a message that will never do is refused, with the receiver's own word
         "the receiver answered " + std::to_string(status) + ": no such customer");
 }
 
+TEST_CASE("nobody can confirm what he has not got, but he can refuse it") {
+  const auto early = [](unsigned status) { return read(net::client_answer{status, {}, "body", false, true}); };
+  const auto yes = early(200);
+  REQUIRE(std::holds_alternative<core::failing>(yes));
+  CHECK(std::get<core::failing>(yes).why == "the receiver answered 200 before it had the whole request");
+  CHECK(std::holds_alternative<core::refused>(early(413)));
+  CHECK(std::holds_alternative<core::failing>(early(503)));
+}
+
 TEST_CASE("all other answers are the receiver's trouble") {
   const auto status = GENERATE(300U, 301U, 304U, 308U, 401U, 403U, 404U, 405U, 409U, 410U, 412U, 421U, 423U, 425U, 428U,
                                429U, 451U, 500U, 502U, 503U, 504U, 599U, 999U);
@@ -172,6 +181,14 @@ TEST_CASE("of a long answer only the beginning is kept") {
   const auto read_as = read(answer_of(500, {}, std::string(5000, 'x')));
   REQUIRE(std::holds_alternative<core::failing>(read_as));
   CHECK(std::get<core::failing>(read_as).why == "the receiver answered 500: " + std::string(200, 'x'));
+}
+
+TEST_CASE("what is kept of an answer ends between two characters, unless it is no text") {
+  const auto why = [](const std::string& body) { return std::get<core::failing>(read(answer_of(500, {}, body))).why; };
+  const std::string prefix = "the receiver answered 500: ";
+  CHECK(why(std::string(199, 'x') + "é") == prefix + std::string(199, 'x'));
+  CHECK(why(std::string(198, 'x') + "é!") == prefix + std::string(198, 'x') + "é");
+  CHECK(why(std::string(300, '\x80')).size() == prefix.size() + 196);
 }
 
 TEST_CASE("412 with a later epoch is stale") {
@@ -208,6 +225,7 @@ TEST_CASE("Retry-After may be a date") {
 TEST_CASE("a date that is centuries away is a long wait, not a short one") {
   CHECK(wish(503, "Fri, 31 Dec 9999 23:59:59 GMT") >= std::optional<duration>{1h});
   CHECK(wish(503, "99999999999") >= std::optional<duration>{1h});
+  CHECK(wish(503, "99999999999999999999999") >= std::optional<duration>{1h});
 }
 
 TEST_CASE("Retry-After that is over, or means nothing, is ignored") {

@@ -103,12 +103,48 @@ TEST_CASE("an answer that comes before the request was written is taken") {
   auto peer = fake.accept();
   peer.read_until("\r\n\r\n");
   peer.send("HTTP/1.1 413 No\r\nContent-Length: 2\r\n\r\nno");
-  CHECK(text_of(to.answers.next()) == "413 no");
+  const auto early = to.answers.next();
+  CHECK(text_of(early) == "413 no");
+  CHECK((early && early->early));
   to.post("");
   auto next = fake.accept();
   next.read_message();
   next.send(ok);
-  CHECK(text_of(to.answers.next()) == "200 ok");
+  const auto in_time = to.answers.next();
+  CHECK(text_of(in_time) == "200 ok");
+  CHECK((in_time && !in_time->early));
+}
+
+TEST_CASE("an early answer that ends with its connection is marked too") {
+  raw_listener fake;
+  calling to(local(fake.port()));
+  to.post(std::string(64U << 20U, 'x'));
+  auto peer = fake.accept();
+  peer.read_until("\r\n\r\n");
+  peer.send("HTTP/1.0 200 OK\r\n\r\nok");
+  peer.shutdown_send();
+  const auto early = to.answers.next();
+  CHECK(text_of(early) == "200 ok");
+  CHECK((early && early->early));
+}
+
+TEST_CASE("what the peer said unasked is no answer to the next request") {
+  raw_listener fake;
+  calling to(local(fake.port()));
+  to.post("1");
+  auto peer = fake.accept();
+  peer.read_message();
+  peer.send(ok);
+  to.answers.next();
+  // In this order on the loop, so that it has not looked at the connection when the next request begins.
+  to.io.post([&] {
+    to.io.post([&] { peer.send(ok); });
+    to.post("2");
+  });
+  auto next = fake.accept();
+  CHECK(next.read_message().ends_with("\r\n\r\n2"));
+  next.send("HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno");
+  CHECK(text_of(to.answers.next()) == "500 no");
 }
 
 TEST_CASE("a kept connection that was closed in between is replaced without anybody noticing") {
@@ -195,6 +231,15 @@ TEST_CASE("an answer that is no HTTP is malformed") {
   REQUIRE(!outcome);
   CHECK(outcome.error().code == errc::unavailable);
   CHECK(has(outcome.error().what, "malformed answer"));
+}
+
+TEST_CASE("a name that does not exist fails and says so") {
+  calling to({"http", "no-such-host.invalid", 80, "/"});
+  to.post("1", 1h);
+  const auto outcome = to.answers.next();
+  REQUIRE(!outcome);
+  CHECK(outcome.error().code == errc::unavailable);
+  CHECK(has(outcome.error().what, "cannot be resolved"));
 }
 
 TEST_CASE("a refused connection fails at once and says so") {

@@ -8,12 +8,23 @@
 #include <vector>
 
 #include "reseq/net/detail/asio.hpp"
-#include "reseq/net/detail/http_body.hpp"
-#include "reseq/net/detail/http_parse.hpp"
+#include "reseq/net/detail/http_answer.hpp"
 #include "reseq/net/detail/input_buffer.hpp"
 #include "reseq/net/http_client.hpp"
 
 namespace reseq::net::detail {
+
+/// A request under way. Not inside the class, where clang 14 cannot make one.
+struct client_exchange {
+  client_request request;
+  std::string head;
+  http_client::done_handler done;
+  duration timeout{};
+  std::size_t written = 0;
+  bool sent_again = false;
+
+  answer_reader answer;
+};
 
 class client_core : public std::enable_shared_from_this<client_core> {
 public:
@@ -38,31 +49,14 @@ private:
   };
   using link_ptr = std::shared_ptr<link>;
 
-  struct exchange {
-    client_request request;
-    std::string head;
-    http_client::done_handler done;
-    duration timeout{};
-    std::size_t written = 0;
-    bool sent_again = false;
-
-    head_scanner scanner;
-    body_decoder decoder;
-    client_answer answer;
-    std::uint64_t body_size = 0;
-    bool has_head = false;
-    bool keep_alive = false;
-  };
-
   void connect();
   void connect(const link_ptr& to, std::vector<tcp::endpoint> addresses);
   void start_writing();
+  [[nodiscard]] bool quiet() const;
   void write();
   void read(const link_ptr& from);
   void received(const link_ptr& from, error_code failed, std::size_t size);
   void take_answer();
-  parsed<bool> take_head();
-  parsed<bool> take_body();
   void broken(error_code why);
   void drop_link();
   void fail_exchange(std::string what, errc code = errc::unavailable);
@@ -74,7 +68,7 @@ private:
   resolver resolver_;
   timer timer_;
   link_ptr link_;
-  std::optional<exchange> exchange_;
+  std::optional<client_exchange> exchange_;
   bool shut_down_ = false;
   std::uint64_t exchanges_ = 0; ///< numbers them: a timeout knows whether it is still meant
 };
