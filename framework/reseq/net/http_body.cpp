@@ -55,12 +55,15 @@ bool body_decoder::take_size(char c) {
     left_ = left_ * 16 + static_cast<unsigned>(digit);
     return ++digits_ <= max_size_digits;
   }
-  if (digits_ == 0) return false;
-  if (c == '\r') {
-    at_ = state::chunk_size_lf;
-  } else {
-    at_ = state::chunk_extension;
-  }
+  at_ = state::chunk_size_end;
+  return digits_ > 0 && take_size_end(c);
+}
+
+/// White space may stand behind a size (RFC 9112 §7.1.1), nothing else: "5 6" is 5 to some and 56 to others.
+bool body_decoder::take_size_end(char c) {
+  if (c != '\r') ++overhead_;
+  if (c == '\r') at_ = state::chunk_size_lf;
+  if (c == ';') at_ = state::chunk_extension;
   return c == '\r' || c == ';' || c == ' ' || c == '\t';
 }
 
@@ -72,6 +75,7 @@ bool body_decoder::take(char c) {
   };
   switch (at_) {
   case state::chunk_size: return take_size(c);
+  case state::chunk_size_end: return take_size_end(c);
   case state::chunk_extension:
     ++overhead_;
     if (c == '\r') at_ = state::chunk_size_lf;

@@ -84,6 +84,22 @@ TEST_CASE("a request head that could be misread is refused") {
     {"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1, 1", 400},                            //
     {"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1", 400},                              //
     {"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: +1", 400},                              //
+    {"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0x1", 400},                             //
+    {"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1 1", 400},                             //
+    {"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 01", 0},           // the same number
+    {"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity", 501},            //
+    {"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked", 501},                     //
+    {"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked;q=1", 501},                  //
+    {"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \"chunked\"", 501},                  //
+    {"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \vchunked", 400},                    //
+    {"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:", 501},                              //
+    {"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked", 400},                     //
+    {"GET / HTTP/1.1\r\nHost: x\r\nTransfer_Encoding: chunked", 0},                        // another header
+    {"GET / HTTP/1.1\r\n Host: x", 400},                                                   // folded, but what
+    {"GET x:80 HTTP/1.1\r\nHost: x", 400},                                                 // authority-form
+    {"GET ftp://x/ HTTP/1.1\r\nHost: x", 400},                                             //
+    {"GET / HTTP/1.1\r\nHost: u@x", 400},                                                  //
+    {"GET /\x7f HTTP/1.1\r\nHost: x", 400},                                                //
     {"GET / HTTP/1.1\r\nHost: x\r\nContent-Length:", 400},                                 //
     {"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999", 400},            //
     {"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked", 501},                //
@@ -160,11 +176,19 @@ TEST_CASE("a chunked body is the same however it is cut") {
 
 TEST_CASE("a malformed chunked body is found out") {
   const auto* const text = GENERATE("\r\n", "g\r\n", "-1\r\n", "1\nx", "1\r\nxx\r\n", "1\r\nx\n", "0\r\n\n",
-                                    "0\r\nA: b\n\r\n", "1000000000000000\r\n", "1;a\nb\r\n", "1\rx");
+                                    "0\r\nA: b\n\r\n", "1000000000000000\r\n", "1;a\nb\r\n", "1\rx", "1 1\r\n",
+                                    "1 x\r\n", " 1\r\n", "+1\r\n", "0x1\r\n", "ffffffffffffffffffff\r\n", "1;a\rb\r\n");
   CAPTURE(text);
   CHECK(decoded(text, 1) == "malformed");
   CHECK(decoded(text, 100) == "malformed");
   CHECK(decoded("1;" + std::string(9000, 'a'), 100) == "malformed");
+}
+
+TEST_CASE("a body may come in as many small chunks as it likes") {
+  std::string text;
+  for (int i = 0; i < 20'000; ++i) text += "1\r\nx\r\n";
+  CHECK(decoded(text + "0\r\n\r\n", 4096) == std::string(20'000, 'x'));
+  CHECK(decoded("1" + std::string(9000, ' ') + "\r\n", 100) == "malformed");
 }
 
 TEST_CASE("answers tell how their body ends") {

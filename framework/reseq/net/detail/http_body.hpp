@@ -38,6 +38,7 @@ private:
     payload,
     until_close,
     chunk_size,
+    chunk_size_end,
     chunk_extension,
     chunk_size_lf,
     chunk,
@@ -51,6 +52,7 @@ private:
 
   bool take(char c);
   bool take_size(char c);
+  bool take_size_end(char c);
   piece take_payload(std::string_view input, std::size_t skipped);
 
   state at_ = state::done;
