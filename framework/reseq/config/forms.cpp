@@ -62,10 +62,9 @@ complaint check_header(std::string_view text, std::string_view others) {
 
 } // namespace
 
-std::string in_quotes(std::string_view text) {
-  constexpr std::size_t most = 60;
-  std::string shown = "\"";
-  for (const char c : text.substr(0, most)) {
+std::string printable(std::string_view text) {
+  std::string shown;
+  for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     constexpr std::string_view hex = "0123456789abcdef";
     if (byte < ' ' || byte == 0x7f) {
@@ -74,7 +73,12 @@ std::string in_quotes(std::string_view text) {
       shown += c;
     }
   }
-  return shown + (text.size() > most ? "…\"" : "\"");
+  return shown;
+}
+
+std::string in_quotes(std::string_view text) {
+  constexpr std::size_t most = 60;
+  return "\"" + printable(text.substr(0, most)) + (text.size() > most ? "…\"" : "\"");
 }
 
 bool is_name(std::string_view text) {

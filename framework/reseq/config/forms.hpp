@@ -11,7 +11,10 @@ namespace reseq::config {
 /// What is wrong with a value, or nothing. Reads on after "key: ".
 using complaint = std::optional<std::string>;
 
-/// `text` between double quotes, control characters escaped, cut to 60 bytes.
+/// `text` with control characters written as `\x07`: it may be shown on a terminal.
+std::string printable(std::string_view text);
+
+/// `text` between double quotes, `printable`, cut to 60 bytes.
 std::string in_quotes(std::string_view text);
 
 /// Names of pipelines, destinations and nodes: `[a-z0-9][a-z0-9_-]{0,62}`.

@@ -2,6 +2,8 @@
 
 #include <toml++/toml.h>
 
+#include "reseq/config/forms.hpp"
+
 namespace reseq::config {
 namespace {
 
@@ -53,7 +55,7 @@ tl::expected<table, syntax_error> parse_toml(std::string_view text) {
   try {
     return convert(static_cast<const toml::table&>(toml::parse(text)));
   } catch (const toml::parse_error& e) {
-    return tl::unexpected(syntax_error{line_of(e.source()), std::string(e.description())});
+    return tl::unexpected(syntax_error{line_of(e.source()), printable(e.description())});
   }
 }
 

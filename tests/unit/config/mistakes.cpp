@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "catch.hpp"
 #include "fixture.hpp"
 
@@ -25,6 +27,16 @@ std::string destination_with(const std::string& more) {
 }
 
 } // namespace
+
+TEST_CASE("what is no TOML is shown on one line, whatever the line holds") {
+  for (const auto* const text : {"a = i\n", "a = tru\n", "a = [1, {\x07"}) {
+    const auto problems = problems_of({text, {}, {}, {}});
+    REQUIRE(problems.size() == 1);
+    CAPTURE(problems.front());
+    CHECK(problems.front().starts_with("t.toml:1: "));
+    CHECK(std::ranges::none_of(problems.front(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }));
+  }
+}
 
 TEST_CASE("an unknown key names the nearest one, its file and its line") {
   check_all({
