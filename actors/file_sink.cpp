@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <string_view>
@@ -14,7 +13,6 @@
 #include <caf/actor_cast.hpp>
 
 #include "actors/sinks.hpp"
-#include "reseq/wire/json.hpp"
 
 namespace reseq::actors {
 namespace {
@@ -83,51 +81,18 @@ result<off_t> whole_lines(int file, const std::string& path) {
   return whole;
 }
 
-/// 0 when it is no whole number.
-std::uint64_t read_number(std::string_view text) {
-  std::uint64_t number = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return failed == std::errc{} && end == text.data() + text.size() ? number : 0;
-}
-
-struct entry {
-  sequence seq;
-  std::string message_id;
-};
-
-/// What names a line stands before what its message brought along, and only that is read: the payload may hold what
-/// other readers of JSON refuse, such as numbers that no double can hold.
-result<entry> read_entry(std::string_view line, const std::string& path) {
-  entry found;
-  wire::json::reader in(line);
-  const auto read_name = [&](const std::string& name) -> result<void> {
-    if (name == "message_id") {
-      auto id = in.string();
-      if (!id) return tl::unexpected(std::move(id.error()));
-      found.message_id = std::move(*id);
-    } else {
-      const auto value = in.value();
-      if (!value) return tl::unexpected(value.error());
-      if (name == "sequence") found.seq = sequence{read_number(*value)};
-    }
-    if (found.seq == sequence{} || found.message_id.empty()) return {};
-    return fail(errc::invalid, "the rest of the line does not matter");
-  };
-  static_cast<void>(in.object(read_name));
-  if (found.seq != sequence{} && !found.message_id.empty()) return found;
-  return foreign(path);
-}
-
 /// The line that ends before `end`, and in `end` where it begins.
-result<entry> read_back(int file, off_t& end, const std::string& path) {
-  constexpr off_t names = 4096; // longer than all that stands before the payload can be
+result<wire::line_name> read_back(int file, off_t& end, const std::string& path) {
+  constexpr off_t names = 4096; // longer than all that stands before the key can be
   const auto newline = end - 1;
   const auto begin = line_begin(file, newline, path);
   if (!begin) return tl::unexpected(begin.error());
   const auto head = read_piece(file, *begin, std::min(newline - *begin, names), path);
   if (!head) return tl::unexpected(head.error());
   end = *begin;
-  return read_entry(*head, path);
+  auto named = wire::name_of_line(*head);
+  if (!named) return foreign(path);
+  return std::move(*named);
 }
 
 /// A file that is further than this journal can have brought it, or whose lines are other messages', belongs to another
@@ -160,7 +125,7 @@ result<void> file_sink_state::open(const std::string& path) {
   auto found = whole_lines(fd, path);
   if (!found) return give_up(tl::unexpected(found.error()));
   if (doubtful_from) found = std::min(*found, *doubtful_from);
-  entry newest;
+  wire::line_name newest;
   if (auto end = *found; end > 0) {
     auto read = read_back(fd, end, path);
     if (!read) return give_up(tl::unexpected(read.error()));

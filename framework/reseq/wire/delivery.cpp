@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <string_view>
+#include <utility>
 
 #include "reseq/wire/base64.hpp"
 #include "reseq/wire/fields.hpp"
@@ -128,6 +130,13 @@ void append_text(std::string& out, std::string_view name, std::string_view text)
   json::append_string(out, text);
 }
 
+/// 0 when it is no whole number.
+std::uint64_t read_number(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return failed == std::errc{} && end == text.data() + text.size() ? number : 0;
+}
+
 } // namespace
 
 std::string delivery_id(const delivery& d) {
@@ -168,6 +177,27 @@ void append_envelope(std::string& out, const delivery& d) {
   append_headers(out, *d.body);
   append_payload(out, *d.body);
   out += "}\n";
+}
+
+std::optional<line_name> name_of_line(std::string_view line) {
+  line_name found;
+  json::reader in(line);
+  const auto complete = [&] { return found.seq != sequence{} && !found.message_id.empty(); };
+  const auto read_member = [&](const std::string& name) -> result<void> {
+    if (name == "message_id") {
+      auto id = in.string();
+      if (!id) return tl::unexpected(std::move(id.error()));
+      found.message_id = std::move(*id);
+    } else {
+      const auto value = in.value();
+      if (!value) return tl::unexpected(value.error());
+      if (name == "sequence") found.seq = sequence{read_number(*value)};
+    }
+    if (!complete()) return {};
+    return fail(errc::invalid, "the rest of the line does not matter");
+  };
+  static_cast<void>(in.object(read_member));
+  return complete() ? std::optional{std::move(found)} : std::nullopt;
 }
 
 } // namespace reseq::wire

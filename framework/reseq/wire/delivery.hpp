@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "reseq/model/ids.hpp"
 #include "reseq/model/message.hpp"
@@ -57,5 +59,15 @@ header_list delivery_headers(const delivery& d);
 /// deeper than 64 | `"payload"`, that JSON | the bytes of the value as they stand in the line | | anything else |
 /// `"payload_base64"` | the decoded bytes |
 void append_envelope(std::string& out, const delivery& d);
+
+/// What tells a line of `append_envelope` from others.
+struct line_name {
+  sequence seq;
+  std::string message_id;
+};
+
+/// Reads it from such a line, or from its first 4,096 bytes; nothing if they are no such line's. Reads no further than
+/// it must: what a message brought along may be what other readers of JSON refuse.
+std::optional<line_name> name_of_line(std::string_view line);
 
 } // namespace reseq::wire

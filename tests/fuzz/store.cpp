@@ -1,0 +1,33 @@
+#include "reseq/store/sqlite/codec.hpp"
+#include "targets.hpp"
+
+namespace reseq::fuzz {
+namespace {
+
+using namespace store::sqlite;
+
+/// What a column holds reads back from how it is written; a damaged one is read somehow, and does no harm.
+void run_columns(std::string_view input) {
+  const auto headers = decode_headers(input);
+  require(decode_headers(encode_headers(headers)) == headers, "headers read back");
+  const auto enrolled = decode_enrolled(input);
+  require(decode_enrolled(encode_enrolled(enrolled)) == enrolled, "enrolments read back");
+  const auto sequences = decode_sequences(input);
+  require(decode_sequences(encode_sequences(sequences)) == sequences, "sequences read back");
+  const auto positions = decode_positions(input);
+  require(decode_positions(encode_positions(positions)) == positions, "positions read back");
+  static_cast<void>(reason_of(input));
+  const id_keys keys({1, 2});
+  require(keys(input) == keys(std::string(input)), "an id has one key");
+}
+
+} // namespace
+
+std::vector<target> store_targets() {
+  return {{"columns",
+           run_columns,
+           {"name: value\nother\\: x: a\\nb\\\\\n", "1:17 4:20", "18 21", std::string("\x01\x80\x01\xff\xff\x03", 6),
+            "0190a5d4-1c2f-7000-8000-000000000001", "refused"}}};
+}
+
+} // namespace reseq::fuzz
