@@ -17,6 +17,8 @@ using namespace config;
 
 const std::map<std::string, std::string> environment = {{"A", "value"}, {"SECRET", "h-u-s-h${A}"}, {"EMPTY", ""}};
 
+const std::vector<std::string> transforms = {"delay", "identity", "twice"};
+
 settings composed() {
   settings all;
   pipeline_settings orders;
@@ -52,7 +54,7 @@ void run_sets(std::string_view input) {
   apply_sets(sets, into, found);
   require(into.pipelines.size() == 1 && into.pipelines[0].destinations.size() == 1, "a key adds no member");
   require(into.pipelines[0].name == "orders", "a key renames no member");
-  check_policy(into, found);
+  check_policy(into, transforms, found);
   check_problems(std::move(found));
 }
 
@@ -63,7 +65,7 @@ void run_file(std::string_view input) {
     require(into == composed(), "a file that is no TOML changes nothing");
     return check_problems(std::move(found));
   }
-  check_policy(into, found);
+  check_policy(into, transforms, found);
   check_problems(std::move(found));
 }
 
