@@ -4,7 +4,10 @@
 #include <stdexcept>
 #include <string_view>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,6 +65,19 @@ void redis_process::send(int signal) const {
   kill(pid_, signal);
   int status = 0;
   if (signal == SIGSTOP) waitpid(pid_, &status, WUNTRACED); // it has stopped when this returns
+}
+
+std::uint16_t free_port() {
+  const int probe = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(at);
+  if (bind(probe, reinterpret_cast<sockaddr*>(&at), size) != 0 ||
+      getsockname(probe, reinterpret_cast<sockaddr*>(&at), &size) != 0)
+    throw std::runtime_error("no free port");
+  close(probe);
+  return ntohs(at.sin_port);
 }
 
 } // namespace reseq::test

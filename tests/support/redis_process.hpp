@@ -2,6 +2,7 @@
 #pragma once
 
 #include <csignal>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -24,5 +25,8 @@ private:
   pid_t pid_ = -1;
   int output_ = -1;
 };
+
+/// One that nobody listens on just now.
+std::uint16_t free_port();
 
 } // namespace reseq::test

@@ -3,17 +3,10 @@
 #include <array>
 #include <chrono>
 #include <csignal>
-#include <cstdint>
 #include <fstream>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "catch.hpp"
 #include "redis_server.hpp"
@@ -27,19 +20,6 @@ using namespace std::chrono_literals;
 using store::redis::command;
 using store::redis::connection;
 using store::redis::reply;
-
-std::uint16_t free_port() {
-  const int probe = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in at{};
-  at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(at);
-  if (bind(probe, reinterpret_cast<sockaddr*>(&at), size) != 0 ||
-      getsockname(probe, reinterpret_cast<sockaddr*>(&at), &size) != 0)
-    throw std::runtime_error("no free port");
-  close(probe);
-  return ntohs(at.sin_port);
-}
 
 /// Asks, and again until the answer is what is waited for; on another connection when a change of roles cut it.
 class observer {

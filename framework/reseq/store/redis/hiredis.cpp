@@ -15,6 +15,7 @@
 #ifdef RESEQ_REDIS_TLS
 #include <hiredis/hiredis_ssl.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #endif
 
 namespace reseq::store::redis {
@@ -37,6 +38,16 @@ int milliseconds_until(time_point until) {
 tl::unexpected<error> broken(const redisContext& context) {
   return fail(errc::unavailable, std::string("the connection to Redis broke: ") + context.errstr);
 }
+
+#ifdef RESEQ_REDIS_TLS
+
+/// The certificate must be for `host`, which may be an address.
+bool expect_name(SSL* session, const std::string& host) {
+  if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), host.c_str()) == 1) return true;
+  return SSL_set1_host(session, host.c_str()) == 1 && SSL_set_tlsext_host_name(session, host.c_str()) == 1;
+}
+
+#endif
 
 } // namespace
 
@@ -102,9 +113,7 @@ result<void> channel::start_tls(const std::string& host, time_point until) {
   SSL_CTX_set_min_proto_version(settings.get(), TLS1_2_VERSION);
   SSL_CTX_set_verify(settings.get(), SSL_VERIFY_PEER, nullptr);
   std::unique_ptr<SSL, decltype(&SSL_free)> session(SSL_new(settings.get()), SSL_free);
-  if (!session || SSL_set1_host(session.get(), host.c_str()) != 1 ||
-      SSL_set_tlsext_host_name(session.get(), host.c_str()) != 1)
-    return fail(errc::internal, "OpenSSL cannot be set up", host);
+  if (!session || !expect_name(session.get(), host)) return fail(errc::internal, "OpenSSL cannot be set up", host);
   redisSetTimeout(context_.get(), left_until(until));
   // hiredis frees the session with the context, and on failure too.
   if (redisInitiateSSL(context_.get(), session.release()) != REDIS_OK)
