@@ -98,6 +98,23 @@ lane_answer lane_store::apply(const lane_update& update) {
   return {true, at.released, at.pending.size(), at.ready.size()};
 }
 
+void lane_store::lose(part what, destination_id lane) {
+  const auto at = lanes_.find(lane);
+  switch (what) {
+  case part::marks:
+    owner_ = {};
+    lanes_.clear();
+    break;
+  case part::pending:
+    if (at != lanes_.end()) at->second.pending.clear();
+    break;
+  case part::ready:
+    if (at != lanes_.end()) at->second.ready.clear();
+    break;
+  case part::results: results_.clear(); break;
+  }
+}
+
 std::vector<stored_result> lane_store::load(std::span<const work_key> keys) const {
   std::vector<stored_result> found;
   for (const auto& key : keys)

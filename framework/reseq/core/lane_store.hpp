@@ -5,6 +5,7 @@
 /// what was said about sequences.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <set>
 #include <span>
@@ -24,6 +25,11 @@ public:
   result<lane_answers> apply(epoch ours, const lane_updates& updates);
   /// As `store::resequencer::load`.
   [[nodiscard]] std::vector<stored_result> load(std::span<const work_key> keys) const;
+
+  /// What stands in Redis under a key of its own, and can be lost alone.
+  enum class part : std::uint8_t { marks, pending, ready, results };
+  /// Eviction: `lane` says whose, unless it is the marks or the results of all.
+  void lose(part what, destination_id lane);
 
 private:
   struct kept_lane {

@@ -1,0 +1,267 @@
+#include "reseq/core/lane_mirror.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace reseq::core {
+namespace {
+
+constexpr sequence no_limit{~std::uint64_t{0}};
+
+// How much one call tells anew. With a lane more it could take longer than anybody waits, for ever.
+constexpr std::size_t most_rebuilt = 10'000;
+constexpr std::uint64_t most_result_bytes = 4U << 20U;
+
+constexpr duration shortest_wait = std::chrono::milliseconds{50};
+constexpr duration longest_wait = std::chrono::seconds{5};
+constexpr std::uint32_t most_doublings = 7;
+
+void apply(lane_account& account, const lane_update& update) {
+  for (const auto seq : update.admitted) account.admit(seq);
+  for (const auto seq : update.ready) account.finish(seq);
+  for (const auto seq : update.settled) account.settle(seq);
+}
+
+} // namespace
+
+lane_mirror::lane_mirror(const std::vector<mirrored_lane>& lanes, duration timeout) : timeout_(timeout) {
+  for (const auto& one : lanes) touch(one.destination, lanes_.emplace(one.destination, mirrored(one)).first->second);
+}
+
+void lane_mirror::touch(destination_id id, mirrored& lane) {
+  if (!std::exchange(lane.touched, true)) touched_.insert(id);
+}
+
+void lane_mirror::admitted(destination_id id, sequence seq) {
+  auto& lane = lanes_.at(id);
+  if (lane.stands == standing::adrift) return lane.account.admit(seq);
+  lane.next.admitted.push_back(seq);
+  touch(id, lane);
+}
+
+void lane_mirror::finished(destination_id id, sequence seq) {
+  auto& lane = lanes_.at(id);
+  if (lane.stands == standing::adrift) {
+    lane.account.finish(seq);
+    if (lane.releases) lane.account.release();
+    return;
+  }
+  lane.next.ready.push_back(seq);
+  touch(id, lane);
+}
+
+void lane_mirror::settled(destination_id id, sequence seq) {
+  auto& lane = lanes_.at(id);
+  if (lane.stands == standing::adrift) {
+    lane.account.settle(seq);
+    if (lane.releases) lane.account.release();
+    return;
+  }
+  if (lane.account.is_gone(seq)) return; // it was released
+  lane.next.settled.push_back(seq);
+  touch(id, lane);
+}
+
+void lane_mirror::keep(stored_result result) {
+  const auto key = result.key;
+  auto& kept = kept_[key];
+  kept.result = std::move(result);
+  if (there_.contains(key) || std::exchange(kept.queued, true)) return;
+  to_store_.push_back(key);
+}
+
+void lane_mirror::unneeded(work_key key) {
+  kept_.erase(key);
+  if (there_.contains(key)) to_delete_.push_back(key);
+}
+
+sequence lane_mirror::limit(destination_id id) const {
+  const auto& lane = lanes_.at(id);
+  return lane.releases && lane.stands == standing::following ? lane.confirmed : no_limit;
+}
+
+bool lane_mirror::follows(destination_id id) const { return lanes_.at(id).stands == standing::following; }
+
+void lane_mirror::set_adrift(destination_id id, mirrored& lane, drift why) {
+  if (lane.stands == standing::adrift) return;
+  if (lane.stands == standing::following || why != drift::silence) ++drifts_[static_cast<std::size_t>(why)];
+  lane.stands = standing::adrift;
+  apply(lane.account, std::exchange(lane.next, {}));
+  if (lane.releases) lane.account.release();
+  touch(id, lane);
+  moved_.push_back(id);
+}
+
+void lane_mirror::all_adrift() {
+  for (auto& [id, lane] : lanes_) set_adrift(id, lane, drift::silence);
+}
+
+lane_mirror::effects lane_mirror::take(time_point now) {
+  effects out;
+  out.moved = std::exchange(moved_, {});
+  out.check_epoch = std::exchange(check_epoch_, false);
+  if (call_ || now < not_before_) return out;
+  open_call call;
+  call.id = mirror_call_id{++calls_};
+  call.opens = !open_;
+  call.deadline = now + timeout_;
+  if (open_) {
+    auto updates = collect(call);
+    if (updates.empty()) return out;
+    out.call = mirror_call{call.id, std::move(updates)};
+  } else {
+    out.call = mirror_call{call.id, std::nullopt};
+  }
+  call_ = std::move(call);
+  return out;
+}
+
+lane_updates lane_mirror::collect(open_call& call) {
+  lane_updates updates;
+  collect_results(call, updates);
+  std::size_t rebuilt = 0;
+  for (auto at = touched_.begin(); at != touched_.end();) {
+    auto& lane = lanes_.at(*at);
+    if (lane.stands == standing::adrift) {
+      if (rebuilt > 0 && rebuilt + lane.account.pending() > most_rebuilt) {
+        ++at;
+        continue;
+      }
+      rebuilt += lane.account.pending();
+      updates.lanes.push_back(rebuild(*at, lane));
+    } else {
+      updates.lanes.push_back(advance(*at, lane));
+    }
+    expect(call, *at, lane);
+    lane.touched = false;
+    at = touched_.erase(at);
+  }
+  return updates;
+}
+
+lane_update lane_mirror::rebuild(destination_id id, mirrored& lane) {
+  ++lane.version;
+  lane.step = lane_step{1};
+  lane.stands = standing::rebuilding;
+  return {id, lane.version, lane.step, lane.releases, lane.account.all(), lane.account.all_ready(), {}};
+}
+
+lane_update lane_mirror::advance(destination_id id, mirrored& lane) {
+  auto update = std::exchange(lane.next, {});
+  update.destination = id;
+  update.version = lane.version;
+  update.step = ++lane.step;
+  update.releases = lane.releases;
+  apply(lane.account, update);
+  return update;
+}
+
+void lane_mirror::expect(open_call& call, destination_id id, mirrored& lane) {
+  auto released = lane.releases ? lane.account.release() : std::vector<sequence>{};
+  const auto& account = lane.account;
+  call.expected.push_back({id, {true, std::move(released), account.pending(), account.ready()}, account.head()});
+}
+
+void lane_mirror::collect_results(open_call& call, lane_updates& into) {
+  into.forget_results = std::exchange(forget_, false);
+  std::uint64_t bytes = 0;
+  while (!to_store_.empty() && bytes < most_result_bytes) {
+    const auto key = to_store_.front();
+    to_store_.pop_front();
+    const auto kept = kept_.find(key);
+    if (kept == kept_.end() || !std::exchange(kept->second.queued, false)) continue; // needed no more
+    if (const auto& body = kept->second.result.done.body) bytes += size_bytes(*body);
+    into.results.push_back(kept->second.result);
+    there_.insert(key);
+  }
+  for (const auto key : std::exchange(to_delete_, {})) {
+    if (kept_.contains(key)) continue; // needed again
+    into.unneeded.push_back(key);
+    there_.erase(key);
+  }
+  call.changes_results = into.forget_results || !into.results.empty() || !into.unneeded.empty();
+  call.results = there_.size();
+}
+
+std::optional<lane_mirror::open_call> lane_mirror::end(mirror_call_id id) {
+  if (!call_ || call_->id != id) {
+    ++late_answers_;
+    return std::nullopt;
+  }
+  return std::exchange(call_, std::nullopt);
+}
+
+void lane_mirror::opened(mirror_call_id id, const lanes_found& found, time_point /*now*/) {
+  if (!end(id)) return;
+  failures_ = 0;
+  open_ = true;
+  there_.insert(found.results.begin(), found.results.end());
+}
+
+void lane_mirror::answered(mirror_call_id id, const lane_answers& answers, time_point now) {
+  const auto call = end(id);
+  if (!call) return;
+  if (call->given_up) { // but it is done
+    ++late_answers_;
+    return wait_longer(now);
+  }
+  if (answers.lanes.size() != call->expected.size()) return lost(*call, now);
+  failures_ = 0;
+  for (std::size_t i = 0; i < answers.lanes.size(); ++i) compare(call->expected[i], answers.lanes[i]);
+  if (answers.results != call->results) {
+    ++drifts_[static_cast<std::size_t>(drift::results)];
+    store_all_again();
+  }
+}
+
+void lane_mirror::compare(const expected_answer& expected, const lane_answer& answer) {
+  auto& lane = lanes_.at(expected.lane);
+  if (!answer.agrees) return set_adrift(expected.lane, lane, drift::version);
+  if (answer != expected.answer) return set_adrift(expected.lane, lane, drift::contents);
+  if (lane.stands == standing::adrift) return;
+  lane.stands = standing::following;
+  if (expected.head > lane.confirmed) moved_.push_back(expected.lane);
+  lane.confirmed = expected.head;
+}
+
+void lane_mirror::failed(mirror_call_id id, const error& why, time_point now) {
+  const auto call = end(id);
+  if (!call) return;
+  if (why.code == errc::fenced) check_epoch_ = true;
+  lost(*call, now);
+}
+
+/// What it did is not known.
+void lane_mirror::lost(const open_call& call, time_point now) {
+  if (call.changes_results) store_all_again();
+  all_adrift();
+  wait_longer(now);
+}
+
+/// Which of them are there is not known, or some are known to be gone.
+void lane_mirror::store_all_again() {
+  forget_ = true;
+  there_.clear();
+  to_delete_.clear();
+  for (auto& [key, kept] : kept_)
+    if (!std::exchange(kept.queued, true)) to_store_.push_back(key);
+}
+
+void lane_mirror::wait_longer(time_point now) {
+  not_before_ = now + std::min(shortest_wait * (1U << std::min(failures_, most_doublings)), longest_wait);
+  ++failures_;
+}
+
+void lane_mirror::tick(time_point now) {
+  if (!call_ || call_->given_up || now < call_->deadline) return;
+  call_->given_up = true;
+  all_adrift();
+}
+
+std::optional<time_point> lane_mirror::wakeup() const {
+  if (call_) return call_->given_up ? std::nullopt : std::optional{call_->deadline};
+  const bool waits = !open_ || !touched_.empty() || !to_store_.empty() || !to_delete_.empty() || forget_;
+  return waits ? std::optional{not_before_} : std::nullopt;
+}
+
+} // namespace reseq::core
