@@ -44,13 +44,22 @@ int print(const config::early_exit& what) {
   return what.code;
 }
 
+/// What a supervisor opens besides its destinations: its journal, its workers, some producers.
+constexpr std::size_t descriptors_besides = 256;
+
 /// Each connection is a descriptor. The limit that programs start with suits `select`; with it, a thousand idle
 /// producers would leave none for the receivers.
-void use_all_descriptors() {
+void use_all_descriptors(const std::vector<pipeline_settings>& pipelines) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   if (setrlimit(RLIMIT_NOFILE, &limit) != 0) spdlog::warn("the limit of open files stays at its default");
+  std::size_t destinations = 0;
+  for (const auto& one : pipelines) destinations += one.destinations.size();
+  if (destinations + descriptors_besides > limit.rlim_max)
+    spdlog::warn("{} destinations want a connection or a file each, and this process may open {}: raise the limit "
+                 "(LimitNOFILE= of the service, or ulimit -Hn)",
+                 destinations, limit.rlim_max);
 }
 
 int report(const std::vector<config::problem>& problems) {
@@ -81,7 +90,7 @@ int run_program(const program& who, int argc, const char* const* argv, const reg
     return 0;
   }
   start_logging(loaded.value.log, who.name.c_str());
-  use_all_descriptors();
+  use_all_descriptors(who.runs == role::worker ? std::vector<pipeline_settings>{} : loaded.value.pipelines);
   if (who.runs == role::worker) return run_worker(loaded.value, definitions, signals);
   if (who.runs == role::both) return run_both(loaded.value, definitions, signals);
   auto command = who.worker_command;

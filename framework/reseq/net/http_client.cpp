@@ -198,10 +198,19 @@ void client_core::broken(error_code why) {
 
 void client_core::fail_exchange(std::string what, errc code) { finish(fail(code, std::move(what), origin_.origin())); }
 
+/// Thousands of destinations that are seldom used shall not keep as many descriptors.
+void client_core::close_when_idle() {
+  timer_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(limits_.idle));
+  timer_.async_wait([self = shared_from_this(), number = exchanges_](error_code cancelled) {
+    if (!cancelled && !self->exchange_ && self->exchanges_ == number) self->drop_link();
+  });
+}
+
 void client_core::finish(result<client_answer> outcome) {
   timer_.cancel();
   const auto done = std::move(exchange_->done);
   exchange_.reset();
+  if (link_) close_when_idle();
   done(std::move(outcome));
 }
 

@@ -1,6 +1,7 @@
 /// An HTTP/1.1 client: one connection to one origin, kept open, one request at a time.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -20,8 +21,9 @@ class client_core;
 }
 
 struct client_limits {
-  std::size_t keep_body = 64U << 10U; ///< bytes of an answer's body that are kept
-  std::size_t read_body = 1U << 20U;  ///< beyond this many, the rest is not read and the connection closes
+  std::size_t keep_body = 64U << 10U;       ///< bytes of an answer's body that are kept
+  std::size_t read_body = 1U << 20U;        ///< beyond this many, the rest is not read and the connection closes
+  duration idle = std::chrono::seconds{60}; ///< a connection that had no request for so long is closed
 };
 
 struct client_request {

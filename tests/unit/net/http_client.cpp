@@ -164,6 +164,36 @@ TEST_CASE("a kept connection that was closed in between is replaced without anyb
   CHECK(text_of(to.answers.next()) == "200 ok");
 }
 
+TEST_CASE("a kept connection that has no request for long is closed, and the next request has another") {
+  raw_listener fake;
+  client_limits limits;
+  limits.idle = 1ms;
+  calling to(local(fake.port()), limits);
+  for (const auto* const body : {"one", "two"}) {
+    to.post(body);
+    auto peer = fake.accept();
+    CHECK(peer.read_message().ends_with(body));
+    peer.send(ok);
+    CHECK(text_of(to.answers.next()) == "200 ok");
+    CHECK(peer.closed_by_peer());
+  }
+}
+
+TEST_CASE("a connection is not idle while its answer takes long") {
+  raw_listener fake;
+  client_limits limits;
+  limits.idle = 0ms;
+  calling to(local(fake.port()), limits);
+  to.post("body");
+  auto peer = fake.accept();
+  peer.read_message();
+  peer.send(std::string_view(ok).substr(0, 20));
+  to.post("another");
+  CHECK(text_of(to.answers.next()).find("under way") != std::string::npos);
+  peer.send(std::string_view(ok).substr(20));
+  CHECK(text_of(to.answers.next()) == "200 ok");
+}
+
 TEST_CASE("a request that a kept connection swallowed is sent once more, and only once") {
   raw_listener fake;
   calling to(local(fake.port()));

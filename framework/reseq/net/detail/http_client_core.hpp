@@ -59,6 +59,7 @@ private:
   void take_answer();
   void broken(error_code why);
   void drop_link();
+  void close_when_idle();
   void fail_exchange(std::string what, errc code = errc::unavailable);
   void finish(result<client_answer> outcome);
 
