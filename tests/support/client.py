@@ -60,6 +60,13 @@ def receipt_of(answer: Answer) -> Receipt:
     return Receipt(read["id"], read["duplicate"], read["positions"][0]["position"])
 
 
+class Cut(NamedTuple):
+    """A submission whose connection ended before it was answered."""
+
+    at: float  # monotonic seconds
+    message_id: str
+
+
 class Producer:
     """One connection to one pipeline that submits again, under the same id, until there is a receipt."""
 
@@ -71,6 +78,7 @@ class Producer:
         self._path = f"/v1/pipelines/{pipeline}/messages"
         self._connection = None
         self._waiting = threading.Event()  # never set: waits between tries
+        self.cuts = []
 
     def submit(self, message_id: str, body: bytes, headers: dict = None) -> Receipt:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -88,15 +96,20 @@ class Producer:
             self._connection = None
 
     def _try(self, message_id: str, body: bytes, headers: dict):
+        connected = False
         try:
             if self._connection is None:
                 host, port = self._address().rsplit(":", 1)
                 self._connection = http.client.HTTPConnection(host, int(port), timeout=10)
+                self._connection.connect()
+            connected = True
             answer = exchange(self._connection, "POST", self._path, body, {"Idempotency-Key": message_id, **headers})
             if answer.headers["Connection"] == "close":
                 self.close()
             return answer
         except (OSError, http.client.HTTPException):
+            if connected:
+                self.cuts.append(Cut(time.monotonic(), message_id))
             self.close()
             return None
 
@@ -113,9 +126,10 @@ class Load:
         self._pause = pause_seconds
         self._lock = threading.Lock()
         self._stop = threading.Event()
+        self._producers = [Producer(address, pipeline) for _ in range(producers)]
         self._threads = [
-            threading.Thread(target=self._produce, args=(number, Producer(address, pipeline)), daemon=True)
-            for number in range(producers)
+            threading.Thread(target=self._produce, args=(number, producer), daemon=True)
+            for number, producer in enumerate(self._producers)
         ]
         for thread in self._threads:
             thread.start()
@@ -128,6 +142,10 @@ class Load:
         if self.errors:
             raise self.errors[0]
         return self.sent
+
+    def cuts(self) -> list:
+        """What was under way when a connection ended, in order of time."""
+        return sorted(cut for producer in self._producers for cut in list(producer.cuts))
 
     def some(self, rnd: random.Random) -> tuple:
         """A message that has a receipt: (id, body, receipt); None while there is none."""

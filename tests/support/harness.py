@@ -269,9 +269,14 @@ class SystemTest(unittest.TestCase):
 
     def supervisor(self, config: dict, token: str = "") -> Supervisor:
         """Starts one and waits until it is ready."""
+        started = self.starting_supervisor(config, token)
+        started.wait_until_ready()
+        return started
+
+    def starting_supervisor(self, config: dict, token: str = "") -> Supervisor:
+        """Starts one: its addresses are not known yet."""
         started = Supervisor(config, self.folder, token)
         self.programs.append(started)
-        started.wait_until_ready()
         return started
 
     def restart(self, old: Supervisor, **tables) -> Supervisor:

@@ -9,10 +9,12 @@ import unittest
 
 from book import check_book, file_entries
 from client import Load, Producer, body_of, digest
-from harness import FULL, SEED, SystemTest, free_port, pipeline
+from harness import FULL, SEED, Supervisor, SystemTest, free_port, pipeline, record_figure
+from phases import Phases, table, totals_of
 from waiting import eventually
 
-KILLS = 300 if FULL else 12
+KILLS = 100 if FULL else 12
+AT_LEAST_EACH = 20 if FULL else 1  # kills with acceptances in flight, kills with unsaved deliveries
 MAX_UNSAVED = 16
 STARTS = 200 if FULL else 12
 
@@ -27,14 +29,19 @@ class Kills(SystemTest):
             {"name": "file", "url": f"file://{self.file}", "max_unsaved": MAX_UNSAVED, "batch": 4},
         ]
         work = {"use": "delay", "min": "1ms", "max": "12ms"}
-        self.running = self.supervisor(self.config([pipeline("p", destinations, [work])], worker={"slots": 4}))
-        self.external = self.worker(self.running, "external", slots=4)
-        self.load = Load(lambda: self.running.http, "p", SEED)
-        self.addCleanup(self.load.stop)
+        self.phases = Phases()
         self.moment = threading.Event()  # never set
+        self.running = self.supervisor(self.config([pipeline("p", destinations, [work])], worker={"slots": 4}))
+        self.phases.started()
+        self.external = self.worker(self.running, "external", slots=4)
+        self.load = Load(lambda: self.running.http, "p", SEED, producers=6, pause_seconds=0.002)
+        self.addCleanup(self.load.stop)
 
     def test_nothing_is_lost_doubled_or_out_of_order_when_supervisors_and_workers_are_killed(self):
-        victims = [self.kill_supervisor, self.kill_own_worker, self.kill_supervisor, self.kill_external_worker]
+        victims = [
+            self.kill_supervisor, self.kill_own_worker, self.kill_supervisor, self.kill_external_worker,
+            self.kill_all_at_once, self.kill_supervisor, self.kill_while_it_starts, self.kill_while_it_drains,
+        ]  # fmt: skip
         victims = (victims * KILLS)[:KILLS]
         self.random.shuffle(victims)
         for victim in victims:
@@ -47,22 +54,63 @@ class Kills(SystemTest):
         self.assertEqual(self.running.stop(), 0)
         self.check_receipts()
         self.check_books(sent)
+        self.check_phases()
 
     def let_some_arrive(self, count: int) -> None:
         wanted = len(self.book.confirmed()) + count
         eventually(f"{wanted} deliveries have arrived", lambda: len(self.book.confirmed()) >= wanted)
         self.moment.wait(self.random.uniform(0, 0.02))
 
-    def kill_supervisor(self) -> None:
-        self.running.kill()
+    def kill(self, victim: str, *programs) -> None:
+        """All of them at once, as nearly as one process can."""
+        for one in programs:
+            one.signal(signal.SIGKILL)
+        self.phases.killed(victim, ended=any(isinstance(one, Supervisor) for one in programs))
+        for one in programs:
+            one.wait()
+
+    def start_again(self) -> None:
+        self.phases.started()
         self.running = self.restart(self.running)
+
+    def start_external(self) -> None:
+        self.external = self.worker(self.running, "external", slots=4)
+
+    def kill_supervisor(self) -> None:
+        self.kill("supervisor", self.running)
+        self.start_again()
 
     def kill_own_worker(self) -> None:
         self.running.kill_own_worker()
+        self.phases.killed("its own worker", ended=False)
 
     def kill_external_worker(self) -> None:
-        self.external.kill()
-        self.external = self.worker(self.running, "external", slots=4)
+        self.kill("another worker", self.external)
+        self.start_external()
+
+    def kill_all_at_once(self) -> None:
+        own = self.running.own_workers()
+        for pid in own:
+            os.kill(pid, signal.SIGKILL)
+        self.kill("supervisor and workers at once", self.running, self.external)
+        self.start_again()
+        self.start_external()
+
+    def kill_while_it_starts(self) -> None:
+        """Twice: the one that runs, and the next one before it is ready or hardly after."""
+        self.kill("supervisor, then while it starts", self.running)
+        self.phases.started()
+        starting = self.starting_supervisor(self.running.config)
+        self.moment.wait(self.random.uniform(0, 0.15))
+        self.kill("supervisor while it starts", starting)
+        self.start_again()
+
+    def kill_while_it_drains(self) -> None:
+        self.running.signal(signal.SIGTERM)
+        self.moment.wait(self.random.uniform(0, 0.01))
+        victim = "supervisor while it drains" if self.running.running() else "none: drained before"
+        self.kill(victim, self.running)
+        self.start_again()
 
     def submit_one_again(self) -> None:
         message_id, body, receipt = eventually("a message has a receipt", lambda: self.load.some(self.random))
@@ -90,6 +138,15 @@ class Kills(SystemTest):
         positions = {message_id: receipt.position for message_id, receipt in self.load.receipts.items()}
         self.assertEqual({entry.message_id: entry.position for entry in entries}, positions)
         print(f"      seed {SEED}: {len(sent)} messages, {len(entries) - len(sent)} delivered again", flush=True)
+
+    def check_phases(self) -> None:
+        found = self.phases.of(self.load.cuts(), self.load.receipts, self.book.entries("http"))
+        print("      " + "\n      ".join(table(found)), flush=True)
+        totals = totals_of(found)
+        for phase, kills in totals.items():
+            record_figure(f"kills, of {len(found)}, {phase}", str(kills))
+        for phase in ("with acceptances in flight", "with unsaved deliveries"):
+            self.assertGreaterEqual(totals[phase], AT_LEAST_EACH, phase)
 
 
 class AfterTheAnswer(SystemTest):
