@@ -233,6 +233,33 @@ TEST_CASE("a killed process's directory opens without the index of its log, and 
   CHECK(shard.state.last == position{messages});
   CHECK(must(shard.commit({submit("m7", {1}, std::string(1000, 'x'))})).receipts[0] ==
         receipt{"m7", true, position{8}});
+
+  // From here on the note tells again.
+  must(shard.commit({submit("later")}));
+  fs::copy(data, scratch.path() / "again");
+  fs::remove(scratch.path() / "again" / "journal.sqlite-wal");
+  CHECK(refusal(scratch.path() / "again").text().find("messages up to 301 were confirmed") != std::string::npos);
+}
+
+TEST_CASE("of several shards each has a note of its own") {
+  const scratch_directory scratch;
+  const auto data = scratch.path() / "data";
+  {
+    const auto journal = must(open_sqlite(data));
+    for (const auto* const name : {"a", "b", "c"}) {
+      const auto shard = must(journal->open({name, 0}, {"{}"}, specs(1)));
+      const std::vector<store::shard_commit> batch{{shard.handle, submit_many("m", 0, 20), {}}};
+      must(journal->commit(batch, at_ms(1)));
+    }
+    fs::copy(data, scratch.path() / "killed");
+  }
+  fs::remove(scratch.path() / "killed" / "journal.sqlite-wal");
+  const auto journal = must(open_sqlite(scratch.path() / "killed"));
+  for (const auto* const name : {"a", "b", "c"}) {
+    const auto shard = journal->open({name, 0}, {"{}"}, specs(1));
+    REQUIRE_FALSE(shard.has_value());
+    CHECK(shard.error().text().find("messages up to 20 were confirmed") != std::string::npos);
+  }
 }
 
 TEST_CASE("a database that a process left short while it copied its log is whole with the log") {

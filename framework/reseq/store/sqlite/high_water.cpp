@@ -14,12 +14,19 @@ namespace reseq::store::sqlite {
 
 namespace {
 
+/// A power of two below a disk's sector: no line is torn between two of them, which could make an older position and a
+/// newer one into one that never was. Names have at most 63 characters.
+constexpr std::size_t line_bytes = 128;
+
 /// Epoch and position with a fixed width, then pipeline and shard: a line is overwritten in its place.
 std::string text_of(const shard_id& shard, const high_water::mark& reached) {
   char numbers[48];
   std::snprintf(numbers, sizeof(numbers), "%020llu %020llu ", static_cast<unsigned long long>(reached.owner.value()),
                 static_cast<unsigned long long>(reached.last.value()));
-  return numbers + shard.pipeline + " " + std::to_string(shard.shard) + "\n";
+  std::string text = numbers + shard.pipeline + " " + std::to_string(shard.shard);
+  text.resize(line_bytes, ' ');
+  text.back() = '\n';
+  return text;
 }
 
 std::optional<std::pair<shard_id, high_water::mark>> parse(const std::string& text) {
@@ -28,19 +35,18 @@ std::optional<std::pair<shard_id, high_water::mark>> parse(const std::string& te
   std::uint64_t last = 0;
   shard_id shard;
   if (!(in >> owner >> last >> shard.pipeline >> shard.shard)) return std::nullopt;
-  std::pair<shard_id, high_water::mark> found{std::move(shard), {epoch{owner}, position{last}}};
-  if (text_of(found.first, found.second) != text + "\n") return std::nullopt;
-  return found;
+  const high_water::mark reached{epoch{owner}, position{last}};
+  if (text_of(shard, reached) != text) return std::nullopt;
+  return std::pair{std::move(shard), reached};
 }
 
 } // namespace
 
 high_water::high_water(const std::filesystem::path& file) : path_(file) {
   std::ifstream in(file, std::ios::binary);
-  for (std::string text; std::getline(in, text);) {
+  std::string text(line_bytes, '\0');
+  for (; in.read(text.data(), line_bytes); end_ += line_bytes)
     if (auto found = parse(text)) lines_[found->first] = {found->second, end_};
-    end_ += static_cast<std::int64_t>(text.size()) + 1;
-  }
 }
 
 high_water::~high_water() {
