@@ -68,7 +68,10 @@ result<runnable_pipeline> make_runnable(const registry& known, const pipeline_se
   made.name = settings.name;
   auto common = chain_of(known, settings.transforms, path);
   if (!common) return tl::unexpected(std::move(common.error()));
-  made.common = settings.transforms.empty() && composed ? composed->common : std::move(*common);
+  if (settings.transforms.empty() && composed)
+    made.common = composed->common;
+  else
+    made.common = std::move(*common);
 
   for (const auto& destination : settings.destinations) {
     auto own = chain_of(known, destination.transforms, path + ".destination." + destination.name);

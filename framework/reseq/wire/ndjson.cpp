@@ -111,7 +111,7 @@ result<void> envelope::read_pipeline() {
 result<void> envelope::read_destinations() {
   if (in_.peek() != '[') return fail(errc::invalid, "must be a list of names");
   std::vector<std::string> names;
-  const auto read = in_.array([&]() -> result<void> {
+  auto read = in_.array([&]() -> result<void> {
     auto name = text();
     if (!name) return tl::unexpected(std::move(name.error()));
     names.push_back(std::move(*name));
