@@ -47,6 +47,12 @@ TEST_CASE("commands go out together and are answered in order, whatever their by
   CHECK(one.connects() == 1);
 }
 
+TEST_CASE("Redis calls the scripts what this program calls them") {
+  redis_server server;
+  for (const auto* one : {&store::redis::open_script, &store::redis::update_script})
+    CHECK(server.ask_text(command("SCRIPT").add("LOAD").add(one->text)) == one->sha1);
+}
+
 TEST_CASE("a password that is needed is asked for, a wrong one is refused, and neither is told") {
   redis_server server({"--requirepass", "hunter2"});
   const auto refused = [&](const std::string& user) {

@@ -25,21 +25,12 @@ std::optional<time_point> client::waits_until() const {
   return failures_ > 0 && not_before_ > steady_clock::now() ? std::optional{not_before_} : std::nullopt;
 }
 
-result<std::vector<reply>> client::run(std::string_view script, std::span<const command> calls) {
+result<std::vector<reply>> client::run(const script& what, std::span<const command> calls) {
   if (auto fine = connect(); !fine) return tl::unexpected(std::move(fine.error()));
-  auto known = std::ranges::find(scripts_, script, &loaded_script::text);
-  if (known == scripts_.end()) {
-    if (auto fine = load(script); !fine) return tl::unexpected(std::move(fine.error()));
-    known = std::prev(scripts_.end());
-  }
-  std::vector<command> commands;
-  commands.reserve(calls.size());
-  for (const auto& one : calls) commands.push_back(command("EVALSHA").add(known->sha).append(one));
-  auto answers = exchange(commands);
+  auto answers = exchange(calls);
   if (answers && std::ranges::any_of(*answers, unknown_script)) {
-    // After SCRIPT FLUSH. Those calls that ran before it run again, and find that they have.
-    if (auto fine = load(script); !fine) return tl::unexpected(std::move(fine.error()));
-    answers = exchange(commands);
+    if (auto fine = load(what); !fine) return tl::unexpected(std::move(fine.error()));
+    answers = exchange(calls);
   }
   return answers ? without_errors(std::move(*answers)) : std::move(answers);
 }
@@ -60,14 +51,12 @@ result<void> client::connect() {
   return {};
 }
 
-result<void> client::load(std::string_view script) {
-  const std::array commands{command("SCRIPT").add("LOAD").add(script)};
+result<void> client::load(const script& what) {
+  const std::array commands{command("SCRIPT").add("LOAD").add(what.text)};
   auto answers = exchange(commands);
   if (!answers) return tl::unexpected(std::move(answers.error()));
   const auto& said = answers->front();
   if (said.type() == reply::kind::error) return failed(meaning(said.text()));
-  if (std::ranges::find(scripts_, script, &loaded_script::text) == scripts_.end())
-    scripts_.push_back({script, std::string(said.text())});
   return {};
 }
 

@@ -6,13 +6,12 @@
 #include <optional>
 #include <random>
 #include <span>
-#include <string>
-#include <string_view>
 #include <vector>
 
 #include "reseq/model/clock.hpp"
 #include "reseq/model/error.hpp"
 #include "reseq/store/redis/connection.hpp"
+#include "reseq/store/redis/scripts.hpp"
 #include "reseq/store/redis/server_url.hpp"
 
 namespace reseq::store::redis {
@@ -28,12 +27,13 @@ class client {
 public:
   client(server_url where, const client_options& options);
 
-  /// Runs `script` once for each of `calls` (number of keys, keys, arguments), all sent together. As long as the wait
-  /// after a failure lasts, `errc::unavailable` at once. After that error any of them may have run, or run later.
-  /// An answer that is an error ends it with that error.
-  result<std::vector<reply>> run(std::string_view script, std::span<const command> calls);
-  /// The same for plain commands.
+  /// Sends all of `commands`, and waits for their answers. While the wait after a failure lasts, `errc::unavailable` at
+  /// once. After that error any of them may have been done, or be done later. An answer that is an error ends it with
+  /// that error.
   result<std::vector<reply>> run(std::span<const command> commands);
+  /// The same for calls of `what`, each EVALSHA and its SHA-1 first. Redis may have forgotten the script; then it is
+  /// told again, and all of the calls run again.
+  result<std::vector<reply>> run(const script& what, std::span<const command> calls);
 
   /// Until when calls are refused; absent when the next one is tried.
   [[nodiscard]] std::optional<time_point> waits_until() const;
@@ -42,7 +42,7 @@ public:
 
 private:
   result<void> connect();
-  result<void> load(std::string_view script);
+  result<void> load(const script& what);
   result<std::vector<reply>> exchange(std::span<const command> commands);
   result<std::vector<reply>> without_errors(std::vector<reply> answers);
   tl::unexpected<error> failed(error why);
@@ -54,11 +54,6 @@ private:
   std::uint64_t connects_ = 0;
   std::uint32_t failures_ = 0; ///< in a row
   time_point not_before_{};
-  struct loaded_script {
-    std::string_view text;
-    std::string sha;
-  };
-  std::vector<loaded_script> scripts_; ///< what Redis calls them; whether it still knows them, only it knows
 };
 
 } // namespace reseq::store::redis

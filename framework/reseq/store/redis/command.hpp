@@ -27,15 +27,7 @@ public:
     const auto end = std::to_chars(digits, digits + sizeof(digits), value).ptr;
     return add({digits, static_cast<std::size_t>(end - digits)});
   }
-  /// The arguments of `other`, after these.
-  command& append(const command& other) {
-    for (const auto end : other.ends_) ends_.push_back(bytes_.size() + end);
-    bytes_ += other.bytes_;
-    return *this;
-  }
-
   [[nodiscard]] std::size_t size() const { return ends_.size(); }
-  [[nodiscard]] std::size_t size_bytes() const { return bytes_.size(); }
   [[nodiscard]] std::string_view operator[](std::size_t i) const {
     const auto begin = i == 0 ? 0 : ends_[i - 1];
     return std::string_view{bytes_}.substr(begin, ends_[i] - begin);

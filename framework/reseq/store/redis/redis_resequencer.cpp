@@ -36,8 +36,13 @@ redis_resequencer::redis_resequencer(std::shared_ptr<client> through, const shar
   : client_(std::move(through)), prefix_("reseq:{" + shard.pipeline + ":" + std::to_string(shard.shard) + "}:") {}
 
 result<core::lanes_found> redis_resequencer::open(epoch ours, std::span<const core::lane_name> lanes) {
-  command call;
-  call.number(2).add(prefix_ + "shard").add(prefix_ + "results").number(ours.value()).add(prefix_ + "lane:");
+  command call("EVALSHA");
+  call.add(open_script.sha1)
+    .number(2)
+    .add(prefix_ + "shard")
+    .add(prefix_ + "results")
+    .number(ours.value())
+    .add(prefix_ + "lane:");
   const auto answers = client_->run(open_script, std::array{std::move(call)});
   if (!answers) return tl::unexpected(answers.error());
   const auto& answer = answers->front();

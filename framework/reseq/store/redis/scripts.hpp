@@ -5,7 +5,12 @@
 
 namespace reseq::store::redis {
 
-extern const std::string_view open_script;
-extern const std::string_view update_script;
+struct script {
+  std::string_view text;
+  std::string_view sha1; ///< what Redis calls it
+};
+
+extern const script open_script;
+extern const script update_script;
 
 } // namespace reseq::store::redis

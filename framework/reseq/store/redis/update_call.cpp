@@ -2,9 +2,11 @@
 
 #include <charconv>
 #include <optional>
+#include <span>
 #include <utility>
 
 #include "reseq/store/redis/result_text.hpp"
+#include "reseq/store/redis/scripts.hpp"
 
 namespace reseq::store::redis {
 namespace {
@@ -21,47 +23,77 @@ tl::unexpected<error> not_ours() {
   return fail(errc::corrupt, "the script's answer cannot be read", "the resequencer in Redis");
 }
 
-/// A part of the updates that becomes one call.
-class call {
-public:
-  [[nodiscard]] bool takes_result() const { return results_.size_bytes() < most_result_bytes; }
-  [[nodiscard]] bool takes_lane() const { return lanes_ < most_lanes && sequences_ < most_sequences; }
-
-  void forget_results() { forget_ = true; }
-  void add(const core::stored_result& one) { results_.add(encode_key(one.key)).add(encode_result(one)); }
-  void add_unneeded(core::work_key key) { unneeded_.add(encode_key(key)); }
-
-  void add(const core::lane_update& lane, std::string_view prefix, const std::string& name) {
-    ++lanes_;
-    sequences_ += lane.admitted.size() + lane.ready.size() + lane.settled.size();
-    const auto key = std::string(prefix) + "lane:" + name;
-    keys_.add(key + ":pending").add(key + ":ready");
-    fields_.add("lane:" + name);
-    steps_.number(lane.version.value()).number(lane.step.value()).number(lane.releases ? 1 : 0);
-    steps_.number(lane.admitted.empty() ? 0 : lane.admitted.back().value());
-    for (const auto* all : {&lane.admitted, &lane.ready, &lane.settled}) steps_.number(all->size());
-    for (const auto* all : {&lane.admitted, &lane.ready, &lane.settled})
-      for (const auto seq : *all) steps_.number(seq.value());
-  }
-
-  [[nodiscard]] command made(epoch ours, std::string_view prefix) const {
-    command out;
-    out.number(2 + keys_.size()).add(std::string(prefix) + "shard").add(std::string(prefix) + "results").append(keys_);
-    out.number(ours.value()).number(lanes_).append(fields_);
-    out.number(forget_ ? 1 : 0).number(results_.size() / 2).append(results_);
-    return out.number(unneeded_.size()).append(unneeded_).append(steps_);
-  }
-
-private:
-  bool forget_ = false;
-  std::size_t lanes_ = 0;
-  std::size_t sequences_ = 0;
-  command results_;
-  command unneeded_;
-  command keys_;
-  command fields_;
-  command steps_;
+/// The part of the updates that becomes one call.
+struct part {
+  std::span<const core::stored_result> results;
+  std::span<const core::lane_update> lanes;
+  bool first = false;
+  bool last = false;
 };
+
+/// Takes results off the front, up to so many bytes but at least one.
+std::span<const core::stored_result> take_results(std::span<const core::stored_result>& from) {
+  std::size_t count = 0;
+  for (std::size_t bytes = 0; count < from.size() && bytes < most_result_bytes; ++count)
+    if (const auto& body = from[count].done.body) bytes += size_bytes(*body);
+  const auto taken = from.first(count);
+  from = from.subspan(count);
+  return taken;
+}
+
+/// Takes lanes off the front, up to so many sequences but at least one.
+std::span<const core::lane_update> take_lanes(std::span<const core::lane_update>& from) {
+  std::size_t count = 0;
+  for (std::size_t sequences = 0; count < from.size() && count < most_lanes && sequences < most_sequences; ++count)
+    sequences += from[count].admitted.size() + from[count].ready.size() + from[count].settled.size();
+  const auto taken = from.first(count);
+  from = from.subspan(count);
+  return taken;
+}
+
+/// Results first, each lane in one piece.
+std::vector<part> divide(const core::lane_updates& updates) {
+  std::vector<part> parts;
+  std::span results(updates.results);
+  std::span lanes(updates.lanes);
+  do {
+    part next;
+    next.first = parts.empty();
+    next.results = take_results(results);
+    if (results.empty()) next.lanes = take_lanes(lanes);
+    next.last = results.empty() && lanes.empty();
+    parts.push_back(next);
+  } while (!parts.back().last);
+  return parts;
+}
+
+void add_lane(command& to, const core::lane_update& lane) {
+  to.number(lane.version.value()).number(lane.step.value()).number(lane.releases ? 1 : 0);
+  to.number(lane.admitted.empty() ? 0 : lane.admitted.back().value());
+  for (const auto* all : {&lane.admitted, &lane.ready, &lane.settled}) to.number(all->size());
+  for (const auto* all : {&lane.admitted, &lane.ready, &lane.settled})
+    for (const auto seq : *all) to.number(seq.value());
+}
+
+/// As `update.lua` takes it.
+command call_of(const part& what, const core::lane_updates& updates, epoch ours, const std::string& prefix,
+                const std::map<destination_id, std::string>& names) {
+  command out("EVALSHA");
+  out.add(update_script.sha1).number(2 + 2 * what.lanes.size()).add(prefix + "shard").add(prefix + "results");
+  for (const auto& lane : what.lanes) {
+    const auto key = prefix + "lane:" + names.at(lane.destination);
+    out.add(key + ":pending").add(key + ":ready");
+  }
+  out.number(ours.value()).number(what.lanes.size());
+  for (const auto& lane : what.lanes) out.add("lane:" + names.at(lane.destination));
+  out.number(what.first && updates.forget_results ? 1 : 0).number(what.results.size());
+  for (const auto& one : what.results) out.add(encode_key(one.key)).add(encode_result(one));
+  const auto unneeded = what.last ? std::span(updates.unneeded) : std::span<const core::work_key>{};
+  out.number(unneeded.size());
+  for (const auto key : unneeded) out.add(encode_key(key));
+  for (const auto& lane : what.lanes) add_lane(out, lane);
+  return out;
+}
 
 std::optional<std::uint64_t> take_number(std::string_view& text) {
   std::uint64_t value = 0;
@@ -91,23 +123,11 @@ std::optional<std::vector<sequence>> decode_runs(std::string_view text) {
 
 } // namespace
 
-std::vector<command> update_calls(const core::lane_updates& updates, epoch ours, std::string_view prefix,
+std::vector<command> update_calls(const core::lane_updates& updates, epoch ours, const std::string& prefix,
                                   const std::map<destination_id, std::string>& lanes) {
-  std::vector<call> calls(1);
-  if (updates.forget_results) calls.back().forget_results();
-  for (const auto& one : updates.results) {
-    if (!calls.back().takes_result()) calls.emplace_back();
-    calls.back().add(one);
-  }
-  for (const auto key : updates.unneeded) calls.back().add_unneeded(key);
-  for (const auto& lane : updates.lanes) {
-    if (!calls.back().takes_lane()) calls.emplace_back();
-    calls.back().add(lane, prefix, lanes.at(lane.destination));
-  }
-  std::vector<command> made;
-  made.reserve(calls.size());
-  for (const auto& one : calls) made.push_back(one.made(ours, prefix));
-  return made;
+  std::vector<command> calls;
+  for (const auto& one : divide(updates)) calls.push_back(call_of(one, updates, ours, prefix, lanes));
+  return calls;
 }
 
 result<void> check_epoch(const reply& answer, epoch ours) {

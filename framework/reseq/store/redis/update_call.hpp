@@ -4,7 +4,6 @@
 #include <map>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "reseq/core/lane_updates.hpp"
@@ -15,7 +14,7 @@ namespace reseq::store::redis {
 
 /// The calls, in order, that together do `updates`. Usually one: no call is so long that others wait for it noticeably,
 /// or take it for a hung server. A lane is never divided. `lanes` has the name of each destination in `updates`.
-std::vector<command> update_calls(const core::lane_updates& updates, epoch ours, std::string_view prefix,
+std::vector<command> update_calls(const core::lane_updates& updates, epoch ours, const std::string& prefix,
                                   const std::map<destination_id, std::string>& lanes);
 
 /// What the answers to all of those say.
