@@ -13,6 +13,7 @@
 
 #include "actors/api/gather.hpp"
 #include "actors/api/http_api.hpp"
+#include "actors/cluster_port.hpp"
 #include "actors/definition.hpp"
 #include "actors/dispatcher.hpp"
 #include "actors/journal_reader.hpp"
@@ -37,6 +38,7 @@ struct supervisor::parts {
   dispatcher_actor dispatcher;
   std::vector<shard_actor> shards;
   std::vector<sink_actor> sinks;
+  caf::io::middleman_actor cluster;
   std::uint16_t cluster_port = 0;
   std::unique_ptr<http_api> api;
   std::unique_ptr<net::http_server> http;
@@ -190,7 +192,8 @@ result<sink_actor> supervisor::parts::start_sink(const pipeline_settings& pipeli
 result<void> supervisor::parts::listen_for_workers() {
   const auto where = net::parse_host_port(settings.cluster.listen);
   if (!where) return tl::unexpected(where.error());
-  const auto port = actors->middleman().publish(dispatcher, where->port, where->host.c_str(), true);
+  cluster = spawn_cluster_port(*actors, settings.cluster.token);
+  const auto port = publish(cluster, caf::actor_cast<caf::strong_actor_ptr>(dispatcher), where->port, where->host);
   if (!port)
     return fail(errc::unavailable,
                 "cannot listen on " + settings.cluster.listen + " (" + actors->render(port.error()) +
@@ -261,6 +264,7 @@ void supervisor::parts::stop() {
   };
   for (auto& one : shards) end(one);
   for (auto& one : sinks) end(one);
+  end(cluster);
   end(dispatcher);
   end(reader);
   end(writer);

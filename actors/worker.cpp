@@ -5,8 +5,10 @@
 #include <utility>
 
 #include <caf/actor_cast.hpp>
-#include <caf/io/middleman.hpp>
+#include <caf/send.hpp>
 #include <spdlog/spdlog.h>
+
+#include "actors/cluster_port.hpp"
 
 namespace reseq::actors {
 namespace {
@@ -58,6 +60,10 @@ worker_node::behavior_type worker_state::make_behavior(worker_node::stateful_poi
   };
 }
 
+worker_state::~worker_state() {
+  if (cluster) caf::anon_send_exit(cluster, caf::exit_reason::kill);
+}
+
 std::string worker_state::address() const {
   return setup->supervisors[next_supervisor % setup->supervisors.size()].text();
 }
@@ -65,8 +71,8 @@ std::string worker_state::address() const {
 void worker_state::connect() {
   if (supervisor || leaving) return;
   const auto& to = setup->supervisors[next_supervisor % setup->supervisors.size()];
-  const auto middleman = self->system().middleman().actor_handle();
-  self->request(middleman, connect_timeout, caf::connect_atom::value, to.host, to.port)
+  if (!cluster) cluster = spawn_cluster_port(self->system(), setup->token);
+  self->request(cluster, connect_timeout, caf::connect_atom::value, to.host, to.port)
     .then(
       [this](const caf::node_id&, const caf::strong_actor_ptr& found, const std::set<std::string>&) {
         if (found)

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include <caf/io/middleman_actor.hpp>
+
 #include "actors/protocol.hpp"
 #include "reseq/model/clock.hpp"
 #include "reseq/net/url.hpp"
@@ -54,6 +56,7 @@ using worker_node =
 ///                          └──refused──► connecting (after a while: the supervisor may be corrected)
 struct worker_state {
   static inline const char* name = "worker";
+  ~worker_state();
 
   worker_node::behavior_type make_behavior(worker_node::stateful_pointer<worker_state> to_self, worker_setup with);
 
@@ -76,6 +79,7 @@ struct worker_state {
   std::unique_ptr<executor> pool;
   std::shared_ptr<outbox> done;
   std::deque<order> waiting; ///< more than the pool has slots for, right after a reconnection; bounded by our slots
+  caf::io::middleman_actor cluster; ///< makes the connections
   std::optional<gate_actor> supervisor;
   bool welcomed = false;
   bool leaving = false;

@@ -211,6 +211,12 @@ def children_of(pid: int) -> list:
     return found
 
 
+def resident_mb(pid: int) -> float:
+    """The memory that a process has in use."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
+
+
 def pipeline(name: str, destinations: list, transforms: list = None, retry: dict = None, **keys) -> dict:
     """A `[[pipeline]]`; without transforms of its own the identity."""
     return {

@@ -1,17 +1,28 @@
 """Workers that come, go, hang, die or are somebody else: the work gets done, in order, by the right ones."""
 
+import hashlib
 import signal
 import socket
+import struct
 import time
 import unittest
 
 from book import check_book
 from client import Load
-from harness import RETRY, SEED, SystemTest, pipeline
+from harness import RETRY, SEED, SystemTest, pipeline, record_figure, resident_mb
 from waiting import eventually
 
 # No timeout helps in these tests: only noticing that a worker is gone does.
 NO_TIMEOUT = {**RETRY, "timeout": "5m", "max_timeout": "10m"}
+
+
+def read_until_closed(connection: socket.socket) -> None:
+    """Fails if the peer does not close it."""
+    try:
+        while connection.recv(65536):
+            pass
+    except ConnectionResetError:
+        pass
 
 
 class ClusterTest(SystemTest):
@@ -64,6 +75,42 @@ class Admission(ClusterTest):
         late = self.worker(self.running, "late")
         self.running.wait_for_workers(2)
         self.assertTrue(late.running())
+
+    def greeting(self, token: str) -> bytes:
+        """What a worker that knows this token sends first."""
+        told = b"reseq cluster" + struct.pack(">Q", len(token)) + token.encode()
+        return b"reseq/1 " + hashlib.sha256(told).digest()
+
+    def test_what_a_connection_announces_takes_no_memory_and_strangers_may_announce_nothing_large(self):
+        self.start({"use": "identity"}, own_slots=4, cluster={"token": "right"})
+        self.running.wait_for_workers(1)
+        host, port = self.running.cluster.rsplit(":", 1)
+        before = resident_mb(self.running.pid)
+        huge = struct.pack(">BBBBIQQQ", 1, 0, 0, 0, 0xF000_0000, 0, 0, 0)  # BASP: 4 GB come with a client's handshake
+        for first, closed_because in (
+            (b"", "is no worker of this version"),
+            (self.greeting("wrong"), "does not know cluster.token"),
+            (self.greeting("right"), ""),
+        ):
+            for _ in range(10):
+                connection = socket.create_connection((host, int(port)), timeout=20)
+                self.addCleanup(connection.close)
+                try:
+                    connection.sendall(first + huge + bytes(200_000))
+                except ConnectionError:
+                    pass  # it was thrown out in the middle
+                if closed_because:
+                    read_until_closed(connection)
+            if closed_because:
+                eventually("each is logged", lambda why=closed_because: self.running.logged(why) == 10)
+        sent = self.running.submit_all("p", [f"m{number}" for number in range(20)])
+        self.wait_until_all_are_delivered(sent)
+        grown = resident_mb(self.running.pid) - before
+        self.assertLess(grown, 50)
+        record_figure("ten connections that announce 4 GB each on the cluster port, memory", f"{grown:.1f} MB")
+        self.assertEqual(self.deaths(), 0)
+        self.worker(self.running, "late")
+        self.running.wait_for_workers(2)
 
     def test_a_worker_with_another_token_is_refused_with_a_reason_at_both_and_never_gets_work(self):
         self.start({"use": "identity"}, cluster={"token": "right"})

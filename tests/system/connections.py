@@ -8,7 +8,7 @@ import time
 import unittest
 
 from client import receipt_of
-from harness import SystemTest, pipeline, record_figure
+from harness import SystemTest, pipeline, record_figure, resident_mb
 from raw_http import RawConnection
 from waiting import eventually
 
@@ -70,11 +70,6 @@ OTHERS = {
     "a long header": (b"GET /livez HTTP/1.1\r\nA: " + b"b" * 40_000 + b"\r\n\r\n", 431),
     "many headers": (b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 300 + b"\r\n", 431),
 }
-
-
-def resident_mb(pid: int) -> float:
-    with open(f"/proc/{pid}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
 
 
 def reset(connection: socket.socket) -> None:
