@@ -85,12 +85,7 @@ struct work_wanted {
 
 /// dispatcher → shard: first answers, and what was given up.
 struct work_done {
-  struct item {
-    position at;
-    core::chain_index chain;
-    core::work_result done;
-  };
-  std::vector<item> done;
+  std::vector<core::finished_work> done;
   std::vector<core::given_up> given_up;
 };
 

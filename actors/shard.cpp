@@ -69,7 +69,7 @@ void shard_state::on(backlog& piece) {
 
 void shard_state::on(work_done& done) {
   const auto at = now();
-  for (auto& item : done.done) setup.machine->worked(item.at, item.chain, std::move(item.done), at);
+  if (!done.done.empty()) setup.machine->worked(std::move(done.done), at);
   for (auto& lost : done.given_up) {
     spdlog::warn("pipeline {}: position {} used up {} attempts: {}", setup.pipeline, lost.key.at.value(), lost.attempts,
                  lost.last_error);

@@ -101,7 +101,7 @@ void dispatcher::take_result(position at, core::chain_index chain, answer& item,
     const auto seq = world_.disk.place(at, d.id);
     if (!meant && seq != sequence{}) world_.book_of(d.id).left_out(seq);
   }
-  out.done.push_back({{at, chain}, std::move(item.made)});
+  out.done.push_back({at, chain, std::move(item.made)});
 }
 
 void dispatcher::perform(news out) {
@@ -113,7 +113,7 @@ void dispatcher::perform(news out) {
   if (!out.done.empty() || !out.given_up.empty())
     world_.mail.post(dispatcher_party, shard_party, [this, all = std::move(out)] {
       auto& lanes = world_.boss->lanes;
-      for (const auto& [what, made] : all.done) lanes.worked(what, made);
+      if (!all.done.empty()) lanes.worked(all.done);
       for (const auto& lost : all.given_up) lanes.gave_up(lost);
       lanes.perform();
     });

@@ -85,7 +85,7 @@ private:
     std::size_t unanswered = 0;
   };
   struct news {
-    std::vector<std::pair<core::work_key, core::work_result>> done;
+    std::vector<core::finished_work> done;
     std::vector<core::given_up> given_up;
   };
 
@@ -116,7 +116,7 @@ public:
   void accepted(const std::vector<core::accepted_message>& messages, std::uint64_t bytes);
   void saved(bool durable);
   void backlog(destination_id d, result<std::vector<core::backlog_item>> items);
-  void worked(core::work_key what, core::work_result done);
+  void worked(std::vector<core::finished_work> done);
   void gave_up(core::given_up lost);
   void delivered(destination_id d, core::request_id request, const core::receiver_answer& answer);
   void drain();

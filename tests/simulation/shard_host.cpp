@@ -45,9 +45,10 @@ void shard_host::note_excluded(const core::work_key& what, const core::work_resu
   }
 }
 
-void shard_host::worked(core::work_key what, core::work_result done) {
-  if (!done.body || done.only_to) note_excluded(what, done);
-  machine_.worked(what.at, what.chain, std::move(done), world_.now);
+void shard_host::worked(std::vector<core::finished_work> all) {
+  for (const auto& [at, chain, done] : all)
+    if (!done.body || done.only_to) note_excluded({at, chain}, done);
+  machine_.worked(std::move(all), world_.now);
 }
 
 void shard_host::gave_up(core::given_up lost) {

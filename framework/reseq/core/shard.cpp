@@ -80,15 +80,17 @@ void shard::backlog_failed(destination_id destination, time_point now) {
   state_->settle_down(now);
 }
 
-void shard::worked(position at, chain_index chain, work_result done, time_point now) {
+void shard::worked(std::vector<finished_work> all, time_point now) {
   auto& s = *state_;
-  const auto waiting = s.jobs.finish({at, chain}, done);
-  if (waiting.empty()) ++s.counters.late_answers;
-  if (done.only_to) std::ranges::sort(*done.only_to);
-  for (const auto& who : waiting) {
-    auto& t = s.targets[who.lane];
-    const bool meant = !done.only_to || std::ranges::binary_search(*done.only_to, t.id);
-    s.take_result(t, who.seq, meant ? done.body : nullptr, now);
+  for (auto& [at, chain, done] : all) {
+    const auto& waiting = s.jobs.finish({at, chain}, done);
+    if (waiting.empty()) ++s.counters.late_answers;
+    if (done.only_to) std::ranges::sort(*done.only_to);
+    for (const auto& who : waiting) {
+      auto& t = s.targets[who.lane];
+      const bool meant = !done.only_to || std::ranges::binary_search(*done.only_to, t.id);
+      s.take_result(t, who.seq, meant ? done.body : nullptr, now);
+    }
   }
   s.settle_down(now);
 }

@@ -33,6 +33,13 @@ struct destination_setup {
   bool own_chain = false; ///< it has transforms of its own: its chain is its id, else the common chain 0
 };
 
+/// A chain's first answer.
+struct finished_work {
+  position at;
+  chain_index chain;
+  work_result done;
+};
+
 /// How a receiver answered one request.
 struct confirmed {};
 struct refused {
@@ -165,8 +172,9 @@ public:
   /// The read failed; it is asked again after a backoff.
   void backlog_failed(destination_id destination, time_point now);
 
-  /// The first answer of a chain, or that the dispatcher gave it up. Late ones are counted and ignored.
-  void worked(position at, chain_index chain, work_result done, time_point now);
+  /// First answers, or that the dispatcher gave a chain up. Late ones are counted and ignored. What came together goes
+  /// to its receiver together, as far as `batch` lets it.
+  void worked(std::vector<finished_work> done, time_point now);
   void gave_up(position at, chain_index chain, std::uint32_t attempts, std::string last_error, time_point now,
                wall_time wall);
 

@@ -41,7 +41,7 @@ void shard::state::want(shard_target& t, sequence seq, time_point now) {
   const bool head = t.window.head() == seq;
   slot.uses_job = true;
   const auto found = jobs.want(key, {index_of(t), seq});
-  if (found.known != nullptr) {
+  if (found.known) {
     const auto& to = found.known->only_to;
     const bool meant = !to || std::ranges::find(*to, t.id) != to->end();
     const auto body = meant ? found.known->body : nullptr;

@@ -1,46 +1,110 @@
 #include "reseq/core/shard_jobs.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace reseq::core {
 
+using detail::no_slot;
+using detail::slot;
+
+namespace {
+
+std::uint64_t hash_of(work_key key) { return detail::hash_dense(key.at.value(), key.chain.value()); }
+
+bool is_same(const job_waiter& a, const job_waiter& b) { return a.lane == b.lane && a.seq == b.seq; }
+
+} // namespace
+
+slot shard_jobs::find(work_key key) const {
+  return by_key_.find(hash_of(key),
+                      [&](slot which) { return jobs_[which].key.at == key.at && jobs_[which].key.chain == key.chain; });
+}
+
+slot shard_jobs::add(work_key key) {
+  const auto which = jobs_.add();
+  jobs_[which].key = key;
+  by_key_.insert(hash_of(key), which);
+  return which;
+}
+
+void shard_jobs::forget(slot which) {
+  by_key_.erase(hash_of(jobs_[which].key), which);
+  jobs_[which] = {};
+  jobs_.remove(which);
+}
+
+bool shard_jobs::wait(job& for_it, job_waiter who) {
+  if (!for_it.one_waits) {
+    for_it.one = who;
+    return for_it.one_waits = true;
+  }
+  if (!for_it.others) for_it.others = std::make_unique<std::vector<job_waiter>>();
+  for_it.others->push_back(who);
+  return false;
+}
+
+/// Into `taken_`, in the order in which they came.
+void shard_jobs::take_waiting(job& from) {
+  taken_.clear();
+  if (!std::exchange(from.one_waits, false)) return;
+  taken_.push_back(from.one);
+  if (const auto others = std::move(from.others)) taken_.insert(taken_.end(), others->begin(), others->end());
+}
+
 shard_jobs::standing shard_jobs::want(work_key key, job_waiter who) {
-  auto& wanted = jobs_[key];
+  auto which = find(key);
+  if (which == no_slot) which = add(key);
+  auto& wanted = jobs_[which];
   ++wanted.users;
-  if (wanted.result) return {.ask = false, .known = &*wanted.result};
-  wanted.waiting.push_back(who);
-  return {.ask = wanted.waiting.size() == 1, .known = nullptr};
+  if (!wanted.finished) return {wait(wanted, who), std::nullopt};
+  work_result known{wanted.body, std::nullopt};
+  if (wanted.only_to) known.only_to = *wanted.only_to;
+  return {false, std::move(known)};
 }
 
 bool shard_jobs::release(work_key key, job_waiter who) {
-  const auto found = jobs_.find(key);
-  if (found == jobs_.end()) return false;
-  auto& used = found->second;
-  const auto gone =
-    std::erase_if(used.waiting, [&](const job_waiter& w) { return w.lane == who.lane && w.seq == who.seq; });
-  const bool withdrawn = gone > 0 && used.waiting.empty();
-  if (--used.users == 0) jobs_.erase(found);
+  const auto which = find(key);
+  if (which == no_slot) return false;
+  auto& used = jobs_[which];
+  bool withdrawn = false;
+  if (used.one_waits && is_same(used.one, who)) {
+    const bool others_wait = used.others && !used.others->empty();
+    withdrawn = !others_wait;
+    used.one_waits = others_wait;
+    if (others_wait) {
+      used.one = used.others->front();
+      used.others->erase(used.others->begin());
+    }
+  } else if (used.others) {
+    std::erase_if(*used.others, [&](const job_waiter& w) { return is_same(w, who); });
+  }
+  if (--used.users == 0) forget(which);
   return withdrawn;
 }
 
-std::vector<job_waiter> shard_jobs::finish(work_key key, const work_result& done) {
-  const auto found = jobs_.find(key);
-  if (found == jobs_.end() || found->second.waiting.empty()) return {};
-  found->second.result = done;
-  return std::exchange(found->second.waiting, {});
+const std::vector<job_waiter>& shard_jobs::finish(work_key key, const work_result& done) {
+  taken_.clear();
+  const auto which = find(key);
+  if (which == no_slot || !jobs_[which].one_waits) return taken_;
+  auto& finished = jobs_[which];
+  finished.finished = true;
+  finished.body = done.body;
+  if (done.only_to) finished.only_to = std::make_unique<std::vector<destination_id>>(*done.only_to);
+  take_waiting(finished);
+  return taken_;
 }
 
 std::vector<job_waiter> shard_jobs::give_up(work_key key) {
-  const auto found = jobs_.find(key);
-  if (found == jobs_.end()) return {};
-  return std::exchange(found->second.waiting, {});
+  const auto which = find(key);
+  if (which == no_slot) return {};
+  take_waiting(jobs_[which]);
+  return taken_;
 }
 
 bool shard_jobs::wait_again(work_key key, job_waiter who) {
-  auto& wanted = jobs_[key];
-  wanted.waiting.push_back(who);
-  return wanted.waiting.size() == 1;
+  auto which = find(key);
+  if (which == no_slot) which = add(key);
+  return wait(jobs_[which], who);
 }
 
 } // namespace reseq::core

@@ -6,11 +6,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <memory>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
+#include "reseq/core/detail/slab.hpp"
+#include "reseq/core/detail/slot_index.hpp"
 #include "reseq/core/shard.hpp"
 #include "reseq/model/ids.hpp"
 
@@ -26,8 +27,8 @@ class shard_jobs {
 public:
   /// What `want` found.
   struct standing {
-    bool ask = false;                   ///< nobody has asked for it: ask a worker
-    const work_result* known = nullptr; ///< valid until the next call; the waiter does not wait
+    bool ask = false;                 ///< nobody has asked for it: ask a worker
+    std::optional<work_result> known; ///< the waiter does not wait
   };
 
   /// `who` wants the result and uses it until it calls `release`.
@@ -36,8 +37,9 @@ public:
   /// `who` needs it no more. True when it was the last that waited for work under way: withdraw that.
   bool release(work_key key, job_waiter who);
 
-  /// The result is there. Whom to give it to; nobody when nobody waits (a late answer).
-  std::vector<job_waiter> finish(work_key key, const work_result& done);
+  /// The result is there. Whom to give it to; nobody when nobody waits (a late answer). Valid until the next
+  /// `finish` or `give_up`.
+  const std::vector<job_waiter>& finish(work_key key, const work_result& done);
 
   /// The work was given up: nobody asks for it any more, and each who waited has to `wait_again` or `release` it.
   /// Empty when nobody waits.
@@ -49,21 +51,28 @@ public:
   [[nodiscard]] std::size_t size() const { return jobs_.size(); }
 
 private:
+  /// Most messages have one destination: its wait costs no allocation.
   struct job {
-    std::vector<job_waiter> waiting;
+    work_key key;
     std::uint32_t users = 0;
-    std::optional<work_result> result;
-  };
-  struct key_hash {
-    std::size_t operator()(const work_key& key) const noexcept {
-      return std::hash<std::uint64_t>{}(key.at.value() * 0x9e3779b97f4a7c15U ^ key.chain.value());
-    }
-  };
-  struct key_equal {
-    bool operator()(const work_key& a, const work_key& b) const noexcept { return a.at == b.at && a.chain == b.chain; }
+    bool one_waits = false;
+    bool finished = false;
+    job_waiter one; ///< the first that waits, while `one_waits`
+    std::unique_ptr<std::vector<job_waiter>> others;
+    content_ptr body; ///< of the result, once it is finished
+    std::unique_ptr<std::vector<destination_id>> only_to;
   };
 
-  std::unordered_map<work_key, job, key_hash, key_equal> jobs_;
+  [[nodiscard]] detail::slot find(work_key key) const;
+  detail::slot add(work_key key);
+  void forget(detail::slot which);
+  /// True when nobody waited before.
+  static bool wait(job& for_it, job_waiter who);
+  void take_waiting(job& from);
+
+  detail::slab<job> jobs_;
+  detail::slot_index by_key_;
+  std::vector<job_waiter> taken_; ///< kept for its capacity
 };
 
 } // namespace reseq::core

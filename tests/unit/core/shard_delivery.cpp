@@ -56,6 +56,18 @@ TEST_CASE("what became ready while a request was under way makes the next batch"
   CHECK(f.todo.sends[0].items[0].previous == sequence{1});
 }
 
+TEST_CASE("results that come together are sent together") {
+  shard_fixture f({setup(1)});
+  for (int i = 0; i < 3; ++i) f.accept({1});
+  f.tested.worked({{position{2}, chain_index{0}, {body(), {}}},
+                   {position{1}, chain_index{0}, {body(), {}}},
+                   {position{3}, chain_index{0}, {body(), {}}}},
+                  t0);
+  f.todo = f.tested.take();
+  REQUIRE(f.todo.sends.size() == 1);
+  CHECK(f.sent() == numbers{1, 2, 3});
+}
+
 TEST_CASE("a dropped message holds back what follows until that is durable, and is no one's previous") {
   shard_fixture f({setup(1)});
   for (int i = 0; i < 3; ++i) f.accept({1});
@@ -76,7 +88,7 @@ TEST_CASE("a dropped message holds back what follows until that is durable, and 
 TEST_CASE("narrowing is an outcome without a delivery for those left out") {
   shard_fixture f({setup(1), setup(2)});
   f.accept({1, 2});
-  f.tested.worked(position{1}, chain_index{0}, {body(), std::vector{destination_id{2}}}, t0);
+  f.tested.worked({{position{1}, chain_index{0}, {body(), std::vector{destination_id{2}}}}}, t0);
   f.todo = f.tested.take();
   REQUIRE(f.todo.sends.size() == 1);
   CHECK(f.todo.sends[0].destination == destination_id{2});

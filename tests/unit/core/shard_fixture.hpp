@@ -48,7 +48,7 @@ struct shard_fixture {
     todo = tested.take();
   }
   void work(std::uint64_t at, content_ptr result = body(), std::uint32_t chain = 0, time_point now = t0) {
-    tested.worked(position{at}, chain_index{chain}, {std::move(result), {}}, now);
+    tested.worked({{position{at}, chain_index{chain}, {std::move(result), {}}}}, now);
     todo = tested.take();
   }
   void give_up_at(std::uint64_t at, std::uint32_t chain = 0) {

@@ -31,7 +31,7 @@ TEST_CASE("a result stays known while somebody uses it, and no longer") {
   jobs.want(common, first_lane);
   jobs.finish(common, {body, {}});
   const auto later = jobs.want(common, second_lane);
-  REQUIRE(later.known != nullptr);
+  REQUIRE(later.known);
   CHECK(later.known->body == body);
   jobs.release(common, first_lane);
   CHECK(jobs.size() == 1);

@@ -173,7 +173,7 @@ void shard_world::answer_work() {
       note_exclusion(d, sequence{static_cast<std::uint64_t>(here - d.journal.begin()) + 1});
   }
   asked_.erase(which);
-  shard_->worked(position{at}, chain_index{chain}, std::move(done), now_);
+  shard_->worked({{position{at}, chain_index{chain}, std::move(done)}}, now_);
 }
 
 void shard_world::answer_request(destination& d) {
@@ -247,7 +247,7 @@ void shard_world::late_events() {
   const auto before = shard_->counters().late_answers;
   auto& d = *random_destination();
   shard_->answered(d.setup.id, request_id{1'000'000}, confirmed{}, now_, {});
-  shard_->worked(position{last_position_ + 100}, chain_index{}, {make_result(), {}}, now_);
+  shard_->worked({{position{last_position_ + 100}, chain_index{}, {make_result(), {}}}}, now_);
   expect(shard_->counters().late_answers == before + 2, "late answers are counted");
   shard_->backlog(destination_id{77}, {}, now_);
   shard_->tick(now_);
