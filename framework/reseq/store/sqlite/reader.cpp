@@ -46,6 +46,7 @@ result<std::vector<core::backlog_item>> reader::read(const owned_shard& shard, d
   if (!at) return tl::unexpected(at.error());
   std::vector<core::backlog_item> items;
   std::uint64_t bytes = 0;
+  const transaction together(db_, transaction::kind::read); // locking for each message costs more than reading it
   for (std::size_t i = 0; i < at->size() && (items.empty() || bytes < max_bytes); ++i) {
     auto found = load(shard, (*at)[i]);
     if (auto read = db_.outcome(); !read) return tl::unexpected(std::move(read.error()));
