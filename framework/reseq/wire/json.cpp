@@ -1,6 +1,7 @@
 #include "reseq/wire/json.hpp"
 
 #include <cstdint>
+#include <cstring>
 
 namespace reseq::wire::json {
 namespace {
@@ -10,6 +11,42 @@ std::uint8_t byte(char c) { return static_cast<std::uint8_t>(c); }
 bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+constexpr std::uint64_t in_each_byte(std::uint8_t value) { return value * std::uint64_t{0x0101010101010101}; }
+
+std::uint64_t eight_bytes(const char* from) {
+  std::uint64_t eight = 0;
+  std::memcpy(&eight, from, sizeof eight);
+  return eight;
+}
+
+/// Not 0 when one of eight bytes is below `bound`, which is at most 0x80.
+constexpr std::uint64_t any_below(std::uint64_t eight, std::uint8_t bound) {
+  return (eight - in_each_byte(bound)) & ~eight & in_each_byte(0x80);
+}
+
+bool is_plain(char c) { return byte(c) >= 0x20 && c != '"' && c != '\\'; }
+
+/// How many bytes at the front of `text` a string in quotes holds as they are.
+std::size_t plain_length(std::string_view text) {
+  std::size_t at = 0;
+  for (; at + 8 <= text.size(); at += 8) {
+    const auto eight = eight_bytes(text.data() + at);
+    const auto special =
+      any_below(eight, 0x20) | any_below(eight ^ in_each_byte('"'), 1) | any_below(eight ^ in_each_byte('\\'), 1);
+    if (special != 0) break;
+  }
+  while (at < text.size() && is_plain(text[at])) ++at;
+  return at;
+}
+
+/// How many bytes at the front of `text` are ASCII.
+std::size_t ascii_length(std::string_view text) {
+  std::size_t at = 0;
+  while (at + 8 <= text.size() && (eight_bytes(text.data() + at) & in_each_byte(0x80)) == 0) at += 8;
+  while (at < text.size() && byte(text[at]) < 0x80) ++at;
+  return at;
+}
 
 /// Length of the UTF-8 sequence at the front of `bytes` that begins with a byte from 0x80 up, or 0 if it is none.
 std::size_t sequence_length(std::string_view bytes) {
@@ -133,27 +170,29 @@ std::string without_space(std::string_view text) {
 } // namespace
 
 bool valid_utf8(std::string_view bytes) {
-  while (!bytes.empty()) {
-    if (byte(bytes[0]) < 0x80) {
-      bytes.remove_prefix(1);
-      continue;
-    }
+  for (;;) {
+    bytes.remove_prefix(ascii_length(bytes));
+    if (bytes.empty()) return true;
     const auto length = sequence_length(bytes);
     if (length == 0) return false;
     bytes.remove_prefix(length);
   }
-  return true;
 }
 
 void append_string(std::string& out, std::string_view text) {
   const bool utf8 = valid_utf8(text);
   out.reserve(out.size() + text.size() + 2);
   out += '"';
-  for (const char c : text) {
-    if (byte(c) < 0x20 || c == '"' || c == '\\') {
+  while (!text.empty()) {
+    if (const auto plain = utf8 ? plain_length(text) : 0; plain > 0) {
+      out += text.substr(0, plain);
+      text.remove_prefix(plain);
+      continue;
+    }
+    const char c = text.front();
+    text.remove_prefix(1);
+    if (!is_plain(c)) {
       append_escaped(out, c);
-    } else if (utf8 || byte(c) < 0x80) {
-      out += c;
     } else {
       append_utf8(out, byte(c));
     }
@@ -240,13 +279,11 @@ result<void> reader::expect(char expected) {
 result<std::string_view> reader::in_quotes() {
   if (!take('"')) return fault("expected a string");
   const auto begin = at_;
-  while (at_ < text_.size() && text_[at_] != '"') {
+  for (;;) {
+    at_ += plain_length(text_.substr(at_));
+    if (at_ == text_.size() || text_[at_] == '"') break;
     if (byte(text_[at_]) < 0x20) return fault("a control character in a string must be escaped");
-    if (text_[at_] != '\\') {
-      ++at_;
-    } else if (auto escaped = escape(); !escaped) {
-      return tl::unexpected(std::move(escaped.error()));
-    }
+    if (auto escaped = escape(); !escaped) return tl::unexpected(std::move(escaped.error()));
   }
   if (at_ == text_.size()) return fault("the string does not end");
   const auto raw = text_.substr(begin, at_ - begin);
