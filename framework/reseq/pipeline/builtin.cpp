@@ -11,6 +11,8 @@
 #include <thread>
 #include <typeinfo>
 
+#include <sys/prctl.h>
+
 #include "reseq/pipeline/chain.hpp"
 #include "reseq/pipeline/hash.hpp"
 
@@ -77,9 +79,15 @@ step pass_through(std::string name, std::function<handed_over(const step_input&)
   return made;
 }
 
+/// The system may let a thread's timers go off 50 us late, to save wake-ups; that is no part of the delay.
+void sleep_exactly(duration time) {
+  prctl(PR_SET_TIMERSLACK, 1UL);
+  std::this_thread::sleep_for(time);
+}
+
 handed_over delayed(const delay_settings& settings, const step_input& in) {
   const auto plan = plan_delay(settings, in.current->id(), in.context.number);
-  if (plan.takes > duration::zero()) std::this_thread::sleep_for(plan.takes);
+  if (plan.takes > duration::zero()) sleep_exactly(plan.takes);
   switch (plan.then) {
   case delay_plan::ending::succeed: break;
   case delay_plan::ending::fail: throw std::runtime_error("failed on purpose (fail_rate)");
