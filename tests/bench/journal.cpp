@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "bare_sqlite.hpp"
+#include "report.hpp"
 #include "reseq/store/sqlite/sqlite_journal.hpp"
 
 namespace {
@@ -133,6 +134,11 @@ int main(int argc, char** argv) {
       const timing mine = median(our_timings);
       std::printf("%6zu %12.0f %12.0f %6.2f %12.2f %12.2f\n", batch, theirs.rows_per_second, mine.rows_per_second,
                   mine.rows_per_second / theirs.rows_per_second, theirs.p99_ms, mine.p99_ms);
+      const auto figure = "durable acceptance, batches of " + std::to_string(batch);
+      report({figure, rounded(mine.rows_per_second, 0) + "/s", rounded(theirs.rows_per_second, 0) + "/s (bare SQLite)",
+              rounded(mine.rows_per_second / theirs.rows_per_second, 2), "at least 0.8"});
+      report({figure + ": p99", rounded(mine.p99_ms, 2) + " ms", rounded(theirs.p99_ms, 2) + " ms (bare SQLite)",
+              rounded(mine.p99_ms / theirs.p99_ms, 2), "at most 1"});
     }
   }
   std::filesystem::remove_all(directory);

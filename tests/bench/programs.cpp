@@ -105,6 +105,20 @@ double cpu_seconds(pid_t process) {
   return static_cast<double>(ticks) / static_cast<double>(sysconf(_SC_CLK_TCK));
 }
 
+activity activity_of(pid_t process) {
+  activity all;
+  std::error_code ignored;
+  for (const auto& thread : fs::directory_iterator("/proc/" + std::to_string(process) + "/task", ignored)) {
+    std::uint64_t run_ns = 0;
+    if (std::ifstream file(thread.path() / "schedstat"); file >> run_ns) all.cpu_s += static_cast<double>(run_ns) / 1e9;
+    std::ifstream file(thread.path() / "status");
+    constexpr std::string_view mark = "voluntary_ctxt_switches:";
+    for (std::string line; std::getline(file, line);)
+      if (line.starts_with(mark)) all.wake_ups += std::strtoull(line.c_str() + mark.size(), nullptr, 10);
+  }
+  return all;
+}
+
 result<std::unique_ptr<supervisor>> supervisor::start(const fs::path& program, const fs::path& data,
                                                       const std::string& pipelines) {
   const auto config = data / "bench.toml";

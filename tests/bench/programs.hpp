@@ -1,6 +1,7 @@
 /// Runs a real reseq-supervisor for a benchmark, with a configuration and data of its own.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <future>
 #include <memory>
@@ -34,6 +35,15 @@ result<std::filesystem::path> find_supervisor();
 
 /// Processor time in seconds, user and system, that a process has used; 0 when it has ended.
 double cpu_seconds(pid_t process);
+
+/// What a process's threads have done since they started.
+struct activity {
+  double cpu_s = 0;
+  std::uint64_t wake_ups = 0; ///< how often one of them gave up its processor to wait
+};
+
+/// Nothing when the process has ended.
+activity activity_of(pid_t process);
 
 /// A running supervisor and the worker it started. It ends with this object, and with this program whatever happens.
 class supervisor {

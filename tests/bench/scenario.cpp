@@ -15,6 +15,7 @@
 #include "phase.hpp"
 #include "programs.hpp"
 #include "quantile.hpp"
+#include "report.hpp"
 
 namespace {
 
@@ -26,6 +27,7 @@ struct options {
   std::size_t messages = 0; ///< 0: as many as fit the time of a default run
   std::vector<double> scales;
   std::vector<double> rates;
+  std::vector<double> loads;
   double mean_ms = 5;
   std::uint32_t batch = 1;
   std::uint64_t seed = 1;
@@ -67,6 +69,16 @@ phase random_work(const options& chosen, double per_second) {
   return p;
 }
 
+/// How many messages a second come through when all of them are there at once.
+result<double> capacity(const options& chosen, const std::filesystem::path& supervisor) {
+  auto at_once = random_work(chosen, 1);
+  at_once.interval = {};
+  at_once.messages = 5000;
+  const auto got = run(at_once, supervisor, chosen.scratch);
+  if (!got) return tl::unexpected(got.error());
+  return static_cast<double>(at_once.messages) / got->reseq.latency.back() * 1000;
+}
+
 void print_head() {
   std::printf(
     "milliseconds; overhead: over the ideal schedule; 1/4, 4/4: median of the first and of the last quarter\n\n");
@@ -93,11 +105,15 @@ void print_row(const phase& p, const outcome& got) {
     "", "", median(got.producer_late), quantile(got.producer_late, 0.99), got.most_connections, median(got.overslept),
     quantile(got.overslept, 0.99));
   std::fflush(stdout);
+  const auto name = std::string{"latency over the ideal, ms: "} + title;
+  const auto alone = rounded(median(last_quarter(got.one_at_a_time)), 0) + " (one at a time, last quarter)";
+  report({name + ", p50", rounded(median(overhead), 2), alone, "-", "under 0.5"});
+  report({name + ", p99", rounded(quantile(overhead, 0.99), 2), "-", "-", fixed ? "under 4" : "under 3"});
 }
 
 std::vector<phase> phases(const options& chosen) {
   std::vector<phase> all;
-  const bool everything = chosen.scales.empty() && chosen.rates.empty();
+  const bool everything = chosen.scales.empty() && chosen.rates.empty() && chosen.loads.empty();
   for (const auto scale : everything ? std::vector{1.0, 0.1, 0.01} : chosen.scales)
     all.push_back(scaled_scenario(chosen, scale));
   for (const auto rate : everything ? std::vector{1500.0} : chosen.rates) all.push_back(random_work(chosen, rate));
@@ -110,8 +126,18 @@ int run_all(const options& chosen) {
     std::fprintf(stderr, "bench-scenario: %s\n", supervisor.error().text().c_str());
     return 2;
   }
+  auto all = phases(chosen);
+  if (!chosen.loads.empty()) {
+    const auto most = capacity(chosen, *supervisor);
+    if (!most) {
+      std::fprintf(stderr, "bench-scenario: %s\n", most.error().text().c_str());
+      return 1;
+    }
+    std::printf("capacity: %.0f messages/s\n", *most);
+    for (const auto load : chosen.loads) all.push_back(random_work(chosen, load * *most));
+  }
   print_head();
-  for (const auto& one : phases(chosen)) {
+  for (const auto& one : all) {
     const auto got = run(one, *supervisor, chosen.scratch);
     if (!got) {
       std::fprintf(stderr, "bench-scenario: %s\n", got.error().text().c_str());
@@ -127,13 +153,17 @@ int run_all(const options& chosen) {
 int main(int argc, char** argv) {
   options chosen;
   CLI::App app(
-    "Latency over the ideal schedule, beside one at a time. Without --scale and --rate: the scales 1, 0.1 and\n"
+    "Latency over the ideal schedule, beside one at a time. Without --scale, --rate and --load: the scales 1, 0.1 and\n"
     "0.01 and the rate 1500, in under two minutes.",
     "bench-scenario");
   app.add_option("--scale", chosen.scales, "a message every 250 ms and 750 ms of work, times this; may be repeated")
     ->check(CLI::Range(0.001, 10.0));
   app.add_option("--rate", chosen.rates, "messages a second of random, exponential work; may be repeated")
     ->check(CLI::Range(0.1, 20'000.0));
+  app
+    .add_option("--load", chosen.loads,
+                "random, exponential work at this share of the capacity, which is measured first; may be repeated")
+    ->check(CLI::Range(0.01, 1.0));
   app.add_option("--messages", chosen.messages, "in each row (default: what takes 10 to 40 s)")
     ->check(CLI::Range(8, 1'000'000));
   app.add_option("--mean", chosen.mean_ms, "of the random work, in milliseconds (default 5)")

@@ -24,6 +24,7 @@
 #include "programs.hpp"
 #include "quantile.hpp"
 #include "receiver.hpp"
+#include "report.hpp"
 #include "reseq/net/http_client.hpp"
 #include "reseq/net/loop.hpp"
 #include "reseq/net/url.hpp"
@@ -263,6 +264,11 @@ void print(const options& chosen, const std::vector<figures>& ours, const std::v
               of(&figures::per_second), of(&figures::accepted_per_second), of(&figures::delivered_per_second),
               of(&figures::supervisor_us), of(&figures::worker_us), of(&figures::bench_us));
   std::printf("%-12s %10.0f %10s %11s | %.1f\n", "bare SQLite", rows, "", "", median_of(bare, &bare_figures::us));
+  const auto row = [&](const char* what, double rate) {
+    report({what, rounded(rate, 0) + "/s", rounded(rows, 0) + "/s (bare SQLite)", rounded(rate / rows, 2), "near 1"});
+  };
+  row("HTTP in and out: accepted", of(&figures::accepted_per_second));
+  row("HTTP in and out: end to end", of(&figures::per_second));
   std::printf("%-12s %10.2f %10.2f %11.2f |\n", "ratio", of(&figures::per_second) / rows,
               of(&figures::accepted_per_second) / rows, of(&figures::delivered_per_second) / rows);
 }
