@@ -1,7 +1,6 @@
 /// Keeps the write-ahead log short without making commits wait: a thread with a connection of its own copies it into
 /// the database; the writer only does the last few pages, between two commits, so that the log starts again from its
-/// beginning. At the start the thread makes the log's file as long as it will get: syncing what overwrites a file's
-/// blocks is several times as fast as syncing what makes the file longer.
+/// beginning.
 #pragma once
 
 #include <condition_variable>
@@ -40,7 +39,6 @@ public:
 private:
   static int log_grew(void* self, sqlite3* db, const char* schema, int frames);
   void run();
-  void lengthen_log();
   /// Copies what the log has; how many of its frames still wait after that.
   std::uint64_t copy_all_but_a_little();
   [[nodiscard]] bool stopping();
@@ -49,7 +47,6 @@ private:
   connection& writer_;
   std::uint64_t start_frames_; ///< the limits, in frames
   std::uint64_t most_frames_;
-  std::uint64_t log_bytes_; ///< how long the log's file gets when checkpoints keep up
 
   std::mutex copying_; ///< one checkpoint at a time
   std::mutex mutex_;
