@@ -107,6 +107,7 @@ public:
     : disk_(seed), fault_(fault), random_(seed), data_(directory_.path() / "data") {
     options_.indexes = {4, 16};
     if (seed % 2 == 0) options_.wal = {32U << 10U, 64U << 10U};
+    options_.wal.lengthen = false; // the disk that fails here does not see it
   }
 
   /// Opens, runs the steps with the fault armed, and checks what is left. False if the fault was never reached.

@@ -1,6 +1,7 @@
 // What is particular to SQLite: the lock, foreign and newer files, full disks, long logs.
 
 #include <array>
+#include <chrono>
 #include <csignal>
 #include <fstream>
 #include <iterator>
@@ -223,6 +224,28 @@ TEST_CASE("reads on one thread see whole backlogs while another commits, indexes
   CHECK(gaps == 0);
   CHECK(unknown == 0);
   CHECK(std::filesystem::file_size(directory.path() / "journal.sqlite-wal") < 4U << 20U);
+}
+
+TEST_CASE("the log's file is made as long as it gets, and what a crash leaves of that means nothing") {
+  const scratch_directory directory;
+  sqlite_options options;
+  options.wal = {1U << 20U, 8U << 20U};
+  constexpr std::uintmax_t as_long_as_it_gets = (256 + 256) * (4096 + 24); // what waits, and the writer's last frames
+  opened journal(must(open_sqlite(directory.path(), options)), specs(1));
+  const auto log = directory.path() / "journal.sqlite-wal";
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{30};
+  while (std::filesystem::file_size(log) < as_long_as_it_gets && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::yield();
+  const auto size = std::filesystem::file_size(log);
+  REQUIRE(size >= as_long_as_it_gets);
+  must(journal.commit(submit_many("m-", 1, 100)));
+  CHECK(std::filesystem::file_size(log) == size);
+
+  const scratch_directory crashed;
+  for (const auto* file : {"journal.sqlite", "journal.sqlite-wal"})
+    std::filesystem::copy_file(directory.path() / file, crashed.path() / file);
+  opened after(must(open_sqlite(crashed.path(), options)), specs(1));
+  CHECK(after.read(1, 1).size() == 100);
 }
 
 TEST_CASE("what start-up has to scan is bounded, however many messages there are") {
