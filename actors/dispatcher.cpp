@@ -8,6 +8,10 @@
 namespace reseq::actors {
 namespace {
 
+/// A worker that was heard of so recently has not been given up for its silence, which takes a second: its connection
+/// was closed. Two pulses may be late.
+constexpr auto fresh = 3 * pulse_interval;
+
 /// Takes the same time wherever the texts differ, so that a token cannot be guessed byte by byte.
 bool same_secret(const std::string& a, const std::string& b) {
   unsigned differing = a.size() == b.size() ? 0 : 1;
@@ -41,6 +45,7 @@ dispatcher_state::make_behavior(dispatcher_actor::stateful_pointer<dispatcher_st
   return {
     [this](const hello& who, const worker_actor& handle) { on(who, handle); },
     [this](answers& given) { on(given); },
+    [this](const pulse&) { on_pulse(); },
     [this](const farewell& leaving) {
       on(leaving);
       return caf::ok_atom::value;
@@ -52,6 +57,7 @@ dispatcher_state::make_behavior(dispatcher_actor::stateful_pointer<dispatcher_st
     [this](const wake& timer) {
       if (scheduled == timer.at) scheduled.reset();
       table->tick(now());
+      dismiss_hung();
       perform();
     },
   };
@@ -62,7 +68,7 @@ time_point dispatcher_state::now() const { return self->clock().now(); }
 void dispatcher_state::on(work_wanted& wanted) {
   auto& pipeline = pipelines.at(wanted.pipeline.value());
   for (const auto& [at, chain] : wanted.withdrawn) {
-    table->withdraw({wanted.pipeline, at, chain});
+    table->withdraw({wanted.pipeline, at, chain}, now());
     forget(pipeline, at, chain);
   }
   for (auto& work : wanted.work) {
@@ -123,7 +129,7 @@ std::vector<core::pipeline_index> dispatcher_state::offered(const hello& who, we
 
 void dispatcher_state::join(const hello& who, const worker_actor& handle) {
   const auto address = handle.address();
-  drop(address); // a worker that says hello again begins anew
+  drop(address, core::departure::lost); // a worker that says hello again begins anew
   welcome reply{true, {}, {}, {}};
   auto offers = offered(who, reply);
   for (const auto& why : reply.refused) spdlog::warn("worker {}: {}", who.node, why);
@@ -135,7 +141,7 @@ void dispatcher_state::join(const hello& who, const worker_actor& handle) {
     return;
   }
   const auto id = table->join(who.slots, std::move(offers));
-  peers.emplace(address, peer{id, handle, who.node, who.slots, false});
+  peers.emplace(address, peer{id, handle, who.node, who.slots, now(), false, false});
   addresses.emplace(id, address);
   node_names.emplace(id, who.node);
   self->monitor(handle);
@@ -144,7 +150,7 @@ void dispatcher_state::join(const hello& who, const worker_actor& handle) {
   perform();
 }
 
-void dispatcher_state::drop(const caf::actor_addr& gone) {
+void dispatcher_state::drop(const caf::actor_addr& gone, core::departure how) {
   const auto found = peers.find(gone);
   if (found == peers.end()) return;
   const auto id = found->second.id;
@@ -152,21 +158,53 @@ void dispatcher_state::drop(const caf::actor_addr& gone) {
   std::erase_if(flights, [&](const auto& entry) { return entry.second.worker == id; });
   addresses.erase(id);
   peers.erase(found);
-  table->leave(id, now());
+  table->leave(id, how, now());
+}
+
+void dispatcher_state::on_pulse() {
+  const auto found = peers.find(caf::actor_cast<caf::actor_addr>(self->current_sender()));
+  if (found != peers.end()) found->second.heard = now();
 }
 
 void dispatcher_state::on_down(const caf::actor_addr& gone, const std::string& why) {
   const auto found = peers.find(gone);
   if (found == peers.end()) return;
-  if (found->second.leaving) {
-    spdlog::info("worker {} left", found->second.node);
-  } else {
+  const auto was = found->second;
+  const bool expected = was.leaving || was.dismissed;
+  const auto how = !expected && now() - was.heard <= fresh ? core::departure::died : core::departure::lost;
+  if (!was.leaving) {
     ++deaths;
     setup.measured->worker_deaths.Increment();
-    spdlog::warn("worker {} died ({}); what it had is dispatched again", found->second.node, why);
   }
-  drop(gone);
+  drop(gone, how);
+  log_end(was, how, why);
   perform();
+}
+
+void dispatcher_state::log_end(const peer& gone, core::departure how, const std::string& why) {
+  const auto& now_are = table->counters();
+  if (gone.leaving)
+    spdlog::info("worker {} left", gone.node);
+  else if (how == core::departure::lost)
+    spdlog::warn("worker {} {} ({}); what it had is dispatched again", gone.node,
+                 gone.dismissed ? "ended, as it was told to" : "fell silent", why);
+  else if (now_are.crashed > published.crashed)
+    spdlog::warn("worker {} died ({}) of the only message that it had; that attempt has failed", gone.node, why);
+  else
+    spdlog::warn("worker {} died ({}); what it had is dispatched again", gone.node, why);
+  if (now_are.suspected > published.suspected)
+    spdlog::warn("{} pieces of work were in flight on two workers that died; they run on a worker of their own now",
+                 now_are.suspected - published.suspected);
+}
+
+void dispatcher_state::dismiss_hung() {
+  for (const auto id : table->take_hung()) {
+    auto& who = peers.at(addresses.at(id));
+    spdlog::error("worker {}: all of its {} slots hang; it is told to end, so that whoever runs it starts it again",
+                  who.node, who.slots);
+    who.dismissed = true;
+    self->send(who.handle, dismissed{"all of its slots hang"});
+  }
 }
 
 void dispatcher_state::on(const farewell& leaving) {
@@ -180,6 +218,7 @@ void dispatcher_state::on(const farewell& leaving) {
 void dispatcher_state::on(answers& given) {
   const auto from = peers.find(caf::actor_cast<caf::actor_addr>(self->current_sender()));
   if (from == peers.end()) return; // it was refused, or it is gone: its work has gone elsewhere
+  from->second.heard = now();
   std::map<core::pipeline_index, work_done> news;
   for (auto& item : given.items) take(from->second, item, news);
   perform(std::move(news));
@@ -277,6 +316,7 @@ dispatcher_status dispatcher_state::status() const {
   }
   made.in_flight = table->in_flight();
   made.waiting = table->waiting();
+  made.suspects = table->suspects();
   made.worker_deaths = deaths;
   return made;
 }

@@ -40,7 +40,9 @@ struct dispatcher_state {
     worker_actor handle;
     std::string node;
     std::uint32_t slots = 0;
+    time_point heard{}; ///< when it last said anything
     bool leaving = false;
+    bool dismissed = false;
   };
 
   /// A message that some task needs.
@@ -72,12 +74,15 @@ struct dispatcher_state {
   void on(const hello& who, const worker_actor& handle);
   void on(answers& given);
   void on(const farewell& leaving);
+  void on_pulse();
   void on_down(const caf::actor_addr& gone, const std::string& why);
 
   [[nodiscard]] std::string reason_to_refuse(const hello& who) const;
   std::vector<core::pipeline_index> offered(const hello& who, welcome& reply) const;
   void join(const hello& who, const worker_actor& handle);
-  void drop(const caf::actor_addr& gone);
+  void drop(const caf::actor_addr& gone, core::departure how);
+  void log_end(const peer& gone, core::departure how, const std::string& why);
+  void dismiss_hung();
 
   void take(peer& from, answer& item, std::map<core::pipeline_index, work_done>& news);
   [[nodiscard]] core::work_result to_result(const served& pipeline, answer& item) const;

@@ -37,7 +37,7 @@ metrics::metrics()
     dispatched(counter(registry, "reseq_dispatches_total", "Copies of jobs sent to workers")),
     attempts_done(attempts(registry, "done")), attempts_failed(attempts(registry, "failed")),
     attempts_timed_out(attempts(registry, "timed_out")), attempts_late(attempts(registry, "late")),
-    attempts_orphaned(attempts(registry, "orphaned")),
+    attempts_orphaned(attempts(registry, "orphaned")), attempts_crashed(attempts(registry, "crashed")),
     given_up(counter(registry, "reseq_messages_given_up_total", "Messages that used up their attempts")),
     worker_deaths(counter(registry, "reseq_worker_deaths_total", "Workers whose connection ended without a farewell")),
     out_of_order(counter(registry, "reseq_out_of_order_total", "Results that came before an older one of their lane")),
@@ -59,6 +59,7 @@ void metrics::publish(const core::dispatch_counters& now, core::dispatch_counter
   add(attempts_timed_out, now.timed_out, seen.timed_out);
   add(attempts_late, now.late, seen.late);
   add(attempts_orphaned, now.orphaned, seen.orphaned);
+  add(attempts_crashed, now.crashed, seen.crashed);
   add(given_up, now.given_up, seen.given_up);
   seen = now;
 }

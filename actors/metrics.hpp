@@ -31,6 +31,7 @@ public:
   prometheus::Counter& attempts_timed_out;
   prometheus::Counter& attempts_late;
   prometheus::Counter& attempts_orphaned;
+  prometheus::Counter& attempts_crashed;
   prometheus::Counter& given_up;
   prometheus::Counter& worker_deaths;
   prometheus::Counter& out_of_order;

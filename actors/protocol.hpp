@@ -157,6 +157,7 @@ struct dispatcher_status {
   std::uint64_t slots = 0;
   std::uint64_t in_flight = 0;
   std::uint64_t waiting = 0;
+  std::uint64_t suspects = 0; ///< chains that may kill their worker
   std::uint64_t worker_deaths = 0;
 };
 struct ask_dispatcher {
@@ -193,10 +194,10 @@ using reader_actor = caf::typed_actor<caf::reacts_to<read_backlog, shard_actor>,
 using sink_actor = caf::typed_actor<caf::reacts_to<deliver>>;
 
 /// A worker process, seen from the supervisor.
-using worker_actor = caf::typed_actor<caf::reacts_to<welcome>, caf::reacts_to<orders>>;
+using worker_actor = caf::typed_actor<caf::reacts_to<welcome>, caf::reacts_to<orders>, caf::reacts_to<dismissed>>;
 
 /// What a worker finds at `cluster.listen`. The dispatcher's only door to the network.
-using gate_actor = caf::typed_actor<caf::reacts_to<hello, worker_actor>, caf::reacts_to<answers>,
+using gate_actor = caf::typed_actor<caf::reacts_to<hello, worker_actor>, caf::reacts_to<answers>, caf::reacts_to<pulse>,
                                     caf::replies_to<farewell>::with<caf::ok_atom>>;
 
 /// Owns the dispatch table.
@@ -217,6 +218,8 @@ CAF_ADD_TYPE_ID(reseq, (reseq::actors::answer))
 CAF_ADD_TYPE_ID(reseq, (reseq::actors::answers))
 CAF_ADD_TYPE_ID(reseq, (reseq::actors::farewell))
 CAF_ADD_TYPE_ID(reseq, (reseq::actors::worker_actor))
+CAF_ADD_TYPE_ID(reseq, (reseq::actors::pulse))
+CAF_ADD_TYPE_ID(reseq, (reseq::actors::dismissed))
 CAF_END_TYPE_ID_BLOCK(reseq)
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::submit)

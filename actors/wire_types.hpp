@@ -2,6 +2,7 @@
 /// any change of a struct here raises `protocol_version`.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -16,7 +17,7 @@
 
 namespace reseq::actors {
 
-inline constexpr std::uint32_t protocol_version = 1;
+inline constexpr std::uint32_t protocol_version = 2;
 
 /// Worker → supervisor, first of all. Its layout never changes, so that two versions can tell each other apart.
 struct hello {
@@ -73,6 +74,18 @@ struct farewell {
   std::string why;
 };
 
+/// Worker → supervisor, every `pulse_interval` while nothing else has to be said. The actor library notices by its own
+/// heartbeats when a peer falls silent, but ends its actors as if the connection had been closed: by this a dispatcher
+/// tells a worker that was cut off or stopped from one that died.
+struct pulse {};
+
+inline constexpr auto pulse_interval = std::chrono::milliseconds{200};
+
+/// Supervisor → worker: its slots have hung for so long that only a new process helps.
+struct dismissed {
+  std::string why;
+};
+
 template <class Inspector>
 auto inspect(Inspector& f, hello& x) {
   return f(caf::meta::type_name("hello"), x.protocol, x.token, x.node, x.slots, x.pipelines, x.fingerprints);
@@ -91,6 +104,16 @@ auto inspect(Inspector& f, orders& x) {
 template <class Inspector>
 auto inspect(Inspector& f, answers& x) {
   return f(caf::meta::type_name("answers"), x.items);
+}
+
+template <class Inspector>
+auto inspect(Inspector& f, pulse&) {
+  return f(caf::meta::type_name("pulse"));
+}
+
+template <class Inspector>
+auto inspect(Inspector& f, dismissed& x) {
+  return f(caf::meta::type_name("dismissed"), x.why);
 }
 
 template <class Inspector>

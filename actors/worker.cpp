@@ -53,10 +53,12 @@ worker_node::behavior_type worker_state::make_behavior(worker_node::stateful_poi
   return {
     [this](const welcome& answer) { on(answer); },
     [this](orders& work) { on(work); },
+    [this](const dismissed& end) { on(end); },
     [this](caf::connect_atom) { connect(); },
     [this](flush) { send_answers(); },
     [this](caf::close_atom) { leave(); },
     [this](caf::timeout_atom, std::uint32_t greeted_in) { on_silence(greeted_in); },
+    [this](caf::tick_atom, std::uint32_t greeted_in) { pulsate(greeted_in); },
   };
 }
 
@@ -117,7 +119,20 @@ void worker_state::on(const welcome& answer) {
   failures = 0;
   last_complaint.clear();
   spdlog::info("joined the supervisor at {}", address());
+  if (setup->joined) setup->joined();
+  pulsate(session);
   for (const auto& why : answer.refused) spdlog::warn("the supervisor at {} says: {}", address(), why);
+}
+
+void worker_state::pulsate(std::uint32_t greeted_in) {
+  if (!supervisor || greeted_in != session) return;
+  self->send(*supervisor, pulse{});
+  self->delayed_send(self, pulse_interval, caf::tick_atom::value, session);
+}
+
+void worker_state::on(const dismissed& end) {
+  spdlog::error("the supervisor at {} says that this worker has to be started again: {}", address(), end.why);
+  if (setup->dismissed) setup->dismissed();
 }
 
 void worker_state::on_down() {
@@ -162,12 +177,15 @@ void worker_state::start(order&& job) {
         job.dispatch, i, answer_kind::failed, "this worker does not run pipeline " + job.pipeline, {}, {}, {}, 0});
     return;
   }
-  // The last answer waits until the slot is free again: it is what brings the next order.
+  // The last answer waits until the slot is free again: it is what brings the next order. The others do not, or a chain
+  // that kills this process would take those before it with it.
   const auto last = std::make_shared<std::optional<answer>>();
   auto work = [job = std::move(job), pipeline = found->second, keep = setup, last, put] {
     run_job(job, *pipeline, keep->max_result, [&](answer item) {
-      if (*last) put(std::move(**last));
-      *last = std::move(item);
+      if (item.chain + 1 < job.chains.size())
+        put(std::move(item));
+      else
+        *last = std::move(item);
     });
   };
   const auto taken = pool->run(std::move(work), [last, put] {

@@ -30,6 +30,8 @@ struct worker_setup {
   std::vector<net::host_port> supervisors; ///< tried one after the other until one answers; never empty
   std::vector<runnable_pipeline> pipelines;
   std::vector<std::string> fingerprints; ///< of `pipelines`, in the same order
+  std::function<void()> joined;          ///< told whenever a supervisor has let it in; may be empty
+  std::function<void()> dismissed;       ///< told when only a new process helps; may be empty
   std::function<void()> left;            ///< told once a farewell is over: nothing runs any more
 };
 
@@ -50,7 +52,7 @@ private:
 /// What a worker understands besides what supervisors send it.
 using worker_node =
   worker_actor::extend<caf::reacts_to<caf::connect_atom>, caf::reacts_to<flush>, caf::reacts_to<caf::close_atom>,
-                       caf::reacts_to<caf::timeout_atom, std::uint32_t>>;
+                       caf::reacts_to<caf::timeout_atom, std::uint32_t>, caf::reacts_to<caf::tick_atom, std::uint32_t>>;
 
 /// connecting ──found──► greeting ──welcome──► working ──supervisor lost──► connecting (backoff with jitter)
 ///                          └──refused──► connecting (after a while: the supervisor may be corrected)
@@ -64,6 +66,8 @@ struct worker_state {
   void greet(const gate_actor& found);
   void on(const welcome& answer);
   void on(orders& work);
+  void on(const dismissed& end);
+  void pulsate(std::uint32_t greeted_in);
   void on_down();
   void on_silence(std::uint32_t greeted_in);
   void retry(const std::string& why);

@@ -69,7 +69,9 @@ void add_dispatcher(std::vector<MetricFamily>& families, const dispatcher_status
   add(slots, {}, static_cast<double>(status.slots));
   auto busy = gauge("reseq_worker_slots_busy", "Slots with a copy of a job in them");
   add(busy, {}, static_cast<double>(status.in_flight));
-  for (auto* family : {&workers, &slots, &busy}) families.push_back(std::move(*family));
+  auto suspects = gauge("reseq_suspects", "Chains that were in flight on two workers that died");
+  add(suspects, {}, static_cast<double>(status.suspects));
+  for (auto* family : {&workers, &slots, &busy, &suspects}) families.push_back(std::move(*family));
 }
 
 } // namespace

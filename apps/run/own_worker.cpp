@@ -8,8 +8,8 @@
 #include <cstring>
 #include <string_view>
 
-#include <fcntl.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,7 +26,6 @@ constexpr auto parent_pipe = "RESEQ_PARENT_PIPE";
 constexpr int child_pipe_fd = 3;
 constexpr auto shortest_pause = 20ms;
 constexpr auto longest_pause = 2000ms;
-constexpr auto long_enough = 5s; ///< a child that lived this long did not fail to start
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> list;
@@ -43,7 +42,8 @@ std::string describe(int status) {
 } // namespace
 
 own_worker::own_worker(std::vector<std::string> command) : command_(std::move(command)) {
-  if (pipe2(pipe_, O_CLOEXEC) != 0) spdlog::warn("no pipe for the worker: {}", std::strerror(errno));
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pipe_) != 0)
+    spdlog::warn("no connection to the worker: {}", std::strerror(errno));
   thread_ = std::thread{[this] { keep_running(); }};
 }
 
@@ -94,7 +94,6 @@ void own_worker::keep_running() {
   auto pause = shortest_pause;
   std::unique_lock hold{mutex_};
   while (!stopping_) {
-    const auto started = std::chrono::steady_clock::now();
     child_ = start();
     if (child_ > 0) {
       const auto child = child_;
@@ -110,11 +109,21 @@ void own_worker::keep_running() {
       if (stopping_) return;
       spdlog::warn("the supervisor's own worker {}; starting it again", describe(status));
     }
-    pause = std::chrono::steady_clock::now() - started >= long_enough
-              ? shortest_pause
-              : std::min<std::chrono::milliseconds>(pause * 2, longest_pause);
+    pause = child_worked() ? shortest_pause : std::min<std::chrono::milliseconds>(pause * 2, longest_pause);
     changed_.wait_for(hold, pause, [this] { return stopping_; });
   }
+}
+
+/// Whether any child has said so since this was last asked.
+bool own_worker::child_worked() const {
+  char words[64];
+  bool any = false;
+  while (recv(pipe_[1], words, sizeof words, MSG_DONTWAIT) > 0) any = true;
+  return any;
+}
+
+void tell_parent_it_works() {
+  if (const char* fd = std::getenv(parent_pipe)) send(std::atoi(fd), "w", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void end_with_parent() {

@@ -11,11 +11,12 @@
 
 namespace reseq::apps {
 
-/// Starts a program, and starts it again whenever it ends, with a growing pause if it keeps ending soon.
+/// Starts a program, and starts it again whenever it ends: at once if it had begun to work, however soon that killed
+/// it, else with a growing pause.
 class own_worker {
 public:
-  /// `command[0]` is the program's path. The child gets this process's environment, and the read end of a pipe, named
-  /// by RESEQ_PARENT_PIPE, that ends with this process.
+  /// `command[0]` is the program's path. The child gets this process's environment, and one end of a connection, named
+  /// by RESEQ_PARENT_PIPE, that ends with this process and on which it says that it works.
   explicit own_worker(std::vector<std::string> command);
 
   /// Asks the child to stop (SIGTERM), and kills it if it has not after two seconds.
@@ -25,6 +26,7 @@ public:
 
 private:
   void keep_running();
+  [[nodiscard]] bool child_worked() const;
   [[nodiscard]] pid_t start() const;
 
   std::vector<std::string> command_;
@@ -35,6 +37,9 @@ private:
   pid_t child_ = -1; ///< guarded by `mutex_`; not yet waited for
   std::thread thread_;
 };
+
+/// For the child: it works, that is, a supervisor has let it in. Does nothing without RESEQ_PARENT_PIPE.
+void tell_parent_it_works();
 
 /// For the child: ends the process as soon as the parent has gone. Does nothing without RESEQ_PARENT_PIPE.
 void end_with_parent();

@@ -62,9 +62,12 @@ result<actors::worker_setup> setup_of(const config::settings& settings, const re
 
 worker_host::worker_host(std::unique_ptr<parts> made) : parts_(std::move(made)) {}
 
-result<std::unique_ptr<worker_host>> worker_host::start(const config::settings& settings, const registry& definitions) {
+result<std::unique_ptr<worker_host>> worker_host::start(const config::settings& settings, const registry& definitions,
+                                                        worker_events events) {
   auto setup = setup_of(settings, definitions);
   if (!setup) return tl::unexpected(setup.error());
+  setup->joined = std::move(events.joined);
+  setup->dismissed = std::move(events.dismissed);
   auto made = std::make_unique<parts>();
   setup->left = [p = made.get(), once = std::make_shared<std::atomic<bool>>(false)] {
     if (!once->exchange(true)) p->left.set_value();

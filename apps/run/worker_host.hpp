@@ -1,6 +1,7 @@
 /// A worker with its actor system, in this process.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "reseq/config/settings.hpp"
@@ -9,11 +10,18 @@
 
 namespace reseq::apps {
 
+/// What a process wants to know of its worker; either may be empty.
+struct worker_events {
+  std::function<void()> joined;    ///< a supervisor has let it in
+  std::function<void()> dismissed; ///< all slots hang: a supervisor wants this process to be started again
+};
+
 class worker_host {
 public:
   /// Starts looking for the supervisors of `settings`; returns at once. `errc::not_found` for a transform that this
   /// program does not have, `errc::invalid` for `worker.slots = 0` or a pipeline that is not configured.
-  static result<std::unique_ptr<worker_host>> start(const config::settings& settings, const registry& definitions);
+  static result<std::unique_ptr<worker_host>> start(const config::settings& settings, const registry& definitions,
+                                                    worker_events events = {});
 
   ~worker_host();
   worker_host(const worker_host&) = delete;

@@ -8,12 +8,14 @@ namespace reseq::apps {
 namespace {
 
 constexpr auto grace = std::chrono::seconds{2};
+constexpr int start_me_again = 75; // EX_TEMPFAIL
 
 } // namespace
 
 int run_worker(const config::settings& settings, const registry& definitions, stop_signals& signals) {
   end_with_parent();
-  auto started = worker_host::start(settings, definitions);
+  // Threads that hang cannot be ended, only their process.
+  auto started = worker_host::start(settings, definitions, {tell_parent_it_works, [] { std::_Exit(start_me_again); }});
   if (!started) {
     spdlog::critical("cannot start: {}", started.error().text());
     return 1;

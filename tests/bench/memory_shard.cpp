@@ -74,7 +74,7 @@ void memory_shard::perform() {
   if (!finished_.empty()) shard_.worked(std::exchange(finished_, {}), now_);
   for (;;) {
     auto todo = shard_.take();
-    for (const auto& [at, chain] : todo.withdrawn) table_.withdraw({pipeline_, at, chain});
+    for (const auto& [at, chain] : todo.withdrawn) table_.withdraw({pipeline_, at, chain}, now_);
     for (const auto& work : todo.work) table_.submit({pipeline_, work.at, work.chain}, work.head, now_);
     for (const auto& [at, chain] : todo.heads) table_.make_head({pipeline_, at, chain}, now_);
     for (const auto& wanted : todo.reads) read(wanted);

@@ -18,13 +18,13 @@ dispatcher::dispatcher(world& with)
 void dispatcher::want(std::vector<core::work_key> withdrawn, std::vector<core::work_request> work,
                       std::vector<core::work_key> heads) {
   for (const auto& [at, chain] : withdrawn) {
-    table_.withdraw({pipeline_, at, chain});
+    table_.withdraw({pipeline_, at, chain}, world_.now);
     forget(at, chain);
   }
   for (auto& wanted : work) {
     auto& j = jobs_[wanted.at];
     j.message = std::move(wanted.message);
-    if (find(wanted.at, wanted.chain) == nullptr) j.wanted.push_back({wanted.chain, newest_, std::nullopt});
+    if (find(wanted.at, wanted.chain) == nullptr) j.wanted.push_back({wanted.chain, newest_, std::nullopt, 0});
     table_.submit({pipeline_, wanted.at, wanted.chain}, wanted.head, world_.now);
   }
   for (const auto& [at, chain] : heads) table_.make_head({pipeline_, at, chain}, world_.now);
@@ -47,7 +47,7 @@ void dispatcher::forget(position at, core::chain_index chain) {
 }
 
 void dispatcher::join(std::uint32_t worker, std::uint32_t connection, std::uint32_t slots) {
-  down(worker);
+  down(worker, core::departure::lost);
   const auto id = table_.join(slots, {pipeline_});
   peers_.emplace(worker, peer{id, connection});
   addresses_.emplace(id, worker);
@@ -55,15 +55,57 @@ void dispatcher::join(std::uint32_t worker, std::uint32_t connection, std::uint3
   perform();
 }
 
-void dispatcher::down(std::uint32_t worker) {
+void dispatcher::down(std::uint32_t worker, core::departure how) {
   const auto found = peers_.find(worker);
   if (found == peers_.end()) return;
   const auto id = found->second.id;
+  const auto crashed = table_.counters().crashed;
+  const bool alone = how == core::departure::died && strike(id);
   std::erase_if(flights_, [&](const auto& entry) { return entry.second.worker == id; });
   addresses_.erase(id);
   peers_.erase(found);
-  table_.leave(id, world_.now);
+  table_.leave(id, how, world_.now);
+  require(table_.counters().crashed == crashed || (alone && table_.counters().crashed == crashed + 1), promise, [&] {
+    return "something was blamed for the death of worker " + std::to_string(worker) + ", and not alone there";
+  });
   perform();
+}
+
+bool dispatcher::strike(worker_id dead) {
+  std::size_t unanswered = 0;
+  bool suspects = true;
+  std::vector<wish*> had;
+  for (const auto& [copy, flown] : flights_) {
+    if (flown.worker != dead) continue;
+    suspects = suspects && flown.of_suspects;
+    unanswered += flown.unanswered;
+    for (const auto& chain : flown.chains) {
+      auto* wanted = chain ? find(flown.at, *chain) : nullptr;
+      if (wanted != nullptr && wanted->after < copy && std::ranges::find(had, wanted) == had.end())
+        had.push_back(wanted);
+    }
+  }
+  for (auto* wanted : had) ++wanted->deaths;
+  return suspects && unanswered == 1;
+}
+
+/// Suspects run beside nothing else that might still be running, and nothing else beside them.
+void dispatcher::check_company(const core::dispatch& copy, bool of_suspects) const {
+  for (const auto& [other, flown] : flights_) {
+    const bool beside = flown.worker == copy.worker && flown.of_suspects != of_suspects;
+    require(!beside || world_.now - flown.sent >= world_.plan.retry.timeout || !is_wanted(other, flown), promise, [&] {
+      return "position " + std::to_string(copy.at.value()) + " runs beside position " +
+             std::to_string(flown.at.value()) + ", and one of them is a suspect";
+    });
+  }
+}
+
+bool dispatcher::is_wanted(dispatch_id copy, const flight& flown) const {
+  const auto found = jobs_.find(flown.at);
+  return found != jobs_.end() && std::ranges::any_of(flown.chains, [&](const auto& chain) {
+           return chain && std::ranges::any_of(found->second.wanted,
+                                               [&](const wish& w) { return w.chain == *chain && w.after < copy; });
+         });
 }
 
 void dispatcher::retire(std::uint32_t worker) {
@@ -83,9 +125,12 @@ void dispatcher::answered(std::uint32_t worker, answer item) {
   const auto at = copy.at;
   const auto chain = *std::exchange(copy.chains[item.chain], std::nullopt);
   news out;
-  if (table_.answer(from->second.id, item.dispatch, chain, item.end, "it failed", world_.now) &&
-      item.end == core::attempt_end::done)
-    take_result(at, chain, item, out);
+  if (table_.answer(from->second.id, item.dispatch, chain, item.end, "it failed", world_.now)) {
+    if (item.end == core::attempt_end::done)
+      take_result(at, chain, item, out);
+    else if (auto* wanted = find(at, chain))
+      wanted->deaths = 0; // its worker has survived it
+  }
   if (--copy.unanswered == 0) flights_.erase(found);
   perform(std::move(out));
 }
@@ -145,14 +190,21 @@ void dispatcher::check_given_up(const core::given_up& lost) {
 void dispatcher::assign() {
   for (auto& copy : table_.assign(world_.now)) {
     const auto to = addresses_.at(copy.worker);
+    std::size_t suspects = 0;
     for (const auto chain : copy.chains) {
       auto* wanted = find(copy.at, chain);
       require(wanted != nullptr, promise, [] { return "work was dispatched that nobody wants"; });
+      if (wanted->deaths >= 2) ++suspects;
       if (!wanted->first_sent) wanted->first_sent = world_.now;
     }
     newest_ = copy.id;
+    require(suspects == 0 || suspects == copy.chains.size(), promise,
+            [] { return "chains travel together of which some are suspects"; });
+    check_company(copy, suspects > 0);
     flights_.emplace(
-      copy.id, flight{copy.worker, copy.at, world_.now, {copy.chains.begin(), copy.chains.end()}, copy.chains.size()});
+      copy.id,
+      flight{
+        copy.worker, copy.at, world_.now, {copy.chains.begin(), copy.chains.end()}, copy.chains.size(), suspects > 0});
     world_.mail.post(
       dispatcher_party, static_cast<party>(first_worker + to),
       [this, to, over = peers_.at(to).connection, order = std::move(copy)] { world_.pool.ordered(to, over, order); });

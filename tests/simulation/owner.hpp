@@ -58,7 +58,7 @@ public:
   void join(std::uint32_t worker, std::uint32_t connection, std::uint32_t slots);
   void answered(std::uint32_t worker, answer item);
   void retire(std::uint32_t worker);
-  void down(std::uint32_t worker);
+  void down(std::uint32_t worker, core::departure how);
 
   [[nodiscard]] std::size_t jobs() const { return jobs_.size(); }
   [[nodiscard]] const core::dispatch_table& table() const { return table_; }
@@ -72,6 +72,7 @@ private:
     core::chain_index chain;
     dispatch_id after; ///< copies up to this one were for an earlier wish
     std::optional<time_point> first_sent;
+    std::uint32_t deaths = 0; ///< of workers that had it, since one last survived it
   };
   struct job {
     message_ptr message;
@@ -83,6 +84,7 @@ private:
     time_point sent;
     std::vector<std::optional<core::chain_index>> chains; ///< empty once it was answered
     std::size_t unanswered = 0;
+    bool of_suspects = false;
   };
   struct news {
     std::vector<core::finished_work> done;
@@ -94,6 +96,10 @@ private:
   void take_result(position at, core::chain_index chain, answer& item, news& out);
   void perform(news out = {});
   void check_given_up(const core::given_up& lost);
+  /// What a death may have been the fault of; whether that is exactly one suspect.
+  bool strike(worker_id dead);
+  void check_company(const core::dispatch& copy, bool of_suspects) const;
+  [[nodiscard]] bool is_wanted(dispatch_id copy, const flight& flown) const;
   void assign();
   void schedule();
 

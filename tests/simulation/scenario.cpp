@@ -21,6 +21,7 @@ fault_rates draw_faults(choices& choose) {
   f.owner_dies = rate(choose, 25);
   f.owner_hands_over = rate(choose, 10);
   f.worker_dies = rate(choose, 25);
+  f.worker_falls_silent = rate(choose, 10);
   f.worker_retires = rate(choose, 8);
   f.worker_hangs = rate(choose, 300);
   f.answers_twice = rate(choose, 300);
@@ -47,6 +48,7 @@ outcome_rates draw_outcomes(choices& choose) {
   o.narrows = rate(choose, 400);
   o.never_works = rate(choose, 150);
   o.refused = rate(choose, 250);
+  o.poison = rate(choose, 200);
   return o;
 }
 

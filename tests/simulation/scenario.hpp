@@ -15,6 +15,7 @@ struct fault_rates {
   std::uint32_t owner_dies = 0;           ///< a step
   std::uint32_t owner_hands_over = 0;     ///< a step
   std::uint32_t worker_dies = 0;          ///< a step
+  std::uint32_t worker_falls_silent = 0;  ///< a step
   std::uint32_t worker_retires = 0;       ///< a step
   std::uint32_t worker_hangs = 0;         ///< a job
   std::uint32_t answers_twice = 0;        ///< an answer
@@ -41,6 +42,7 @@ struct outcome_rates {
   std::uint32_t narrows = 0;
   std::uint32_t never_works = 0; ///< permanent errors
   std::uint32_t refused = 0;     ///< by a receiver that will never take it; a message always, or never
+  std::uint32_t poison = 0;      ///< kills whoever runs it; a message always, or never
 };
 
 struct destination_plan {

@@ -78,6 +78,10 @@ void workers::work() {
       if (!processes_[w].jobs[j].hangs) running.emplace_back(w, j);
   const auto [worker, index] = running[world_.choose.below(static_cast<std::uint32_t>(running.size()))];
   auto& jobs = processes_[worker].jobs;
+  if (is_poison(jobs[index].copy.at)) {
+    world_.tell("worker ", worker, " is killed by position ", jobs[index].copy.at);
+    return end(worker, core::departure::died);
+  }
   const auto item = run(jobs[index]);
   if (++jobs[index].next == jobs[index].copy.chains.size())
     jobs.erase(jobs.begin() + static_cast<std::ptrdiff_t>(index));
@@ -136,19 +140,34 @@ void workers::tamper(std::uint32_t worker, const answer& item) {
   if (!own) send(worker, foreign);
 }
 
+bool workers::is_poison(position at) const { return share(mix(at.value(), 77), 4) < world_.plan.outcomes.poison; }
+
 void workers::die() {
   const auto worker = world_.choose.below(static_cast<std::uint32_t>(processes_.size()));
-  auto& p = processes_[worker];
-  if (!p.alive) return;
+  if (!processes_[worker].alive) return;
   world_.tell("worker ", worker, " dies");
+  end(worker, core::departure::died);
+}
+
+/// Its heartbeats stay out, and it is given up; what it had goes on running for nobody, as if it were not there.
+void workers::fall_silent() {
+  const auto worker = world_.choose.below(static_cast<std::uint32_t>(processes_.size()));
+  if (!processes_[worker].alive) return;
+  world_.tell("worker ", worker, " is cut off");
+  end(worker, core::departure::lost);
+}
+
+void workers::end(std::uint32_t worker, core::departure how) {
+  auto& p = processes_[worker];
   p.alive = false;
   p.jobs.clear();
   restart_later(worker);
   if (p.is == state::gone) return;
+  if (p.is == state::leaving) how = core::departure::lost; // it had said so
   p.is = state::gone;
   world_.mail.cut(dispatcher_party, party_of(worker));
   if (world_.choose.chance(500)) world_.mail.cut(party_of(worker), dispatcher_party);
-  world_.mail.post(party_of(worker), dispatcher_party, [this, worker] { world_.boss->work.down(worker); });
+  world_.mail.post(party_of(worker), dispatcher_party, [this, worker, how] { world_.boss->work.down(worker, how); });
 }
 
 void workers::restart_later(std::uint32_t worker) {
@@ -178,7 +197,7 @@ void workers::recover() {
       p.jobs.clear();
       p.is = state::gone;
       world_.mail.cut(dispatcher_party, party_of(w));
-      world_.mail.post(party_of(w), dispatcher_party, [this, w] { world_.boss->work.down(w); });
+      world_.mail.post(party_of(w), dispatcher_party, [this, w] { world_.boss->work.down(w, core::departure::lost); });
       connect(w);
     }
   }

@@ -40,6 +40,7 @@ public:
   void work();
   /// Faults of whole workers.
   void die();
+  void fall_silent();
   void retire();
   /// Whether somebody still keeps a result that they made.
   [[nodiscard]] bool result_is_kept() const;
@@ -63,7 +64,10 @@ private:
   };
 
   void connect(std::uint32_t worker);
+  void end(std::uint32_t worker, core::departure how);
   void restart_later(std::uint32_t worker);
+  /// Whether the transform kills whoever runs it on this message: always, or never.
+  [[nodiscard]] bool is_poison(position at) const;
   void send(std::uint32_t worker, const answer& item);
   void tamper(std::uint32_t worker, const answer& item);
   [[nodiscard]] answer run(const job& of);

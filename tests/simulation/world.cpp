@@ -164,8 +164,9 @@ void world::step() {
 
 void world::strike() {
   const auto& f = plan.faults;
-  const std::array<std::uint32_t, 6> rates{f.owner_dies,     f.owner_hands_over,   f.worker_dies,
-                                           f.worker_retires, f.receiver_goes_away, f.operator_acts};
+  const std::array<std::uint32_t, 7> rates{f.owner_dies,         f.owner_hands_over,   f.worker_dies,
+                                           f.worker_retires,     f.receiver_goes_away, f.operator_acts,
+                                           f.worker_falls_silent};
   if (!boss || std::ranges::all_of(rates, [](auto r) { return r == 0; })) return;
   const auto luck = choose.below(1000);
   std::uint32_t above = 1000; // the top of the range strikes, so that zero is quiet
@@ -185,6 +186,7 @@ void world::strike() {
   case 3: pool.retire(); break;
   case 4: toggle_receiver(); break;
   case 5: people.act(); break;
+  case 6: pool.fall_silent(); break;
   default: break;
   }
 }

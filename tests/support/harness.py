@@ -119,14 +119,14 @@ class Program:
 class Supervisor(Program):
     """With its HTTP interface."""
 
-    def __init__(self, config: dict, folder: str, token: str = ""):
+    def __init__(self, config: dict, folder: str, token: str = "", command: tuple = ("reseq-supervisor",)):
         name = config["node"]["name"]
         self.config = config
         self._folder = folder
         self.token = token
         path = write_config(config, folder, f"supervisor-{name}")
         self.http = self.cluster = ""
-        super().__init__(f"supervisor {name}", [program("reseq-supervisor"), "--config", path], folder)
+        super().__init__(f"supervisor {name}", [program(command[0]), *command[1:], "--config", path], folder)
 
     def wait_until_ready(self) -> None:
         ready = self.wait_for_line(r"\bready\b.*\bhttp=(\S+).*\bcluster=(\S+)")
@@ -273,15 +273,15 @@ class SystemTest(unittest.TestCase):
             tables,
         )
 
-    def supervisor(self, config: dict, token: str = "") -> Supervisor:
+    def supervisor(self, config: dict, token: str = "", command: tuple = ("reseq-supervisor",)) -> Supervisor:
         """Starts one and waits until it is ready."""
-        started = self.starting_supervisor(config, token)
+        started = self.starting_supervisor(config, token, command)
         started.wait_until_ready()
         return started
 
-    def starting_supervisor(self, config: dict, token: str = "") -> Supervisor:
+    def starting_supervisor(self, config: dict, token: str = "", command: tuple = ("reseq-supervisor",)) -> Supervisor:
         """Starts one: its addresses are not known yet."""
-        started = Supervisor(config, self.folder, token)
+        started = Supervisor(config, self.folder, token, command)
         self.programs.append(started)
         return started
 

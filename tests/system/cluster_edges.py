@@ -188,6 +188,7 @@ class ComingAndGoing(ClusterTest):
         victim.kill()
         self.wait_until_all_are_delivered(sent)
         self.assertEqual((self.deaths(), self.attempts("orphaned"), self.attempts("failed")), (1, 4, 0))
+        self.running.wait_for_line("worker victim died")
 
     def test_a_worker_that_stands_still_is_noticed_and_its_work_is_done_elsewhere(self):
         self.start({"use": "delay", "min": "300ms", "max": "300ms"})
@@ -201,6 +202,7 @@ class ComingAndGoing(ClusterTest):
         eventually("it is noticed", lambda: self.deaths() == 1)
         noticed = time.monotonic() - stopped
         self.assertLess(noticed, 5.0, "heartbeats must tell within one or two seconds")
+        self.running.wait_for_line("worker victim fell silent")
         self.wait_until_all_are_delivered(sent)
         victim.signal(signal.SIGCONT)
         victim.wait_for_line("lost the supervisor")

@@ -81,6 +81,12 @@ void dispatch_queue::make_due(slot which) {
   requeue(t.message);
 }
 
+void dispatch_queue::isolate(slot which) {
+  unlink_due(which);
+  tasks_[which].phase = task_phase::isolated;
+  requeue(tasks_[which].message);
+}
+
 bool dispatch_queue::has_due(pipeline_index pipeline, dispatch_rank rank) const {
   return !pipelines_[pipeline.value()].due[index(rank)].empty();
 }

@@ -23,9 +23,10 @@ enum class dispatch_rank : std::uint8_t { heads, others };
 
 enum class task_phase : std::uint8_t {
   due,         ///< waits for a free slot
+  isolated,    ///< a suspect that waits for a worker of its own
   backing_off, ///< waits for its next attempt's time
   running,     ///< a copy that has not timed out is at a worker
-  spent,       ///< failed for good; waits to become a head and be given up
+  spent,       ///< failed for good, or too often for a suspect; waits to become a head and be given up
 };
 
 /// What went wrong so far. Only tasks that had trouble have it.
@@ -40,7 +41,9 @@ struct task {
   std::uint64_t incarnation = 0; ///< another one after each `add`; 0 when it is forgotten
   task_phase phase = task_phase::due;
   bool head = false;
-  bool permanent = false; ///< an error that no other attempt can help
+  bool permanent = false;  ///< an error that no other attempt can help
+  bool suspect = false;    ///< it may kill workers: it does not run beside others
+  std::uint8_t deaths = 0; ///< workers that died while they had it; only up to two are counted
   std::uint32_t failed = 0;
   std::optional<time_point> first_started;
   worker_id last_worker;
@@ -75,6 +78,9 @@ public:
 
   /// It waits for a free slot from now on; it did not before.
   void make_due(detail::slot which);
+
+  /// It waits for a worker of its own from now on; it was due.
+  void isolate(detail::slot which);
 
   /// The pipelines that have something due of this rank, in turn: serve the front, and move it to the back. Some in it
   /// may have nothing due any more: remove those with `retire_turn`.

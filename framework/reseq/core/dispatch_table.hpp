@@ -49,6 +49,12 @@ enum class attempt_end {
   permanent, ///< the transform said that no other attempt will help
 };
 
+/// How a worker went. Only a death says something about the work that it had.
+enum class departure {
+  died, ///< its connection was closed or reset: what it ran may have killed it
+  lost, ///< it fell silent, took its leave, was dismissed, or begins anew: its work is not to blame
+};
+
 /// A task that used up its attempts and is the head of a lane, with nothing of it in flight. It is forgotten;
 /// `submit` starts it anew.
 struct given_up {
@@ -63,7 +69,7 @@ struct attempt_record {
   worker_id worker;
   time_point started;
   std::optional<time_point> ended; ///< absent while it runs
-  std::string outcome;             ///< "running", "done", "failed", "timed out", "worker died"
+  std::string outcome;             ///< "running", "failed", "timed out", "worker died", "worker lost", "crashed"
   std::string error;
 };
 
@@ -81,9 +87,11 @@ struct dispatch_counters {
   std::uint64_t done = 0;
   std::uint64_t failed = 0;
   std::uint64_t timed_out = 0;
-  std::uint64_t late = 0;     ///< answers that do not count: the work was already answered, withdrawn or given up, or
-                              ///< a failure of a copy that had timed out before
-  std::uint64_t orphaned = 0; ///< copies that died with their worker
+  std::uint64_t late = 0;      ///< answers that do not count: the work was already answered, withdrawn or given up, or
+                               ///< a failure of a copy that had timed out before
+  std::uint64_t orphaned = 0;  ///< copies that went with their worker
+  std::uint64_t crashed = 0;   ///< attempts: each killed its worker alone
+  std::uint64_t suspected = 0; ///< chains that were in flight on two workers that died
   std::uint64_t given_up = 0;
 };
 
@@ -101,8 +109,11 @@ public:
   worker_id join(std::uint32_t slots, std::vector<pipeline_index> offers);
 
   /// The worker is gone. What it had in flight is due again at once, at its old rank, and that is no failed attempt.
-  /// An unknown worker changes nothing.
-  void leave(worker_id worker, time_point now);
+  /// But what was in flight on two workers that died is a suspect from then on: suspects run on a worker of their own,
+  /// which gets nothing else meanwhile; if that dies, too, half of them at a time. One that is alone on a worker when
+  /// it dies has failed an attempt, and is not tried again once it has used up its attempts; one that is answered is no
+  /// suspect any more. An unknown worker changes nothing.
+  void leave(worker_id worker, departure how, time_point now);
 
   /// The worker is leaving: it gets nothing new, and keeps what it has until it answers or leaves.
   void retire(worker_id worker);
@@ -115,7 +126,7 @@ public:
   void make_head(task_key key, time_point now);
 
   /// Nobody wants it any more. Its copies still occupy their slots until they are answered.
-  void withdraw(task_key key);
+  void withdraw(task_key key, time_point now);
 
   /// A worker answered one chain of one copy. True when it is the first answer and counts: for `done` the task is
   /// finished and forgotten; for the others it backs off. False when the answer is late and must be ignored. The slot
@@ -123,7 +134,8 @@ public:
   bool answer(worker_id worker, dispatch_id copy, chain_index chain, attempt_end end, std::string error,
               time_point now);
 
-  /// Times out what is due and makes due what has backed off. Call at `next_deadline()`; calling early is harmless.
+  /// Times out what is due, makes due what has backed off, and finds workers that hang. Call at `next_deadline()`;
+  /// calling early is harmless.
   void tick(time_point now);
 
   /// When `tick` has something to do next; nothing while nothing waits for time.
@@ -131,11 +143,16 @@ public:
 
   /// Gives due work to free slots, at most `limit` copies: heads first, then the lowest position; of two eligible
   /// workers picked at random the less loaded, and not the one that had the last attempt if there is another. Chains
-  /// of one message that are due together travel in one copy.
+  /// of one message that are due together travel in one copy. Suspects go first, on a worker that is kept free for
+  /// them: finding one costs the number of workers. Where there is only one, the others have their turn, too.
   std::vector<dispatch> assign(time_point now, std::size_t limit = SIZE_MAX);
 
   /// Tasks given up since the last call.
   std::vector<given_up> take_given_up();
+
+  /// Workers all of whose slots hang since the last call: for the pipelines' longest `max_timeout` each of them has
+  /// been taken by copies that nobody waits for any more. They will not get anything before one of them is answered.
+  std::vector<worker_id> take_hung();
 
   [[nodiscard]] std::optional<task_status> inspect(task_key key) const;
   [[nodiscard]] const dispatch_counters& counters() const;
@@ -144,6 +161,7 @@ public:
   [[nodiscard]] std::size_t in_flight() const; ///< copies that occupy a slot
   [[nodiscard]] std::size_t waiting() const;   ///< tasks that no copy is running: due, backing off, or failed for good
                                                ///< and waiting to become a head
+  [[nodiscard]] std::size_t suspects() const;
 
 private:
   struct state;

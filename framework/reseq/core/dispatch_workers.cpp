@@ -1,6 +1,7 @@
 #include "reseq/core/dispatch_workers.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace reseq::core {
@@ -25,7 +26,10 @@ worker_id dispatch_workers::join(std::uint32_t slots, const std::vector<pipeline
   w.slots = slots;
   w.pool = enter_pool(std::move(known));
   w.copies.clear();
+  w.awaited = 0;
   w.retired = false;
+  w.closed = false;
+  w.hung_until.reset();
   worker_by_id_.emplace(w.id, who);
   free_slots_ += slots;
   if (has_free_slot(w)) add_free(who);
@@ -33,9 +37,8 @@ worker_id dispatch_workers::join(std::uint32_t slots, const std::vector<pipeline
 }
 
 void dispatch_workers::leave(slot who) {
+  close(who);
   auto& w = workers_[who];
-  if (has_free_slot(w)) remove_free(who);
-  free_slots_ -= w.slots - w.copies.size();
   worker_by_id_.erase(w.id);
   leave_pool(w.pool);
   w = {};
@@ -43,11 +46,64 @@ void dispatch_workers::leave(slot who) {
 }
 
 void dispatch_workers::retire(slot who) {
+  close(who);
   auto& w = workers_[who];
-  if (has_free_slot(w)) remove_free(who);
-  free_slots_ -= w.slots - w.copies.size();
   w.slots = static_cast<std::uint32_t>(w.copies.size());
   w.retired = true;
+}
+
+void dispatch_workers::close(slot who) {
+  auto& w = workers_[who];
+  if (w.closed) return;
+  if (has_free_slot(w)) remove_free(who);
+  free_slots_ -= w.slots - w.copies.size();
+  w.closed = true;
+}
+
+void dispatch_workers::reopen(slot who) {
+  auto& w = workers_[who];
+  if (w.retired) return;
+  w.closed = false;
+  free_slots_ += w.slots - w.copies.size();
+  if (has_free_slot(w)) add_free(who);
+}
+
+slot dispatch_workers::quietest(pipeline_index pipeline) const {
+  const auto rank = [this](slot who) {
+    const auto& w = workers_[who];
+    return std::tuple{w.copies.size() > w.awaited, w.awaited, w.id};
+  };
+  slot best = no_slot;
+  for (const auto& [id, who] : worker_by_id_) {
+    const auto& w = workers_[who];
+    const auto hanging = w.copies.size() - w.awaited;
+    if (w.closed || !offers(w, pipeline) || hanging >= w.slots) continue;
+    if (best == no_slot || rank(who) < rank(best)) best = who;
+  }
+  return best;
+}
+
+dispatch_workers::doors dispatch_workers::offering(pipeline_index pipeline) const {
+  doors found;
+  for (const auto& [id, who] : worker_by_id_) {
+    const auto& w = workers_[who];
+    if (!w.retired && offers(w, pipeline)) ++(w.closed ? found.closed : found.open);
+  }
+  return found;
+}
+
+bool dispatch_workers::offers(const worker& w, pipeline_index pipeline) const {
+  const auto& known = pools_[w.pool].offers;
+  return std::binary_search(known.begin(), known.end(), pipeline);
+}
+
+void dispatch_workers::count_awaited(slot who, std::int32_t change) {
+  workers_[who].awaited += static_cast<std::uint32_t>(change);
+}
+
+bool dispatch_workers::hangs(slot who) const {
+  const auto& w = workers_[who];
+  return !w.retired && w.awaited == 0 && w.slots > 0 && w.copies.size() == w.slots;
 }
 
 slot dispatch_workers::find(worker_id id) const {
@@ -78,8 +134,10 @@ slot dispatch_workers::pick(pipeline_index pipeline, slot avoid, std::mt19937_64
 std::uint32_t dispatch_workers::occupy(slot who, slot copy) {
   auto& w = workers_[who];
   w.copies.push_back(copy);
-  --free_slots_;
-  if (!has_free_slot(w)) remove_free(who);
+  if (!w.closed) {
+    --free_slots_;
+    if (!has_free_slot(w)) remove_free(who);
+  }
   return static_cast<std::uint32_t>(w.copies.size() - 1);
 }
 
@@ -91,7 +149,7 @@ slot dispatch_workers::release(slot who, std::uint32_t place) {
   w.copies.pop_back();
   if (w.retired) {
     --w.slots; // the slot goes with its copy
-  } else {
+  } else if (!w.closed) {
     ++free_slots_;
     if (was_full) add_free(who);
   }
@@ -156,7 +214,7 @@ std::size_t dispatch_workers::rank_among_free(pipeline_index pipeline, slot who)
   const auto& w = workers_[who];
   std::size_t before = 0;
   for (auto p : pools_of_[pipeline.value()]) {
-    if (p == w.pool && has_free_slot(w)) return before + w.free_place;
+    if (p == w.pool && may_be_picked(w)) return before + w.free_place;
     before += pools_[p].free.size();
   }
   return before;

@@ -4,12 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <random>
 #include <unordered_map>
 #include <vector>
 
 #include "reseq/core/detail/slab.hpp"
 #include "reseq/core/dispatch_table.hpp"
+#include "reseq/model/clock.hpp"
 #include "reseq/model/ids.hpp"
 
 namespace reseq::core {
@@ -29,6 +31,22 @@ public:
   /// It gets nothing new: its free slots are gone at once, the others as they become free.
   void retire(detail::slot who);
 
+  /// It gets nothing more by `pick`, until it is open again.
+  void close(detail::slot who);
+  /// The opposite; it is closed, and may have been retired since.
+  void reopen(detail::slot who);
+
+  /// Of the open workers that offer the pipeline, the one that is soonest free for a group of suspects: nothing beside
+  /// them, better still none that hangs. `no_slot` when there is none with a slot that does not hang. Costs the number
+  /// of workers.
+  [[nodiscard]] detail::slot quietest(pipeline_index pipeline) const;
+  /// How many open workers offer the pipeline, and how many closed ones.
+  struct doors {
+    std::size_t open = 0;
+    std::size_t closed = 0;
+  };
+  [[nodiscard]] doors offering(pipeline_index pipeline) const;
+
   /// `no_slot` when it never joined or has left.
   [[nodiscard]] detail::slot find(worker_id id) const;
 
@@ -45,6 +63,21 @@ public:
   /// Puts a copy into a free slot of the worker. The answer is for `release`.
   std::uint32_t occupy(detail::slot who, detail::slot copy);
 
+  /// Somebody waits for one copy more of the worker's, or one less: the others hang, as far as is known.
+  void count_awaited(detail::slot who, std::int32_t change);
+  [[nodiscard]] std::uint32_t awaited(detail::slot who) const { return workers_[who].awaited; }
+  [[nodiscard]] std::uint32_t free_slots(detail::slot who) const {
+    return workers_[who].slots - static_cast<std::uint32_t>(workers_[who].copies.size());
+  }
+  [[nodiscard]] const std::vector<pipeline_index>& offers(detail::slot who) const {
+    return pools_[workers_[who].pool].offers;
+  }
+  [[nodiscard]] bool retired(detail::slot who) const { return workers_[who].retired; }
+
+  /// Since when all of its slots hang is the caller's business to say; forgotten when one is freed.
+  [[nodiscard]] bool hangs(detail::slot who) const;
+  [[nodiscard]] std::optional<time_point>& hung_until(detail::slot who) { return workers_[who].hung_until; }
+
   /// Frees the slot that `occupy` said. The copy that is now known by that number, or `no_slot`.
   detail::slot release(detail::slot who, std::uint32_t place);
 
@@ -58,7 +91,10 @@ private:
     detail::slot pool = detail::no_slot;
     std::uint32_t free_place = 0; ///< in the pool's `free`, while it has a free slot
     std::vector<detail::slot> copies;
+    std::uint32_t awaited = 0;
     bool retired = false;
+    bool closed = false;
+    std::optional<time_point> hung_until;
   };
 
   struct pool {
@@ -68,6 +104,8 @@ private:
   };
 
   [[nodiscard]] bool has_free_slot(const worker& w) const { return w.copies.size() < w.slots; }
+  [[nodiscard]] bool may_be_picked(const worker& w) const { return has_free_slot(w) && !w.closed; }
+  [[nodiscard]] bool offers(const worker& w, pipeline_index pipeline) const;
   detail::slot enter_pool(std::vector<pipeline_index> offers);
   void leave_pool(detail::slot which);
   void add_free(detail::slot who);

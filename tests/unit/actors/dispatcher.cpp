@@ -31,7 +31,7 @@ TEST_CASE("a worker that does not agree is told why, and gets no work") {
     std::function<void(hello&)> change;
   };
   const std::vector<row> rows{
-    {"protocol version 2", [](hello& h) { h.protocol = 2; }},
+    {"protocol version 3", [](hello& h) { h.protocol = 3; }},
     {"protocol version 0", [](hello& h) { h.protocol = 0; }},
     {"cluster.token", [](hello& h) { h.token = "Secret"; }},
     {"cluster.token", [](hello& h) { h.token = ""; }},
@@ -67,7 +67,7 @@ TEST_CASE("a worker that does not agree is told why, and gets no work") {
 TEST_CASE("a worker with another protocol version is told so even when its token is another one, too") {
   fixture f;
   auto who = fixture::hello_of();
-  who.protocol = 2;
+  who.protocol = protocol_version + 1;
   who.token = "";
   CHECK(f.greet(who).mail->welcomes[0].why.find("protocol") != std::string::npos);
 }

@@ -94,6 +94,8 @@ struct dispatcher_fixture {
     give(from, answer_to(job, actors::answer_kind::produced));
   }
 
+  void pulse(const worker& from) { system.send_as(from.handle, dispatcher, actors::pulse{}); }
+  void kill(const worker& who) { system.kill(who.handle); }
   void say_farewell(const worker& who) { system.send(who.handle, caf::close_atom::value, dispatcher); }
 
   std::optional<actors::named_task_status> inspect(std::uint64_t at, std::uint32_t chain = 0) {

@@ -97,6 +97,7 @@ inline actors::dispatcher_actor::behavior_type fake_dispatcher(actors::dispatche
   return {
     [](const actors::hello&, const actors::worker_actor&) {},
     [](const actors::answers&) {},
+    [](const actors::pulse&) {},
     [](const actors::farewell&) { return caf::ok_atom::value; },
     [](core::pipeline_index, const actors::shard_actor&) {},
     [=](const actors::work_wanted& m) { mail->wanted.push_back(m); },
@@ -117,6 +118,7 @@ inline actors::sink_actor::behavior_type fake_sink(actors::sink_actor::pointer, 
 struct worker_mail {
   std::vector<actors::welcome> welcomes;
   std::vector<actors::order> orders;
+  std::vector<actors::dismissed> dismissals;
   int farewells_confirmed = 0;
 };
 
@@ -127,6 +129,7 @@ inline farewell_worker::behavior_type fake_worker(farewell_worker::pointer self,
   return {
     [=](const actors::welcome& m) { mail->welcomes.push_back(m); },
     [=](const actors::orders& m) { mail->orders.insert(mail->orders.end(), m.items.begin(), m.items.end()); },
+    [=](const actors::dismissed& m) { mail->dismissals.push_back(m); },
     [=](caf::close_atom, const actors::dispatcher_actor& to) {
       self->request(to, std::chrono::seconds{5}, actors::farewell{"it stops"}).then([=](caf::ok_atom) {
         ++mail->farewells_confirmed;

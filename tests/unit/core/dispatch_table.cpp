@@ -198,13 +198,13 @@ TEST_CASE("a dead worker's tasks are due again at once, at their old rank, and t
   f.submit(2, true);
   REQUIRE(f.table.assign(f.now).size() == 2);
   f.submit(3);
-  f.table.leave(worker, f.now);
+  f.table.leave(worker, departure::died, f.now);
   CHECK(f.table.counters().orphaned == 2);
   CHECK(f.table.workers() == 0);
   CHECK(f.table.free_slots() == 0);
   CHECK(f.table.in_flight() == 0);
   CHECK_FALSE(f.table.next_deadline().has_value());
-  f.table.leave(worker, f.now);
+  f.table.leave(worker, departure::died, f.now);
 
   f.join(3);
   const auto again = f.table.assign(f.now);
@@ -223,7 +223,7 @@ TEST_CASE("a dead worker's chains that were answered already do not come back") 
   f.table.submit(f.key(1, chain_index{4}), false, f.now);
   const auto d = f.only();
   CHECK(f.table.answer(worker, d.id, common, attempt_end::done, {}, f.now));
-  f.table.leave(worker, f.now);
+  f.table.leave(worker, departure::died, f.now);
   f.join(1);
   CHECK(f.only().chains == std::vector<chain_index>{chain_index{4}});
 }
@@ -234,13 +234,13 @@ TEST_CASE("what is withdrawn is not dispatched, and its copy keeps the slot unti
   f.submit(1);
   f.submit(2);
   const auto d = f.only();
-  f.table.withdraw(f.key(1));
-  f.table.withdraw(f.key(2));
-  f.table.withdraw(f.key(99));
+  f.table.withdraw(f.key(1), f.now);
+  f.table.withdraw(f.key(2), f.now);
+  f.table.withdraw(f.key(99), f.now);
   CHECK(f.table.waiting() == 0);
   CHECK(f.table.in_flight() == 1);
-  CHECK_FALSE(f.table.next_deadline().has_value());
   CHECK_FALSE(f.answer(d, attempt_end::done));
+  CHECK_FALSE(f.table.next_deadline().has_value());
   CHECK(f.table.free_slots() == 1);
   CHECK(f.table.assign(f.now).empty());
 }
@@ -250,7 +250,7 @@ TEST_CASE("an old copy's answer does not count for a task that was withdrawn and
   f.join(2);
   f.submit(1);
   const auto old = f.only();
-  f.table.withdraw(f.key(1));
+  f.table.withdraw(f.key(1), f.now);
   f.submit(1);
   const auto current = f.only();
   CHECK_FALSE(f.answer(old, attempt_end::done));

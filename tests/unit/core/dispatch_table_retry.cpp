@@ -64,7 +64,7 @@ TEST_CASE("a timed-out copy keeps its slot until it is answered or its worker di
     CHECK(f.table.free_slots() == 1);
   }
   SECTION("its worker's death frees it and changes nothing for the task") {
-    f.table.leave(worker, f.now);
+    f.table.leave(worker, departure::died, f.now);
     CHECK(f.table.in_flight() == 0);
     CHECK(f.table.inspect(f.key(1))->attempts == 1);
     CHECK(f.table.inspect(f.key(1))->history.back().outcome == "timed out");

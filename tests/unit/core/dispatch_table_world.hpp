@@ -21,13 +21,15 @@ using namespace reseq;
 using namespace reseq::core;
 using namespace std::chrono_literals;
 
-enum class phase { due, backing_off, running, spent };
+enum class phase { due, isolated, backing_off, running, spent };
 
 struct model_task {
   std::uint64_t incarnation = 0;
   phase now = phase::due;
   bool head = false;
   bool permanent = false;
+  bool suspect = false;
+  int deaths = 0;
   std::uint32_t failed = 0;
   std::optional<time_point> first_started;
   time_point until; // timeout or end of the backoff
@@ -39,18 +41,21 @@ struct model_copy {
   worker_id worker;
   pipeline_index pipeline;
   position at;
+  bool of_suspects = false;
   std::map<chain_index, std::uint64_t> open; // unanswered, with the task's incarnation
 };
 
 struct model_worker {
   std::uint32_t slots = 0;
   std::set<pipeline_index> offers;
+  std::optional<time_point> hung_until; // while all of its slots hang
+  bool told = false;
 };
 
 /// Drives the table and the model with the same operations.
 class world {
 public:
-  explicit world(std::uint64_t seed) : random_(seed), table_(seed) {
+  explicit world(std::uint64_t seed) : random_(seed), table_(seed), workers_die_(seed % 2 == 0) {
     retry_settings usual;
     usual.give_up_after = 10s;
     usual.max_attempts = 3;
@@ -84,6 +89,7 @@ public:
       pass();
     else
       assign(below(4) == 0 ? below(3) : SIZE_MAX);
+    watch();
   }
 
   /// The table says of everything what the model says.
@@ -102,19 +108,22 @@ public:
       if ((t.now == phase::running || t.now == phase::backing_off) && (!deadline || t.until < *deadline))
         deadline = t.until;
     }
+    for (const auto& [id, w] : workers_)
+      if (w.hung_until && !w.told && (!deadline || *w.hung_until < *deadline)) deadline = w.hung_until;
+    REQUIRE(table_.suspects() == suspects());
     REQUIRE(table_.waiting() == tasks_.size() - running);
     REQUIRE(table_.next_deadline() == deadline);
     REQUIRE(table_.in_flight() == copies_.size());
     REQUIRE(table_.workers() == workers_.size());
-    REQUIRE(table_.free_slots() == free_slots());
+    if (!workers_die_) REQUIRE(table_.free_slots() == free_slots());
     compare_counters();
   }
 
   /// With a worker that answers, everything that is still wanted comes to its end.
   void finish() {
     const auto good = table_.join(1000, {pipeline_index{0}, pipeline_index{1}, pipeline_index{2}});
-    workers_[good] = {1000, {pipeline_index{0}, pipeline_index{1}, pipeline_index{2}}};
-    while (workers_.size() > 1) leave(workers_.begin()->first);
+    workers_[good] = {1000, {pipeline_index{0}, pipeline_index{1}, pipeline_index{2}}, {}, false};
+    while (workers_.size() > 1) leave(workers_.begin()->first, departure::lost);
     while (!tasks_.empty()) {
       std::vector<task_key> keys;
       for (const auto& [key, t] : tasks_) keys.push_back(key);
@@ -167,7 +176,7 @@ private:
 
   void withdraw() {
     const auto key = any_key();
-    table_.withdraw(key);
+    table_.withdraw(key, now_);
     if (tasks_.count(key) != 0) end(key);
   }
 
@@ -179,20 +188,91 @@ private:
     const auto slots = static_cast<std::uint32_t>(1 + below(6));
     const auto id = table_.join(slots, offers);
     REQUIRE(workers_.count(id) == 0);
-    workers_[id] = {slots, {offers.begin(), offers.end()}};
+    workers_[id] = {slots, {offers.begin(), offers.end()}, {}, false};
   }
 
   void leave() {
     if (workers_.empty()) return;
-    leave(std::next(workers_.begin(), static_cast<std::ptrdiff_t>(below(workers_.size())))->first);
+    const auto who = std::next(workers_.begin(), static_cast<std::ptrdiff_t>(below(workers_.size())))->first;
+    leave(who, workers_die_ && below(4) > 0 ? departure::died : departure::lost);
   }
 
-  void leave(worker_id worker) {
-    table_.leave(worker, now_);
+  void leave(worker_id worker, departure how) {
+    const auto killer = how == departure::died ? killer_on(worker) : std::nullopt;
+    table_.leave(worker, how, now_);
     workers_.erase(worker);
-    for (auto& [key, t] : tasks_)
-      if (t.now == phase::running && copies_.at(t.copy).worker == worker) t.now = phase::due;
+    for (auto& [key, t] : tasks_) {
+      if (how == departure::died && !killer && is_at(key, worker) && ++t.deaths >= 2) t.suspect = true;
+      if (t.now != phase::running || copies_.at(t.copy).worker != worker || key == killer) continue;
+      t.now = due_as(t);
+    }
     expected_.orphaned += std::erase_if(copies_, [&](const auto& c) { return c.second.worker == worker; });
+    for (auto& [key, t] : tasks_)
+      if (t.now == phase::due) t.now = due_as(t); // what was due already may have become a suspect
+    if (killer) {
+      ++expected_.crashed;
+      fail(*killer);
+    }
+    expect_given_up();
+  }
+
+  static phase due_as(const model_task& t) { return t.suspect ? phase::isolated : phase::due; }
+
+  /// Its backoff is over.
+  void resume(const task_key& key, model_task& t) {
+    const bool rests = t.suspect && !t.head && exhausted(policy(key), t.failed, now_ - *t.first_started);
+    t.now = rests ? phase::spent : due_as(t);
+  }
+
+  /// Whether the worker has something unanswered of the task.
+  bool is_at(const task_key& key, worker_id worker) const {
+    return std::any_of(copies_.begin(), copies_.end(), [&](const auto& entry) {
+      const auto& copy = entry.second;
+      const auto open = copy.open.find(key.chain);
+      return copy.worker == worker && copy.pipeline == key.pipeline && copy.at == key.at && open != copy.open.end() &&
+             open->second == tasks_.at(key).incarnation;
+    });
+  }
+
+  /// A suspect, if it and nothing else is at the worker.
+  std::optional<task_key> killer_on(worker_id worker) const {
+    std::optional<task_key> only;
+    for (const auto& [id, copy] : copies_) {
+      if (copy.worker != worker) continue;
+      if (only || !copy.of_suspects || copy.open.size() != 1) return std::nullopt;
+      only = task_key{copy.pipeline, copy.at, copy.open.begin()->first};
+      const auto t = tasks_.find(*only);
+      if (t == tasks_.end() || t->second.now != phase::running || t->second.copy != id) return std::nullopt;
+    }
+    return only;
+  }
+
+  std::size_t suspects() const {
+    return static_cast<std::size_t>(
+      std::count_if(tasks_.begin(), tasks_.end(), [](const auto& t) { return t.second.suspect; }));
+  }
+
+  /// Follows which workers hang: every slot taken, and nobody waits for any of it.
+  void watch() {
+    for (auto& [id, w] : workers_) {
+      const bool hangs = load(id) == w.slots && awaited(id, true) + awaited(id, false) == 0;
+      if (!hangs) w.hung_until.reset();
+      if (!hangs || w.hung_until) continue;
+      duration longest{};
+      for (const auto p : w.offers) longest = std::max(longest, policies_[p.value()].max_timeout);
+      w.hung_until = now_ + longest;
+      w.told = false;
+    }
+  }
+
+  /// Copies at the worker, of suspects or of others, whose attempt is not over.
+  std::size_t awaited(worker_id worker, bool of_suspects) const {
+    std::set<dispatch_id> found;
+    for (const auto& [key, t] : tasks_)
+      if (t.now == phase::running && copies_.at(t.copy).worker == worker &&
+          copies_.at(t.copy).of_suspects == of_suspects)
+        found.insert(t.copy);
+    return found.size();
   }
 
   void answer() {
@@ -223,6 +303,8 @@ private:
     } else {
       ++expected_.failed;
       task->second.permanent = ending == attempt_end::permanent;
+      task->second.suspect = false;
+      task->second.deaths = 0;
       fail(key);
     }
     expect_given_up();
@@ -242,15 +324,20 @@ private:
     std::vector<task_key> late;
     for (auto& [key, t] : tasks_) {
       if (t.now == phase::running && t.until <= now_) late.push_back(key);
-      if (t.now == phase::backing_off && t.until <= now_) t.now = phase::due;
+      if (t.now == phase::backing_off && t.until <= now_) resume(key, t);
     }
     for (const auto& key : late) {
       ++expected_.timed_out;
       fail(key);
       const auto t = tasks_.find(key);
-      if (t != tasks_.end() && t->second.until <= now_) t->second.now = phase::due;
+      if (t != tasks_.end() && t->second.now == phase::backing_off && t->second.until <= now_) resume(key, t->second);
     }
     expect_given_up();
+    std::set<worker_id> hung;
+    for (auto& [id, w] : workers_)
+      if (w.hung_until && !w.told && *w.hung_until <= now_ && (w.told = true)) hung.insert(id);
+    const auto told = table_.take_hung();
+    REQUIRE(std::set<worker_id>(told.begin(), told.end()) == hung);
   }
 
   void fail(const task_key& key) {
@@ -291,8 +378,8 @@ private:
   void assign(std::size_t limit) {
     const auto copies = table_.assign(now_, limit);
     REQUIRE(copies.size() <= limit);
-    for (const auto& d : copies) follow(d);
-    if (copies.size() < limit) REQUIRE_FALSE(best(std::nullopt).has_value());
+    for (const auto& d : copies) is_suspect(d) ? follow_suspects(d) : follow(d);
+    if (copies.size() < limit && suspects() == 0) REQUIRE_FALSE(best(std::nullopt).has_value());
   }
 
   /// One dispatch, which must be one that the rules allow at this moment.
@@ -304,9 +391,9 @@ private:
     const auto own = best(d.pipeline);
     REQUIRE(own.has_value());
     REQUIRE(own->second == d.at);
-    REQUIRE(own->first == best(std::nullopt)->first); // heads of any pipeline before all others
+    if (suspects() == 0) REQUIRE(own->first == best(std::nullopt)->first); // heads of any pipeline before all others
+    REQUIRE(awaited(d.worker, true) == 0);
 
-    auto& copy = copies_[d.id];
     std::vector<chain_index> due;
     std::uint32_t most_failed = 0;
     worker_id avoided;
@@ -318,13 +405,28 @@ private:
     }
     REQUIRE(d.chains == due);
     REQUIRE(d.number.value() == most_failed + 1);
-    if (d.worker == avoided) REQUIRE(workers_with_room(d.pipeline) == 1);
+    if (d.worker == avoided && suspects() == 0) REQUIRE(workers_with_room(d.pipeline) == 1);
+    send(d, false);
+  }
 
-    for (auto chain : due) start({d.pipeline, d.at, chain}, d);
-    copy.worker = d.worker;
-    copy.pipeline = d.pipeline;
-    copy.at = d.at;
-    for (auto chain : due) copy.open[chain] = tasks_[{d.pipeline, d.at, chain}].incarnation;
+  bool is_suspect(const dispatch& d) const { return tasks_.at({d.pipeline, d.at, d.chains.front()}).suspect; }
+
+  /// Suspects run beside nothing else.
+  void follow_suspects(const dispatch& d) {
+    REQUIRE(copies_.count(d.id) == 0);
+    REQUIRE(workers_.count(d.worker) == 1);
+    REQUIRE(has_room(d.worker, d.pipeline));
+    REQUIRE(awaited(d.worker, false) == 0);
+    for (const auto chain : d.chains) REQUIRE(tasks_.at({d.pipeline, d.at, chain}).now == phase::isolated);
+    send(d, true);
+  }
+
+  void send(const dispatch& d, bool of_suspects) {
+    copies_[d.id] = {d.worker, d.pipeline, d.at, of_suspects, {}};
+    for (const auto chain : d.chains) {
+      start({d.pipeline, d.at, chain}, d);
+      copies_[d.id].open[chain] = tasks_[{d.pipeline, d.at, chain}].incarnation;
+    }
     ++expected_.dispatched;
   }
 
@@ -377,11 +479,13 @@ private:
     REQUIRE(c.timed_out == expected_.timed_out);
     REQUIRE(c.late == expected_.late);
     REQUIRE(c.orphaned == expected_.orphaned);
+    REQUIRE(c.crashed == expected_.crashed);
     REQUIRE(c.given_up == expected_.given_up);
   }
 
   std::mt19937_64 random_;
   dispatch_table table_;
+  bool workers_die_; // else they only get lost, nobody is ever a suspect, and the model says exactly what must happen
   time_point now_{};
   std::vector<retry_settings> policies_;
   std::map<task_key, model_task> tasks_;

@@ -1,0 +1,215 @@
+// Attempts: how they start, how they end, and what follows.
+#include <algorithm>
+#include <utility>
+
+#include "reseq/core/dispatch_state.hpp"
+#include "reseq/core/retry_policy.hpp"
+
+namespace reseq::core {
+
+using detail::no_slot;
+using detail::slot;
+
+namespace {
+
+constexpr std::size_t kept_legs = 32; // an ordinary copy has a few; an extraordinary one does not keep its memory
+
+std::string timeout_text(duration limit) {
+  return "no answer within " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count()) +
+         " ms";
+}
+
+} // namespace
+
+slot dispatch_table::state::find_copy(dispatch_id id) const {
+  return copy_by_id.find(detail::hash_dense(id.value()), [&](slot which) { return copies[which].id == id; });
+}
+
+void dispatch_table::state::set_timer(slot which, time_point at) {
+  timers.push(at, which, [this](slot s) -> std::uint32_t& { return queue[s].timer_place; });
+}
+
+void dispatch_table::state::stop_timer(slot which) {
+  timers.erase(queue[which].timer_place, [this](slot s) -> std::uint32_t& { return queue[s].timer_place; });
+  queue[which].timer_place = no_slot;
+}
+
+void dispatch_table::state::assign_rank(dispatch_rank rank, time_point now, std::size_t limit,
+                                        std::vector<dispatch>& out) {
+  auto& turns = queue.turns(rank);
+  blocked.clear();
+  while (!turns.empty() && out.size() < limit && workers.free_slots() > 0) {
+    const auto pipeline = turns.front();
+    if (!queue.has_due(pipeline, rank)) {
+      queue.retire_turn(rank);
+      continue;
+    }
+    turns.pop_front();
+    if (!workers.has_free(pipeline)) {
+      blocked.push_back(pipeline);
+      continue;
+    }
+    turns.push_back(pipeline);
+    queue.take_next(pipeline, rank, batch);
+    out.push_back(send(workers.pick(pipeline, worker_to_avoid(), random), now));
+  }
+  turns.insert(turns.begin(), blocked.begin(), blocked.end()); // they come first when a slot is free for them
+}
+
+dispatch dispatch_table::state::send(slot worker, time_point now) {
+  const auto pipeline = queue.pipeline(batch.front());
+  const auto copy_slot = copies.add();
+  auto& c = copies[copy_slot];
+  c.id = ++last_id;
+  c.worker = worker;
+  c.worker_place = workers.occupy(worker, copy_slot);
+  c.unanswered = static_cast<std::uint32_t>(batch.size());
+  c.awaited = static_cast<std::uint32_t>(batch.size());
+  c.started = now;
+  c.legs.clear();
+  workers.count_awaited(worker, 1);
+  copy_by_id.insert(detail::hash_dense(c.id.value()), copy_slot);
+  ++counters.dispatched;
+
+  dispatch out{c.id, workers.id(worker), pipeline, queue.key(batch.front()).at, {}, attempt{}};
+  out.chains.reserve(batch.size());
+  for (auto which : batch) {
+    const auto& t = queue[which];
+    c.legs.push_back({t.chain, which, t.incarnation});
+    out.chains.push_back(t.chain);
+    out.number = std::max(out.number, attempt{t.failed} + 1);
+    start(which, copy_slot, now);
+  }
+  return out;
+}
+
+void dispatch_table::state::start(slot which, slot copy_slot, time_point now) {
+  auto& t = queue[which];
+  t.phase = task_phase::running;
+  t.copy = copy_slot;
+  t.last_worker = workers.id(copies[copy_slot].worker);
+  if (!t.first_started) t.first_started = now;
+  ++running;
+  set_timer(which, now + attempt_timeout(policies[queue.pipeline(which).value()], attempt{t.failed} + 1));
+}
+
+slot dispatch_table::state::worker_to_avoid() const {
+  const auto tried_most =
+    *std::max_element(batch.begin(), batch.end(), [this](slot a, slot b) { return queue[a].failed < queue[b].failed; });
+  return queue[tried_most].failed > 0 ? workers.find(queue[tried_most].last_worker) : no_slot;
+}
+
+bool dispatch_table::state::settle(slot which, slot copy_slot, attempt_end end, std::string error, time_point now) {
+  if (end == attempt_end::done) {
+    ++counters.done;
+    abandon(which, now);
+    return true;
+  }
+  // The attempt of a copy that timed out has failed already.
+  if (!is_running(which, copy_slot)) return false;
+  ++counters.failed;
+  queue[which].permanent = end == attempt_end::permanent;
+  clear(which); // its worker has survived it
+  fail_attempt(which, "failed", std::move(error), now);
+  return true;
+}
+
+void dispatch_table::state::fail_attempt(slot which, const char* outcome, std::string error, time_point now) {
+  record(which, outcome, error, now);
+  stop_running(which);
+  auto& t = queue[which];
+  t.trouble->last_error = std::move(error);
+  ++t.failed;
+  if (t.permanent) {
+    t.phase = task_phase::spent;
+  } else {
+    t.phase = task_phase::backing_off;
+    const auto share = static_cast<double>(random() >> 11U) * 0x1p-53;
+    set_timer(which, now + retry_delay(policies[queue.pipeline(which).value()], attempt{t.failed}, share));
+  }
+  give_up_if_hopeless(which, now);
+}
+
+void dispatch_table::state::time_out(slot which, time_point now) {
+  ++counters.timed_out;
+  const auto limit = attempt_timeout(policies[queue.pipeline(which).value()], attempt{queue[which].failed} + 1);
+  const auto worker = copies[queue[which].copy].worker;
+  fail_attempt(which, "timed out", timeout_text(limit), now);
+  watch_if_it_hangs(worker, now);
+}
+
+void dispatch_table::state::orphan(slot which, departure how, time_point now) {
+  record(which, how == departure::died ? "worker died" : "worker lost", {}, now);
+  stop_running(which);
+  queue.make_due(which);
+}
+
+void dispatch_table::state::stop_running(slot which) {
+  stop_timer(which);
+  --running;
+  auto& c = copies[std::exchange(queue[which].copy, no_slot)];
+  if (--c.awaited == 0) workers.count_awaited(c.worker, -1);
+}
+
+attempt_record dispatch_table::state::running_attempt(slot which) const {
+  const auto& t = queue[which];
+  return {attempt{t.failed} + 1, t.last_worker, copies[t.copy].started, std::nullopt, "running", {}};
+}
+
+void dispatch_table::state::record(slot which, const char* outcome, const std::string& error, time_point now) {
+  auto& t = queue[which];
+  if (!t.trouble) t.trouble = std::make_unique<task_trouble>();
+  auto& history = t.trouble->history;
+  if (history.size() == attempt_history_limit) history.erase(history.begin());
+  auto ended = running_attempt(which);
+  ended.ended = now;
+  ended.outcome = outcome;
+  ended.error = error;
+  history.push_back(std::move(ended));
+}
+
+void dispatch_table::state::make_due(slot which, time_point now) {
+  auto& t = queue[which];
+  if (t.suspect && !t.head && exhausted(policies[queue.pipeline(which).value()], t.failed, now - *t.first_started)) {
+    t.phase = task_phase::spent; // no outage that may be over by now: it would kill a worker each time
+    return;
+  }
+  queue.make_due(which);
+  if (t.suspect) isolate(which);
+}
+
+void dispatch_table::state::give_up_if_hopeless(slot which, time_point now) {
+  auto& t = queue[which];
+  if (!t.head || t.phase == task_phase::running || !t.first_started) return;
+  const auto& policy = policies[queue.pipeline(which).value()];
+  if (!t.permanent && !exhausted(policy, t.failed, now - *t.first_started)) return;
+  hopeless.push_back({queue.key(which), t.failed, std::move(t.trouble->last_error)});
+  ++counters.given_up;
+  forget(which);
+}
+
+void dispatch_table::state::forget(slot which) {
+  if (queue[which].phase == task_phase::running) stop_running(which);
+  if (queue[which].phase == task_phase::backing_off) stop_timer(which);
+  clear(which);
+  queue.forget(which);
+}
+
+/// Forgets it, and may leave a copy of it behind that nobody waits for any more.
+void dispatch_table::state::abandon(slot which, time_point now) {
+  const auto copy_slot = queue[which].copy;
+  forget(which);
+  if (copy_slot != no_slot) watch_if_it_hangs(copies[copy_slot].worker, now);
+}
+
+void dispatch_table::state::free_copy(slot which) {
+  auto& c = copies[which];
+  if (c.legs.capacity() > kept_legs) std::vector<dispatch_leg>{}.swap(c.legs);
+  stop_watching(c.worker);
+  copy_by_id.erase(detail::hash_dense(c.id.value()), which);
+  const auto moved = workers.release(c.worker, c.worker_place);
+  if (moved != no_slot) copies[moved].worker_place = c.worker_place;
+  copies.remove(which);
+}
+
+} // namespace reseq::core

@@ -1,0 +1,217 @@
+// What the death of a worker says about the work it had, and how suspects are told apart.
+#include <algorithm>
+#include <utility>
+
+#include "reseq/core/dispatch_state.hpp"
+
+namespace reseq::core {
+
+using detail::no_slot;
+using detail::slot;
+
+namespace {
+
+constexpr std::uint8_t deaths_of_a_suspect = 2;
+
+/// Where all workers that could do something else are rooms, the others have their turn after so many groups: enough to
+/// find one killer among some thousand messages.
+constexpr std::uint32_t patience = 16;
+
+} // namespace
+
+void dispatch_table::state::bury(slot worker, departure how, time_point now) {
+  const auto had = tasks_at(worker);
+  const auto room = suspects.owner(worker);
+  const bool ran_suspects = room && !suspects.of(*room).clearing;
+  const auto killer = ran_suspects && how == departure::died ? only_task(worker) : no_slot;
+  if (killer != no_slot) {
+    ++counters.crashed;
+    fail_attempt(killer, "crashed", "its worker died, and ran nothing else", now);
+  } else {
+    for (const auto which : had) {
+      if (how == departure::died) strike(which);
+      if (queue[which].phase == task_phase::running && copies[queue[which].copy].worker == worker)
+        orphan(which, how, now);
+    }
+  }
+  while (!workers.copies(worker).empty()) {
+    free_copy(workers.copies(worker).back());
+    ++counters.orphaned;
+  }
+  workers.leave(worker);
+  if (room) suspects.vacate(*room);
+  if (killer != no_slot) return;
+
+  for (std::uint32_t p = 0; p < suspects.pipelines(); ++p) {
+    auto group = set_apart(had, pipeline_index{p});
+    if (!ran_suspects || *room != pipeline_index{p})
+      suspects.add(pipeline_index{p}, std::move(group));
+    else if (how == departure::died && group.size() > 1)
+      suspects.add_halves(pipeline_index{p}, std::move(group));
+    else
+      suspects.add_first(pipeline_index{p}, std::move(group));
+  }
+}
+
+std::vector<slot> dispatch_table::state::tasks_at(slot worker) const {
+  std::vector<slot> tasks;
+  for (const auto copy_slot : workers.copies(worker))
+    for (const auto& l : copies[copy_slot].legs)
+      if (is_current(l)) tasks.push_back(l.task);
+  std::sort(tasks.begin(), tasks.end(), [this](slot a, slot b) { return queue.key(a) < queue.key(b); });
+  tasks.erase(std::unique(tasks.begin(), tasks.end()), tasks.end());
+  return tasks;
+}
+
+slot dispatch_table::state::only_task(slot worker) const {
+  if (workers.copies(worker).size() != 1) return no_slot;
+  const auto copy_slot = workers.copies(worker).front();
+  const auto& c = copies[copy_slot];
+  if (c.unanswered != 1 || c.awaited != 1) return no_slot;
+  const auto found = std::find_if(c.legs.begin(), c.legs.end(), [&](const dispatch_leg& l) {
+    return is_current(l) && is_running(l.task, copy_slot);
+  });
+  return found->task;
+}
+
+void dispatch_table::state::strike(slot which) {
+  auto& t = queue[which];
+  if (t.deaths < deaths_of_a_suspect) ++t.deaths;
+  if (t.deaths < deaths_of_a_suspect || std::exchange(t.suspect, true)) return;
+  ++suspected;
+  ++counters.suspected;
+}
+
+void dispatch_table::state::clear(slot which) {
+  auto& t = queue[which];
+  t.deaths = 0;
+  if (std::exchange(t.suspect, false)) --suspected;
+}
+
+void dispatch_table::state::isolate(slot which) {
+  queue.isolate(which);
+  suspects.add(queue.pipeline(which), {{which, queue[which].incarnation}});
+}
+
+suspect_group dispatch_table::state::set_apart(const std::vector<slot>& tasks, pipeline_index of) {
+  suspect_group group;
+  for (const auto which : tasks) {
+    const auto& t = queue[which];
+    if (queue.pipeline(which) != of || !t.suspect || t.phase != task_phase::due) continue;
+    queue.isolate(which);
+    group.push_back({which, t.incarnation});
+  }
+  return group;
+}
+
+void dispatch_table::state::assign_suspects(time_point now, std::size_t limit, std::vector<dispatch>& out) {
+  const auto count = suspects.pipelines();
+  const auto first = suspects.first.value();
+  for (std::uint32_t i = 0; i < count; ++i) run_suspects(pipeline_index{(first + i) % count}, now, limit, out);
+  if (std::exchange(suspects.yielded, false)) suspects.runs = 0;
+}
+
+void dispatch_table::state::run_suspects(pipeline_index pipeline, time_point now, std::size_t limit,
+                                         std::vector<dispatch>& out) {
+  auto& room = suspects.of(pipeline);
+  while (out.size() < limit) {
+    if (room.worker == no_slot && !find_room(pipeline)) return;
+    const bool quiet = workers.awaited(room.worker) == 0;
+    if (room.clearing && !quiet) {
+      if (!some_wait(pipeline)) give_room_back(pipeline);
+      return;
+    }
+    room.clearing = false;
+    if (room.left.empty() && (!quiet || !find_group(pipeline))) return;
+    if (workers.free_slots(room.worker) == 0) {
+      if (quiet) give_room_back(pipeline); // all of its slots hang
+      return;
+    }
+    if (take_message(room.left)) out.push_back(send(room.worker, now));
+  }
+}
+
+bool dispatch_table::state::some_wait(pipeline_index pipeline) {
+  return suspects.has_waiting(pipeline, [this](const suspect& s) { return still_waits(s); });
+}
+
+bool dispatch_table::state::find_room(pipeline_index pipeline) {
+  if (!some_wait(pipeline)) return false;
+  const auto doors = workers.offering(pipeline);
+  if (doors.closed > 0 && doors.open < 2) return false; // other suspects have the rest
+  const auto worker = workers.quietest(pipeline);
+  if (worker == no_slot) return false;
+  workers.close(worker);
+  if (is_others_turn(worker)) {
+    suspects.yielded = true;
+    workers.reopen(worker);
+    return false;
+  }
+  suspects.move_in(pipeline, worker, workers.awaited(worker) > 0);
+  return true;
+}
+
+bool dispatch_table::state::find_group(pipeline_index pipeline) {
+  auto& room = suspects.of(pipeline);
+  const bool some = some_wait(pipeline);
+  if (some && room.used && is_others_turn(room.worker)) suspects.yielded = true;
+  if (some && (!room.used || (!suspects.yielded && !suspects.others_wait(pipeline, workers.offers(room.worker))))) {
+    suspects.take_next(pipeline);
+    return true;
+  }
+  give_room_back(pipeline);
+  return false;
+}
+
+void dispatch_table::state::give_room_back(pipeline_index pipeline) {
+  workers.reopen(suspects.of(pipeline).worker);
+  suspects.vacate(pipeline);
+  suspects.first = pipeline + 1;
+}
+
+/// Takes what is next, all chains of one message, into `batch`. False when nothing of `from` waits any more.
+bool dispatch_table::state::take_message(suspect_group& from) {
+  batch.clear();
+  while (!from.empty()) {
+    const auto next = from.front();
+    const bool waits = still_waits(next);
+    if (waits && !batch.empty() && queue[next.task].message != queue[batch.front()].message) break;
+    if (waits) batch.push_back(next.task);
+    from.pop_front();
+  }
+  return !batch.empty();
+}
+
+bool dispatch_table::state::is_others_turn(slot room) const {
+  if (suspects.runs < patience) return false;
+  const auto& offers = workers.offers(room);
+  return std::any_of(offers.begin(), offers.end(), [this](pipeline_index p) {
+    const bool due = queue.has_due(p, dispatch_rank::heads) || queue.has_due(p, dispatch_rank::others);
+    return due && workers.offering(p).open == 0;
+  });
+}
+
+void dispatch_table::state::watch_if_it_hangs(slot worker, time_point now) {
+  auto& until = workers.hung_until(worker);
+  if (until || !workers.hangs(worker)) return;
+  duration longest{};
+  for (const auto p : workers.offers(worker)) longest = std::max(longest, policies[p.value()].max_timeout);
+  until = now + longest;
+  hanging.emplace(*until, worker);
+}
+
+void dispatch_table::state::stop_watching(slot worker) {
+  auto& until = workers.hung_until(worker);
+  if (!until) return;
+  hanging.erase({*until, worker});
+  until.reset();
+}
+
+void dispatch_table::state::find_hung(time_point now) {
+  while (!hanging.empty() && hanging.begin()->first <= now) {
+    hung.push_back(workers.id(hanging.begin()->second));
+    hanging.erase(hanging.begin()); // it is told once; `hung_until` stays until a slot is free
+  }
+}
+
+} // namespace reseq::core

@@ -1,0 +1,128 @@
+/// The inside of `dispatch_table`: private to `dispatch_table.cpp`, `dispatch_attempts.cpp` and `dispatch_deaths.cpp`.
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "reseq/core/detail/ascending_queue.hpp"
+#include "reseq/core/detail/slab.hpp"
+#include "reseq/core/detail/slot_index.hpp"
+#include "reseq/core/dispatch_queue.hpp"
+#include "reseq/core/dispatch_suspects.hpp"
+#include "reseq/core/dispatch_table.hpp"
+#include "reseq/core/dispatch_workers.hpp"
+
+namespace reseq::core {
+
+/// So many ended attempts of a task are remembered.
+inline constexpr std::size_t attempt_history_limit = 8;
+
+/// One chain of a copy. The incarnation tells whether the task is still the one that was dispatched.
+struct dispatch_leg {
+  chain_index chain;
+  detail::slot task = detail::no_slot; ///< `no_slot` once it was answered
+  std::uint64_t incarnation = 0;
+};
+
+struct dispatch_copy {
+  dispatch_id id;
+  detail::slot worker = detail::no_slot;
+  std::uint32_t worker_place = 0; ///< which of the worker's slots it occupies
+  std::uint32_t unanswered = 0;
+  std::uint32_t awaited = 0; ///< of its chains, those whose attempt it still is
+  time_point started;
+  std::vector<dispatch_leg> legs; ///< by ascending chain
+};
+
+struct dispatch_table::state {
+  explicit state(std::uint64_t seed) : random(seed) {}
+
+  // Attempts.
+  void assign_rank(dispatch_rank rank, time_point now, std::size_t limit, std::vector<dispatch>& out);
+  /// Sends `batch`, tasks of one message by ascending chain, which nobody runs.
+  dispatch send(detail::slot worker, time_point now);
+  void start(detail::slot which, detail::slot copy_slot, time_point now);
+  detail::slot worker_to_avoid() const;
+
+  // How they end.
+  bool settle(detail::slot which, detail::slot copy_slot, attempt_end end, std::string error, time_point now);
+  void fail_attempt(detail::slot which, const char* outcome, std::string error, time_point now);
+  void time_out(detail::slot which, time_point now);
+  void orphan(detail::slot which, departure how, time_point now);
+  /// Nobody waits for its copy any more.
+  void stop_running(detail::slot which);
+  void record(detail::slot which, const char* outcome, const std::string& error, time_point now);
+  attempt_record running_attempt(detail::slot which) const;
+
+  // What follows.
+  void make_due(detail::slot which, time_point now);
+  void give_up_if_hopeless(detail::slot which, time_point now);
+  void forget(detail::slot which);
+  void abandon(detail::slot which, time_point now);
+  void free_copy(detail::slot which);
+  bool is_current(const dispatch_leg& l) const {
+    return l.task != detail::no_slot && queue[l.task].incarnation == l.incarnation;
+  }
+  bool is_running(detail::slot which, detail::slot copy_slot) const {
+    return queue[which].phase == task_phase::running && queue[which].copy == copy_slot;
+  }
+
+  // Deaths.
+  void bury(detail::slot worker, departure how, time_point now);
+  /// All tasks of which something unanswered goes with the worker; by ascending key, each once.
+  std::vector<detail::slot> tasks_at(detail::slot worker) const;
+  void strike(detail::slot which);
+  void clear(detail::slot which);
+  /// A suspect that is due waits for a worker of its own from now on.
+  void isolate(detail::slot which);
+  /// Those of them that are suspects and due, as a group.
+  suspect_group set_apart(const std::vector<detail::slot>& tasks, pipeline_index of);
+  /// The only thing that the worker had to do; `no_slot` when it had more to do, or nothing.
+  detail::slot only_task(detail::slot worker) const;
+
+  // Suspects.
+  void assign_suspects(time_point now, std::size_t limit, std::vector<dispatch>& out);
+  void run_suspects(pipeline_index pipeline, time_point now, std::size_t limit, std::vector<dispatch>& out);
+  bool some_wait(pipeline_index pipeline);
+  bool find_room(pipeline_index pipeline);
+  bool find_group(pipeline_index pipeline);
+  void give_room_back(pipeline_index pipeline);
+  bool take_message(suspect_group& from);
+  bool is_others_turn(detail::slot room) const;
+  bool still_waits(const suspect& s) const {
+    return queue[s.task].incarnation == s.incarnation && queue[s.task].phase == task_phase::isolated;
+  }
+
+  // Workers that hang.
+  void watch_if_it_hangs(detail::slot worker, time_point now);
+  void stop_watching(detail::slot worker);
+  void find_hung(time_point now);
+
+  detail::slot find_copy(dispatch_id id) const;
+  void set_timer(detail::slot which, time_point at);
+  void stop_timer(detail::slot which);
+
+  std::vector<retry_settings> policies; ///< by pipeline
+  dispatch_queue queue;
+  dispatch_workers workers;
+  dispatch_suspects suspects;
+  detail::slab<dispatch_copy> copies;
+  detail::slot_index copy_by_id;
+  detail::ascending_queue<time_point> timers;            ///< tasks that run (time out) or back off (are due)
+  std::set<std::pair<time_point, detail::slot>> hanging; ///< workers, by when they have hung for long enough
+  std::size_t running = 0;
+  std::size_t suspected = 0; ///< tasks that are suspects
+  std::mt19937_64 random;
+  dispatch_id last_id;
+  std::vector<detail::slot> batch; ///< what `send` sends, kept for its capacity
+  std::vector<pipeline_index> blocked;
+  std::vector<given_up> hopeless;
+  std::vector<worker_id> hung;
+  dispatch_counters counters;
+};
+
+} // namespace reseq::core

@@ -1,0 +1,339 @@
+#include "catch.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "dispatch_table_fixture.hpp"
+
+using namespace dispatch_example;
+
+namespace {
+
+using numbers = std::vector<std::uint64_t>;
+
+/// Workers that die of the messages in `poison`, and of nothing else.
+struct pool : fixture {
+  explicit pool(std::set<std::uint64_t> killers, const retry_settings& policy = prompt())
+    : fixture(policy), poison(std::move(killers)) {}
+
+  worker_id join(std::uint32_t slots) {
+    workers.push_back(fixture::join(slots));
+    return workers.back();
+  }
+
+  /// Dispatches, and lets every worker end what it has: by answers, or by its death, after which another one joins.
+  /// Returns the positions that ran, by worker.
+  std::map<worker_id, numbers> round(std::uint32_t slots) {
+    std::map<worker_id, numbers> ran;
+    std::map<worker_id, std::vector<dispatch>> copies;
+    for (auto& d : table.assign(now)) {
+      ran[d.worker].push_back(d.at.value());
+      copies[d.worker].push_back(d);
+    }
+    for (const auto& [who, all] : copies) {
+      if (std::ranges::any_of(all, [this](const dispatch& d) { return poison.contains(d.at.value()); })) {
+        table.leave(who, departure::died, now);
+        ++deaths;
+        join(slots);
+        continue;
+      }
+      for (const auto& d : all)
+        if (answer(d, attempt_end::done)) done.insert(d.at.value());
+    }
+    return ran;
+  }
+
+  std::set<std::uint64_t> poison;
+  std::set<std::uint64_t> done;
+  std::vector<worker_id> workers;
+  int deaths = 0;
+};
+
+} // namespace
+
+TEST_CASE("what was in flight on two workers that died is a suspect") {
+  fixture f;
+  const auto first = f.join(8);
+  f.submit(1);
+  f.only();
+  f.table.leave(first, departure::died, f.now);
+  CHECK(f.table.suspects() == 0);
+  const auto second = f.join(8);
+  f.only();
+
+  SECTION("when both were deaths") {
+    f.table.leave(second, departure::died, f.now);
+    CHECK(f.table.suspects() == 1);
+    CHECK(f.table.counters().suspected == 1);
+  }
+  SECTION("but not when one of them was only lost") {
+    f.table.leave(second, departure::lost, f.now);
+    CHECK(f.table.suspects() == 0);
+    CHECK(f.table.inspect(f.key(1))->history.back().outcome == "worker lost");
+  }
+  CHECK(f.table.inspect(f.key(1))->attempts == 0);
+}
+
+TEST_CASE("two chains of one message that die together have one death each, and a hung copy counts as well") {
+  fixture f;
+  const auto first = f.join(1);
+  const auto second = f.join(1);
+  f.submit(1);
+  const auto hung = f.only();
+  f.pass(2s);
+  const auto again = f.only();
+  REQUIRE(hung.worker != again.worker);
+  f.table.leave(first, departure::died, f.now);
+  f.table.leave(second, departure::died, f.now);
+  CHECK(f.table.suspects() == 1);
+  CHECK(f.table.inspect(f.key(1))->attempts == 1);
+}
+
+TEST_CASE("one message that kills its worker is found among sixty-four, and nobody else is blamed") {
+  retry_settings policy = fixture::prompt();
+  policy.give_up_after = 0s;
+  policy.max_attempts = 3;
+  pool p({17}, policy);
+  for (std::uint64_t at = 1; at <= 200; ++at) p.submit(at, at == 17);
+  p.join(64);
+  std::vector<given_up> lost;
+  for (int i = 0; i < 100 && lost.empty(); ++i) {
+    p.round(64);
+    lost = p.table.take_given_up();
+    if (const auto next = p.table.next_deadline(); next && p.table.suspects() == 1) p.pass(*next - p.now);
+  }
+  REQUIRE(lost.size() == 1);
+  CHECK(lost[0].key.at == position{17});
+  CHECK(lost[0].attempts == 3);
+  CHECK(lost[0].last_error == "its worker died, and ran nothing else");
+  CHECK(p.table.counters().crashed == 3);
+  CHECK(p.deaths == 2 + 7 + 2); // until it is a suspect; 64, 32, … 1; its two other attempts
+  for (int i = 0; i < 10; ++i) p.round(64);
+  CHECK(p.done.size() == 199);
+  CHECK(p.table.counters().failed == 0);
+  CHECK(p.table.suspects() == 0);
+}
+
+TEST_CASE("suspects have a worker to themselves while another one goes on with the rest") {
+  pool p({1});
+  p.join(4);
+  for (std::uint64_t at = 1; at <= 4; ++at) p.submit(at);
+  p.round(4);
+  p.round(4);
+  REQUIRE(p.table.suspects() == 4);
+  p.join(4);
+  for (std::uint64_t at = 5; at <= 20; ++at) p.submit(at);
+  const auto ran = p.round(4);
+  REQUIRE(ran.size() == 2);
+  for (const auto& [who, positions] : ran)
+    CHECK((positions == numbers{1, 2, 3, 4} || positions == numbers{5, 6, 7, 8}));
+}
+
+TEST_CASE("a worker that is needed for suspects is given nothing more, and gets them when it has answered") {
+  pool p({1});
+  p.join(2);
+  p.submit(1);
+  p.round(2);
+  p.round(2);
+  REQUIRE(p.table.suspects() == 1);
+  p.table.leave(p.workers.back(), departure::lost, p.now);
+  const auto only = p.join(2);
+  p.table.withdraw(p.key(1), p.now); // nothing is suspicious any more, and the room is for all
+  p.submit(2);
+  const auto busy = p.only();
+  CHECK(busy.worker == only);
+}
+
+TEST_CASE("where there is one worker, suspects wait for what it has, and others for the suspects") {
+  pool p({1, 2});
+  p.join(2);
+  p.submit(1);
+  p.submit(2);
+  p.round(2);
+  p.round(2);
+  REQUIRE(p.table.suspects() == 2);
+  for (std::uint64_t at = 3; at <= 10; ++at) p.submit(at);
+  CHECK(p.positions() == numbers{1, 2}); // a new worker has nothing else to do
+  p.table.leave(p.workers.back(), departure::died, p.now);
+  p.join(2);
+  CHECK(p.positions() == numbers{1});
+  p.table.leave(p.workers.back(), departure::died, p.now); // it is charged, and backs off
+  p.join(2);
+  CHECK(p.positions() == numbers{2});
+  p.table.leave(p.workers.back(), departure::died, p.now);
+  CHECK(p.table.counters().crashed == 2);
+  p.join(2);
+  p.now += 0s;
+  const auto others = p.table.assign(p.now);
+  REQUIRE(others.size() == 2);
+  CHECK(others[0].at == position{3});
+  p.pass(0s); // the suspects' next attempts are due: there is no jitter here
+  CHECK(p.answer(others[0], attempt_end::done));
+  CHECK(p.positions().empty()); // the worker gets nothing beside what it still has
+  CHECK(p.answer(others[1], attempt_end::done));
+  CHECK(p.positions() == numbers{1});
+}
+
+TEST_CASE("suspects without end do not keep the only worker from the others") {
+  std::set<std::uint64_t> killers;
+  for (std::uint64_t at = 1; at <= 40; ++at) killers.insert(at);
+  pool p(killers);
+  for (const auto at : killers) p.submit(at, true);
+  p.join(8);
+  for (int i = 0; i < 4; ++i) p.round(8); // all of the first are suspects
+  p.submit(100);
+  int rounds = 0;
+  for (; !p.done.contains(100) && rounds < 200; ++rounds) {
+    p.round(8);
+    p.pass(0s);
+  }
+  CHECK(p.done.contains(100));
+  CHECK(p.table.inspect(p.key(1))->attempts > 0);
+}
+
+TEST_CASE("a suspect that is answered is one no more, not even when it failed") {
+  fixture f;
+  f.submit(1);
+  for (int death = 0; death < 2; ++death) {
+    const auto w = f.join(1);
+    f.only();
+    f.table.leave(w, departure::died, f.now);
+  }
+  f.join(1);
+  CHECK(f.answer(f.only(), attempt_end::failed, "no luck"));
+  CHECK(f.table.suspects() == 0);
+  CHECK(f.table.counters().crashed == 0);
+  CHECK(f.table.inspect(f.key(1))->attempts == 1);
+}
+
+TEST_CASE("a suspect that hangs gives its worker back when its attempt is over, and stays a suspect") {
+  fixture f;
+  f.submit(1);
+  for (int death = 0; death < 2; ++death) {
+    const auto w = f.join(2);
+    f.only();
+    f.table.leave(w, departure::died, f.now);
+  }
+  f.join(2);
+  f.only();
+  f.submit(2);
+  CHECK(f.positions().empty());
+  f.table.tick(f.now + 2s);
+  f.now += 2s;
+  CHECK(f.table.suspects() == 1);
+  CHECK(f.table.inspect(f.key(1))->history.back().outcome == "timed out");
+}
+
+TEST_CASE("a suspect that ran beside a hung copy is not charged for its worker's death") {
+  fixture f;
+  f.submit(1);
+  for (int death = 0; death < 2; ++death) {
+    const auto w = f.join(2);
+    f.only();
+    f.table.leave(w, departure::died, f.now);
+  }
+  f.table.withdraw(f.key(1), f.now);
+  const auto w = f.join(2);
+  f.submit(7);
+  f.only();
+  f.pass(2s); // 7 hangs, and is due again
+  f.table.withdraw(f.key(7), f.now);
+  f.submit(1); // anew
+  f.only();
+  f.table.leave(w, departure::died, f.now);
+  const auto other = f.join(2);
+  f.only();
+  f.table.leave(other, departure::died, f.now);
+  CHECK(f.table.suspects() == 1);
+  CHECK(f.table.counters().crashed == 0);
+}
+
+TEST_CASE("a suspect that has used up its attempts is not tried again before it is the head, and then given up") {
+  retry_settings policy = fixture::prompt();
+  policy.give_up_after = 0s;
+  policy.max_attempts = 2;
+  pool p({5}, policy);
+  p.submit(5);
+  p.join(1);
+  for (int i = 0; i < 6; ++i) {
+    p.round(1);
+    p.pass(0s);
+  }
+  CHECK(p.deaths == 2 + 2);
+  CHECK(p.table.inspect(p.key(5))->attempts == 2);
+  p.table.make_head(p.key(5), p.now);
+  REQUIRE(p.table.take_given_up().size() == 1);
+  CHECK(p.table.waiting() == 0);
+}
+
+TEST_CASE("pipelines that share a worker have their suspects told apart one after the other") {
+  fixture f;
+  const auto other = f.table.add_pipeline(fixture::prompt());
+  for (int death = 0; death < 2; ++death) {
+    const auto w = f.table.join(4, {f.main, other});
+    f.submit(1);
+    f.table.submit({other, position{1}, common}, true, f.now);
+    REQUIRE(f.table.assign(f.now).size() == 2);
+    f.table.leave(w, departure::died, f.now);
+  }
+  CHECK(f.table.suspects() == 2);
+  f.table.join(4, {f.main, other});
+  const auto first = f.only();
+  CHECK(f.table.assign(f.now).empty());
+  CHECK(f.answer(first, attempt_end::done));
+  const auto second = f.only();
+  CHECK(second.pipeline != first.pipeline);
+  CHECK(f.answer(second, attempt_end::done));
+  CHECK(f.table.assign(f.now).empty());
+  CHECK(f.table.free_slots() == 4);
+}
+
+TEST_CASE("a worker that retires while it runs suspects keeps what it has, and the rest go elsewhere") {
+  fixture f;
+  for (std::uint64_t at = 1; at <= 4; ++at) f.submit(at);
+  for (int death = 0; death < 2; ++death) {
+    const auto w = f.join(4);
+    REQUIRE(f.positions().size() == 4);
+    f.table.leave(w, departure::died, f.now);
+  }
+  const auto w = f.join(2);
+  const auto running = f.table.assign(f.now);
+  REQUIRE(running.size() == 2);
+  f.table.retire(w);
+  f.join(2);
+  CHECK(f.positions() == numbers{3, 4});
+  CHECK(f.answer(running[0], attempt_end::done));
+  f.table.leave(w, departure::lost, f.now);
+  CHECK(f.table.counters().crashed == 0);
+}
+
+TEST_CASE("a worker all of whose slots hang is told of once, after the longest timeout") {
+  retry_settings policy = fixture::prompt();
+  policy.max_timeout = 10s;
+  fixture f(policy);
+  const auto w = f.join(2);
+  f.submit(1);
+  f.submit(2);
+  const auto copies = f.table.assign(f.now);
+  f.pass(2s);
+  CHECK(f.table.take_hung().empty());
+
+  SECTION("and not when one of them is answered after all") {
+    f.pass(9s);
+    CHECK_FALSE(f.table.take_hung() == std::vector<worker_id>{w});
+    f.answer(copies[0], attempt_end::failed);
+    f.table.withdraw(f.key(1), f.now);
+    f.table.withdraw(f.key(2), f.now);
+    f.pass(100s);
+    CHECK(f.table.take_hung().empty());
+  }
+  SECTION("else it is") {
+    f.pass(10s);
+    CHECK(f.table.take_hung() == std::vector<worker_id>{w});
+    f.pass(100s);
+    CHECK(f.table.take_hung().empty());
+  }
+}
