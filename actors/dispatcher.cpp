@@ -78,6 +78,7 @@ void dispatcher_state::on(work_wanted& wanted) {
     table->submit({wanted.pipeline, work.at, work.chain}, work.head, now());
   }
   for (const auto& [at, chain] : wanted.heads) table->make_head({wanted.pipeline, at, chain}, now());
+  for (const auto& [at, chain] : wanted.holding) table->hold_back({wanted.pipeline, at, chain}, now());
   perform();
 }
 

@@ -17,6 +17,11 @@ prometheus::Counter& attempts(prometheus::Registry& in, const std::string& outco
     .Add({{"outcome", outcome}});
 }
 
+prometheus::Counter& hedges(prometheus::Registry& in, const std::string& outcome) {
+  return counters(in, "reseq_hedges_total", "Second copies of attempts that held results back, by how they ended")
+    .Add({{"outcome", outcome}});
+}
+
 prometheus::Counter& deliveries(prometheus::Registry& in, const std::string& outcome) {
   return counters(in, "reseq_deliveries_total", "Requests to destinations, by how they were answered")
     .Add({{"outcome", outcome}});
@@ -38,6 +43,8 @@ metrics::metrics()
     attempts_done(attempts(registry, "done")), attempts_failed(attempts(registry, "failed")),
     attempts_timed_out(attempts(registry, "timed_out")), attempts_late(attempts(registry, "late")),
     attempts_orphaned(attempts(registry, "orphaned")), attempts_crashed(attempts(registry, "crashed")),
+    hedges_won(hedges(registry, "won")), hedges_lost(hedges(registry, "lost")),
+    hedges_failed(hedges(registry, "failed")),
     given_up(counter(registry, "reseq_messages_given_up_total", "Messages that used up their attempts")),
     worker_deaths(counter(registry, "reseq_worker_deaths_total", "Workers whose connection ended without a farewell")),
     out_of_order(counter(registry, "reseq_out_of_order_total", "Results that came before an older one of their lane")),
@@ -60,6 +67,9 @@ void metrics::publish(const core::dispatch_counters& now, core::dispatch_counter
   add(attempts_late, now.late, seen.late);
   add(attempts_orphaned, now.orphaned, seen.orphaned);
   add(attempts_crashed, now.crashed, seen.crashed);
+  add(hedges_won, now.hedges_won, seen.hedges_won);
+  add(hedges_lost, now.hedges_lost, seen.hedges_lost);
+  add(hedges_failed, now.hedges_failed, seen.hedges_failed);
   add(given_up, now.given_up, seen.given_up);
   seen = now;
 }

@@ -32,6 +32,9 @@ public:
   prometheus::Counter& attempts_late;
   prometheus::Counter& attempts_orphaned;
   prometheus::Counter& attempts_crashed;
+  prometheus::Counter& hedges_won;
+  prometheus::Counter& hedges_lost;
+  prometheus::Counter& hedges_failed;
   prometheus::Counter& given_up;
   prometheus::Counter& worker_deaths;
   prometheus::Counter& out_of_order;

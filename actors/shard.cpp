@@ -165,9 +165,9 @@ void shard_state::perform() {
 }
 
 void shard_state::send_work(core::effects& todo) {
-  if (todo.work.empty() && todo.heads.empty() && todo.withdrawn.empty()) return;
-  self->send(setup.dispatcher,
-             work_wanted{setup.index, std::move(todo.withdrawn), std::move(todo.work), std::move(todo.heads)});
+  if (todo.work.empty() && todo.heads.empty() && todo.holding.empty() && todo.withdrawn.empty()) return;
+  self->send(setup.dispatcher, work_wanted{setup.index, std::move(todo.withdrawn), std::move(todo.work),
+                                           std::move(todo.heads), std::move(todo.holding)});
 }
 
 /// A receiver has seen a later epoch than ours. If the journal agrees, somebody else owns the shard: stop at once,

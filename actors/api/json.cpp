@@ -93,6 +93,7 @@ json to_json(const named_task_status& task) {
                         {"worker", task.workers[i]},
                         {"started", timestamp(to_wall(one.started))},
                         {"ended", one.ended ? json(timestamp(to_wall(*one.ended))) : json(nullptr)},
+                        {"hedge", one.hedge},
                         {"outcome", one.outcome},
                         {"error", one.error.empty() ? json(nullptr) : json(one.error)}});
   }

@@ -166,7 +166,9 @@ std::string show_receipt(const std::string& pipeline, const json& receipt) {
 }
 
 std::string show_attempt(const json& attempt, wall_time now) {
-  auto made = "attempt " + number_text(attempt, "attempt") + " on worker " + or_dash(text_in(attempt, "worker")) + ": ";
+  auto made = "attempt " + number_text(attempt, "attempt") + " on worker " + or_dash(text_in(attempt, "worker"));
+  if (attempt.value("hedge", false)) made += " (a further copy)";
+  made += ": ";
   const auto started = time_in(attempt, "started");
   const auto ended = time_in(attempt, "ended");
   if (!ended) {

@@ -77,6 +77,7 @@ void memory_shard::perform() {
     for (const auto& [at, chain] : todo.withdrawn) table_.withdraw({pipeline_, at, chain}, now_);
     for (const auto& work : todo.work) table_.submit({pipeline_, work.at, work.chain}, work.head, now_);
     for (const auto& [at, chain] : todo.heads) table_.make_head({pipeline_, at, chain}, now_);
+    for (const auto& [at, chain] : todo.holding) table_.hold_back({pipeline_, at, chain}, now_);
     for (const auto& wanted : todo.reads) read(wanted);
     for (const auto& request : todo.sends) deliver(request);
     if (todo.save) shard_.saved(now_);

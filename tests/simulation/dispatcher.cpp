@@ -16,7 +16,7 @@ dispatcher::dispatcher(world& with)
   : world_(with), table_(with.choose.below(1U << 20U)), pipeline_(table_.add_pipeline(with.plan.retry)) {}
 
 void dispatcher::want(std::vector<core::work_key> withdrawn, std::vector<core::work_request> work,
-                      std::vector<core::work_key> heads) {
+                      std::vector<core::work_key> heads, std::vector<core::work_key> holding) {
   for (const auto& [at, chain] : withdrawn) {
     table_.withdraw({pipeline_, at, chain}, world_.now);
     forget(at, chain);
@@ -24,10 +24,15 @@ void dispatcher::want(std::vector<core::work_key> withdrawn, std::vector<core::w
   for (auto& wanted : work) {
     auto& j = jobs_[wanted.at];
     j.message = std::move(wanted.message);
-    if (find(wanted.at, wanted.chain) == nullptr) j.wanted.push_back({wanted.chain, newest_, std::nullopt, 0});
+    if (find(wanted.at, wanted.chain) == nullptr)
+      j.wanted.push_back({wanted.chain, newest_, std::nullopt, 0, 0, false});
     table_.submit({pipeline_, wanted.at, wanted.chain}, wanted.head, world_.now);
   }
   for (const auto& [at, chain] : heads) table_.make_head({pipeline_, at, chain}, world_.now);
+  for (const auto& [at, chain] : holding) {
+    table_.hold_back({pipeline_, at, chain}, world_.now);
+    if (auto* wanted = find(at, chain)) wanted->holds_back = true;
+  }
   perform();
 }
 
@@ -100,6 +105,49 @@ void dispatcher::check_company(const core::dispatch& copy, bool of_suspects) con
   }
 }
 
+void dispatcher::check_first_copy(const core::dispatch& copy, wish& wanted) {
+  ++wanted.sent;
+  require(!runs_in_time(copy.at, wanted), promise, [&] {
+    return "position " + std::to_string(copy.at.value()) +
+           " was dispatched again while a copy of it was running in time";
+  });
+}
+
+void dispatcher::check_hedge(const core::dispatch& copy, const wish& wanted) const {
+  require(world_.plan.retry.hedge && wanted.holds_back && wanted.deaths == 0 && wanted.sent > 0, promise,
+          [&] { return "position " + std::to_string(copy.at.value()) + " got a second copy without a reason"; });
+}
+
+bool dispatcher::runs_in_time(position at, const wish& wanted) const {
+  for (auto copy = flights_.upper_bound(wanted.after); copy != flights_.end(); ++copy) {
+    const auto& flown = copy->second;
+    if (flown.at == at && world_.now - flown.sent < world_.plan.retry.timeout &&
+        std::ranges::find(flown.chains, wanted.chain) != flown.chains.end())
+      return true;
+  }
+  return false;
+}
+
+std::uint32_t dispatcher::attempts(position at, core::chain_index chain) const {
+  const auto known = table_.inspect({pipeline_, at, chain});
+  return known ? known->attempts : 0;
+}
+
+void dispatcher::check_attempts(position at, core::chain_index chain, std::uint32_t before) const {
+  const auto job = jobs_.find(at);
+  if (job == jobs_.end()) return;
+  const auto wanted = std::ranges::find(job->second.wanted, chain, &wish::chain);
+  if (wanted == job->second.wanted.end()) return;
+  const auto now = attempts(at, chain);
+  require(now <= wanted->sent, promise, [&] {
+    return "position " + std::to_string(at.value()) + " has " + std::to_string(now) + " failed attempts of " +
+           std::to_string(wanted->sent);
+  });
+  require(now == before || !runs_in_time(at, *wanted), promise, [&] {
+    return "an attempt of position " + std::to_string(at.value()) + " is over while a copy of it is running in time";
+  });
+}
+
 bool dispatcher::is_wanted(dispatch_id copy, const flight& flown) const {
   const auto found = jobs_.find(flown.at);
   return found != jobs_.end() && std::ranges::any_of(flown.chains, [&](const auto& chain) {
@@ -125,6 +173,7 @@ void dispatcher::answered(std::uint32_t worker, answer item) {
   const auto at = copy.at;
   const auto chain = *std::exchange(copy.chains[item.chain], std::nullopt);
   news out;
+  const auto failed = attempts(at, chain);
   if (table_.answer(from->second.id, item.dispatch, chain, item.end, "it failed", world_.now)) {
     if (item.end == core::attempt_end::done)
       take_result(at, chain, item, out);
@@ -132,6 +181,7 @@ void dispatcher::answered(std::uint32_t worker, answer item) {
       wanted->deaths = 0; // its worker has survived it
   }
   if (--copy.unanswered == 0) flights_.erase(found);
+  check_attempts(at, chain, failed);
   perform(std::move(out));
 }
 
@@ -176,12 +226,8 @@ void dispatcher::check_given_up(const core::given_up& lost) {
                       world_.now - *wanted->first_sent >= policy.give_up_after;
   require(may_be_permanent || enough, promise,
           [&] { return name + " was given up after " + std::to_string(lost.attempts) + " attempts"; });
-  for (auto copy = flights_.upper_bound(wanted->after); copy != flights_.end(); ++copy) {
-    const auto& flown = copy->second;
-    const bool still_runs = flown.at == lost.key.at && world_.now - flown.sent < policy.timeout &&
-                            std::ranges::find(flown.chains, lost.key.chain) != flown.chains.end();
-    require(!still_runs, promise, [&] { return name + " was given up while a copy of it was running in time"; });
-  }
+  require(!runs_in_time(lost.key.at, *wanted), promise,
+          [&] { return name + " was given up while a copy of it was running in time"; });
   world_.tell("position ", lost.key.at, " is given up after ", lost.attempts, " attempts");
   for (const auto& d : world_.plan.destinations)
     if (const auto seq = world_.disk.place(lost.key.at, d.id); seq != sequence{}) world_.book_of(d.id).gave_up(seq);
@@ -195,8 +241,13 @@ void dispatcher::assign() {
       auto* wanted = find(copy.at, chain);
       require(wanted != nullptr, promise, [] { return "work was dispatched that nobody wants"; });
       if (wanted->deaths >= 2) ++suspects;
+      copy.hedge ? check_hedge(copy, *wanted) : check_first_copy(copy, *wanted);
       if (!wanted->first_sent) wanted->first_sent = world_.now;
     }
+    ++(copy.hedge ? hedges_ : first_copies_);
+    require(hedges_ * 20 <= first_copies_, promise,
+            [&] { return std::to_string(hedges_) + " hedges of " + std::to_string(first_copies_) + " copies"; });
+    if (copy.hedge) world_.tell("position ", copy.at, " holds results back, and gets a second copy");
     newest_ = copy.id;
     require(suspects == 0 || suspects == copy.chains.size(), promise,
             [] { return "chains travel together of which some are suspects"; });

@@ -54,7 +54,7 @@ public:
   explicit dispatcher(world& with);
 
   void want(std::vector<core::work_key> withdrawn, std::vector<core::work_request> work,
-            std::vector<core::work_key> heads);
+            std::vector<core::work_key> heads, std::vector<core::work_key> holding);
   void join(std::uint32_t worker, std::uint32_t connection, std::uint32_t slots);
   void answered(std::uint32_t worker, answer item);
   void retire(std::uint32_t worker);
@@ -73,6 +73,8 @@ private:
     dispatch_id after; ///< copies up to this one were for an earlier wish
     std::optional<time_point> first_sent;
     std::uint32_t deaths = 0; ///< of workers that had it, since one last survived it
+    std::uint32_t sent = 0;   ///< copies that were no hedges
+    bool holds_back = false;
   };
   struct job {
     message_ptr message;
@@ -99,6 +101,14 @@ private:
   /// What a death may have been the fault of; whether that is exactly one suspect.
   bool strike(worker_id dead);
   void check_company(const core::dispatch& copy, bool of_suspects) const;
+  /// One chain of a copy that goes out now.
+  void check_first_copy(const core::dispatch& copy, wish& wanted);
+  void check_hedge(const core::dispatch& copy, const wish& wanted) const;
+  /// Whether a copy of the chain runs that cannot have timed out.
+  [[nodiscard]] bool runs_in_time(position at, const wish& wanted) const;
+  /// An attempt is over when no copy of it is in flight, and then once.
+  void check_attempts(position at, core::chain_index chain, std::uint32_t before) const;
+  [[nodiscard]] std::uint32_t attempts(position at, core::chain_index chain) const;
   [[nodiscard]] bool is_wanted(dispatch_id copy, const flight& flown) const;
   void assign();
   void schedule();
@@ -111,6 +121,8 @@ private:
   std::unordered_map<worker_id, std::uint32_t> addresses_;
   std::map<dispatch_id, flight> flights_;
   dispatch_id newest_;
+  std::uint64_t first_copies_ = 0;
+  std::uint64_t hedges_ = 0;
   std::optional<time_point> scheduled_;
 };
 

@@ -79,8 +79,27 @@ retry_settings draw_retry(choices& choose) {
   r.max_timeout = milliseconds{2000};
   r.max_attempts = 1 + choose.below(4);
   r.give_up_after = milliseconds{choose.below(3000)};
+  r.hedge = choose.chance(700);
   r.on_exhausted = choose.chance(500) ? give_up::dead_letter : give_up::hold;
   return r;
+}
+
+/// So long under one owner that it knows how much time the work takes, and may hedge.
+void make_long(scenario& s) {
+  s.retry.timeout *= 20;
+  s.retry.max_timeout *= 20;
+  s.messages += 80;
+  s.chaos_steps += 800;
+  s.faults.owner_dies = 0;
+  s.faults.owner_hands_over = 0;
+  s.faults.claims_later_epoch = 0;
+  s.faults.receiver_goes_away = 0;
+  s.faults.operator_acts = 0;
+  s.faults.worker_dies /= 4;
+  for (auto& d : s.destinations) {
+    d.settings.window = std::max(d.settings.window, 8U);
+    d.settings.max_pending = 1000;
+  }
 }
 
 } // namespace
@@ -100,6 +119,7 @@ scenario draw_scenario(choices& choose) {
   s.max_batch_bytes = choose.chance(200) ? 1 + choose.below(60) : 1'000'000;
   s.faults = draw_faults(choose);
   s.outcomes = draw_outcomes(choose);
+  if (s.retry.hedge && choose.chance(150)) make_long(s);
   return s;
 }
 

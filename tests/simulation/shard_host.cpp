@@ -71,10 +71,11 @@ void shard_host::drain() {
 
 void shard_host::perform() {
   auto todo = machine_.take();
-  if (!todo.work.empty() || !todo.heads.empty() || !todo.withdrawn.empty())
+  if (!todo.work.empty() || !todo.heads.empty() || !todo.holding.empty() || !todo.withdrawn.empty())
     world_.mail.post(shard_party, dispatcher_party,
                      [this, withdrawn = std::move(todo.withdrawn), work = std::move(todo.work),
-                      heads = std::move(todo.heads)] { world_.boss->work.want(withdrawn, work, heads); });
+                      heads = std::move(todo.heads),
+                      holding = std::move(todo.holding)] { world_.boss->work.want(withdrawn, work, heads, holding); });
   for (const auto& what : todo.reads) {
     require(what.max_messages > 0 && what.max_messages <= world_.plan.of(what.destination).settings.window,
             "Bounded memory", [&] { return "a read of " + std::to_string(what.max_messages) + " messages"; });

@@ -140,7 +140,8 @@ const std::vector<option<pipeline_settings>>& options<pipeline_settings>() {
     {"retry.give_up_after", R"("1m")", span(at(&row::retry, &retry::give_up_after), 0s, 365 * day),
      "no message is given up sooner after its first attempt"},
     {"retry.hedge", "true", boolean(at(&row::retry, &retry::hedge)),
-     "whether a slow message that holds others back is dispatched again before its timeout; no effect in this version"},
+     "whether a message that holds ready ones back for unusually long goes to another worker, too; at most one in "
+     "twenty"},
     {"retry.on_exhausted", R"("hold")", choice(at(&row::retry, &retry::on_exhausted), give_up_words),
      "a message that is given up is held for a person, or recorded as a dead letter and passed"},
   };

@@ -51,34 +51,39 @@ void dispatch_table::state::assign_rank(dispatch_rank rank, time_point now, std:
     }
     turns.push_back(pipeline);
     queue.take_next(pipeline, rank, batch);
-    out.push_back(send(workers.pick(pipeline, worker_to_avoid(), random), now));
+    hedges.dispatched(pipeline);
+    out.push_back(send(workers.pick(pipeline, worker_to_avoid(), random), false, now));
   }
   turns.insert(turns.begin(), blocked.begin(), blocked.end()); // they come first when a slot is free for them
 }
 
-dispatch dispatch_table::state::send(slot worker, time_point now) {
+dispatch dispatch_table::state::send(slot worker, bool hedge, time_point now) {
   const auto pipeline = queue.pipeline(batch.front());
   const auto copy_slot = copies.add();
   auto& c = copies[copy_slot];
   c.id = ++last_id;
+  c.pipeline = pipeline;
   c.worker = worker;
   c.worker_place = workers.occupy(worker, copy_slot);
   c.unanswered = static_cast<std::uint32_t>(batch.size());
   c.awaited = static_cast<std::uint32_t>(batch.size());
+  c.hedge = hedge;
   c.started = now;
   c.legs.clear();
   workers.count_awaited(worker, 1);
   copy_by_id.insert(detail::hash_dense(c.id.value()), copy_slot);
   ++counters.dispatched;
 
-  dispatch out{c.id, workers.id(worker), pipeline, queue.key(batch.front()).at, {}, attempt{}};
+  dispatch out{c.id, workers.id(worker), pipeline, queue.key(batch.front()).at, {}, attempt{}, hedge};
   out.chains.reserve(batch.size());
   for (auto which : batch) {
     const auto& t = queue[which];
     c.legs.push_back({t.chain, which, t.incarnation});
     out.chains.push_back(t.chain);
     out.number = std::max(out.number, attempt{t.failed} + 1);
-    start(which, copy_slot, now);
+    if (!hedge) start(which, copy_slot, now);
+    queue[which].copies.add(copy_slot);
+    if (queue[which].holds_back) arm_hedge(which);
   }
   return out;
 }
@@ -86,7 +91,6 @@ dispatch dispatch_table::state::send(slot worker, time_point now) {
 void dispatch_table::state::start(slot which, slot copy_slot, time_point now) {
   auto& t = queue[which];
   t.phase = task_phase::running;
-  t.copy = copy_slot;
   t.last_worker = workers.id(copies[copy_slot].worker);
   if (!t.first_started) t.first_started = now;
   ++running;
@@ -102,20 +106,23 @@ slot dispatch_table::state::worker_to_avoid() const {
 bool dispatch_table::state::settle(slot which, slot copy_slot, attempt_end end, std::string error, time_point now) {
   if (end == attempt_end::done) {
     ++counters.done;
+    if (std::exchange(copies[copy_slot].hedge, false)) ++counters.hedges_won;
     abandon(which, now);
     return true;
   }
   // The attempt of a copy that timed out has failed already.
   if (!is_running(which, copy_slot)) return false;
-  ++counters.failed;
-  queue[which].permanent = end == attempt_end::permanent;
+  queue[which].permanent = queue[which].permanent || end == attempt_end::permanent;
   clear(which); // its worker has survived it
+  if (goes_on_without(which, copy_slot, "failed", error, now)) return true;
+  ++counters.failed;
   fail_attempt(which, "failed", std::move(error), now);
   return true;
 }
 
 void dispatch_table::state::fail_attempt(slot which, const char* outcome, std::string error, time_point now) {
-  record(which, outcome, error, now);
+  record(which, queue[which].copies.first(), outcome, error, now);
+  count_failed_hedge(queue[which].copies.first());
   stop_running(which);
   auto& t = queue[which];
   t.trouble->last_error = std::move(error);
@@ -131,37 +138,71 @@ void dispatch_table::state::fail_attempt(slot which, const char* outcome, std::s
 }
 
 void dispatch_table::state::time_out(slot which, time_point now) {
-  ++counters.timed_out;
   const auto limit = attempt_timeout(policies[queue.pipeline(which).value()], attempt{queue[which].failed} + 1);
-  const auto worker = copies[queue[which].copy].worker;
-  fail_attempt(which, "timed out", timeout_text(limit), now);
+  const auto copy_slot = queue[which].copies.first();
+  const auto worker = copies[copy_slot].worker;
+  if (!goes_on_without(which, copy_slot, "timed out", timeout_text(limit), now)) {
+    ++counters.timed_out;
+    fail_attempt(which, "timed out", timeout_text(limit), now);
+  }
   watch_if_it_hangs(worker, now);
 }
 
-void dispatch_table::state::orphan(slot which, departure how, time_point now) {
-  record(which, how == departure::died ? "worker died" : "worker lost", {}, now);
+void dispatch_table::state::lose_copy(slot which, slot copy_slot, departure how, time_point now) {
+  const auto* outcome = how == departure::died ? "worker died" : "worker lost";
+  if (goes_on_without(which, copy_slot, outcome, {}, now)) return;
+  record(which, copy_slot, outcome, {}, now);
+  count_failed_hedge(copy_slot);
   stop_running(which);
   queue.make_due(which);
 }
 
+bool dispatch_table::state::goes_on_without(slot which, slot copy_slot, const char* outcome, const std::string& error,
+                                            time_point now) {
+  auto& t = queue[which];
+  if (t.copies.size() < 2) return false;
+  record(which, copy_slot, outcome, error, now);
+  count_failed_hedge(copy_slot);
+  stop_awaiting(copy_slot);
+  t.copies.remove(copy_slot);
+  t.last_worker = workers.id(copies[t.copies.first()].worker);
+  stop_timer(which);
+  set_timer(which, copies[t.copies.first()].started +
+                     attempt_timeout(policies[queue.pipeline(which).value()], attempt{t.failed} + 1));
+  return true;
+}
+
 void dispatch_table::state::stop_running(slot which) {
   stop_timer(which);
+  disarm_hedge(which);
   --running;
-  auto& c = copies[std::exchange(queue[which].copy, no_slot)];
+  auto& t = queue[which];
+  for (const auto copy_slot : t.copies) stop_awaiting(copy_slot);
+  t.copies.clear();
+}
+
+void dispatch_table::state::stop_awaiting(slot copy_slot) {
+  auto& c = copies[copy_slot];
+  if (std::exchange(c.hedge, false)) ++counters.hedges_lost;
   if (--c.awaited == 0) workers.count_awaited(c.worker, -1);
 }
 
-attempt_record dispatch_table::state::running_attempt(slot which) const {
-  const auto& t = queue[which];
-  return {attempt{t.failed} + 1, t.last_worker, copies[t.copy].started, std::nullopt, "running", {}};
+void dispatch_table::state::count_failed_hedge(slot copy_slot) {
+  if (std::exchange(copies[copy_slot].hedge, false)) ++counters.hedges_failed;
 }
 
-void dispatch_table::state::record(slot which, const char* outcome, const std::string& error, time_point now) {
+attempt_record dispatch_table::state::running_attempt(slot which, slot copy_slot) const {
+  const auto& c = copies[copy_slot];
+  return {attempt{queue[which].failed} + 1, workers.id(c.worker), c.started, std::nullopt, "running", {}, c.hedge};
+}
+
+void dispatch_table::state::record(slot which, slot copy_slot, const char* outcome, const std::string& error,
+                                   time_point now) {
   auto& t = queue[which];
   if (!t.trouble) t.trouble = std::make_unique<task_trouble>();
   auto& history = t.trouble->history;
   if (history.size() == attempt_history_limit) history.erase(history.begin());
-  auto ended = running_attempt(which);
+  auto ended = running_attempt(which, copy_slot);
   ended.ended = now;
   ended.outcome = outcome;
   ended.error = error;
@@ -197,9 +238,9 @@ void dispatch_table::state::forget(slot which) {
 
 /// Forgets it, and may leave a copy of it behind that nobody waits for any more.
 void dispatch_table::state::abandon(slot which, time_point now) {
-  const auto copy_slot = queue[which].copy;
+  const auto left = queue[which].copies;
   forget(which);
-  if (copy_slot != no_slot) watch_if_it_hangs(copies[copy_slot].worker, now);
+  for (const auto copy_slot : left) watch_if_it_hangs(copies[copy_slot].worker, now);
 }
 
 void dispatch_table::state::free_copy(slot which) {

@@ -30,8 +30,8 @@ void dispatch_table::state::bury(slot worker, departure how, time_point now) {
   } else {
     for (const auto which : had) {
       if (how == departure::died) strike(which);
-      if (queue[which].phase == task_phase::running && copies[queue[which].copy].worker == worker)
-        orphan(which, how, now);
+      for (const auto copy_slot : attempt_copies{queue[which].copies})
+        if (copies[copy_slot].worker == worker) lose_copy(which, copy_slot, how, now);
     }
   }
   while (!workers.copies(worker).empty()) {
@@ -127,7 +127,7 @@ void dispatch_table::state::run_suspects(pipeline_index pipeline, time_point now
       if (quiet) give_room_back(pipeline); // all of its slots hang
       return;
     }
-    if (take_message(room.left)) out.push_back(send(room.worker, now));
+    if (take_message(room.left)) out.push_back(send(room.worker, false, now));
   }
 }
 

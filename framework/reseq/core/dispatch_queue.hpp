@@ -1,6 +1,7 @@
 /// Every task that is wanted, and the order of those that are due. A part of `dispatch_table`.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -35,6 +36,28 @@ struct task_trouble {
   std::vector<attempt_record> history; ///< ended attempts, oldest first
 };
 
+/// The copies of one attempt that are in flight, in the order in which they were sent.
+class attempt_copies {
+public:
+  static constexpr std::uint8_t most = 3;
+
+  void add(detail::slot copy) { sent_[count_++] = copy; }
+  void remove(detail::slot copy) {
+    count_ = static_cast<std::uint8_t>(std::remove(sent_, sent_ + count_, copy) - sent_);
+  }
+  void clear() { count_ = 0; }
+  [[nodiscard]] bool has(detail::slot copy) const { return std::find(begin(), end(), copy) != end(); }
+  [[nodiscard]] std::uint8_t size() const { return count_; }
+  [[nodiscard]] detail::slot first() const { return sent_[0]; }
+  [[nodiscard]] detail::slot latest() const { return sent_[count_ - 1]; }
+  [[nodiscard]] const detail::slot* begin() const { return sent_; }
+  [[nodiscard]] const detail::slot* end() const { return sent_ + count_; }
+
+private:
+  detail::slot sent_[most] = {};
+  std::uint8_t count_ = 0;
+};
+
 struct task {
   chain_index chain;
   detail::slot message = detail::no_slot;
@@ -47,7 +70,10 @@ struct task {
   std::uint32_t failed = 0;
   std::optional<time_point> first_started;
   worker_id last_worker;
-  detail::slot copy = detail::no_slot;         ///< while running
+  attempt_copies copies;                       ///< while running
+  bool holds_back = false;                     ///< results after it are ready
+  time_point held_back_since{};                ///< since when
+  std::uint32_t hedge_place = detail::no_slot; ///< in the table's hedge timers
   std::uint32_t timer_place = detail::no_slot; ///< in the table's timers, while running or backing off
   detail::slot previous_due = detail::no_slot; ///< others of the message, while due
   detail::slot next_due = detail::no_slot;

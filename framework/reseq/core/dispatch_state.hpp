@@ -11,6 +11,7 @@
 #include "reseq/core/detail/ascending_queue.hpp"
 #include "reseq/core/detail/slab.hpp"
 #include "reseq/core/detail/slot_index.hpp"
+#include "reseq/core/dispatch_hedges.hpp"
 #include "reseq/core/dispatch_queue.hpp"
 #include "reseq/core/dispatch_suspects.hpp"
 #include "reseq/core/dispatch_table.hpp"
@@ -30,10 +31,12 @@ struct dispatch_leg {
 
 struct dispatch_copy {
   dispatch_id id;
+  pipeline_index pipeline;
   detail::slot worker = detail::no_slot;
   std::uint32_t worker_place = 0; ///< which of the worker's slots it occupies
   std::uint32_t unanswered = 0;
   std::uint32_t awaited = 0; ///< of its chains, those whose attempt it still is
+  bool hedge = false;        ///< a second copy whose end was not counted yet
   time_point started;
   std::vector<dispatch_leg> legs; ///< by ascending chain
 };
@@ -43,8 +46,8 @@ struct dispatch_table::state {
 
   // Attempts.
   void assign_rank(dispatch_rank rank, time_point now, std::size_t limit, std::vector<dispatch>& out);
-  /// Sends `batch`, tasks of one message by ascending chain, which nobody runs.
-  dispatch send(detail::slot worker, time_point now);
+  /// Sends `batch`, tasks of one message by ascending chain, which nobody runs; or as a second copy.
+  dispatch send(detail::slot worker, bool hedge, time_point now);
   void start(detail::slot which, detail::slot copy_slot, time_point now);
   detail::slot worker_to_avoid() const;
 
@@ -52,11 +55,17 @@ struct dispatch_table::state {
   bool settle(detail::slot which, detail::slot copy_slot, attempt_end end, std::string error, time_point now);
   void fail_attempt(detail::slot which, const char* outcome, std::string error, time_point now);
   void time_out(detail::slot which, time_point now);
-  void orphan(detail::slot which, departure how, time_point now);
-  /// Nobody waits for its copy any more.
+  void lose_copy(detail::slot which, detail::slot copy_slot, departure how, time_point now);
+  /// One of its copies failed: the attempt goes on with the others. False when it has no other.
+  bool goes_on_without(detail::slot which, detail::slot copy_slot, const char* outcome, const std::string& error,
+                       time_point now);
+  /// Nobody waits for its copies any more.
   void stop_running(detail::slot which);
-  void record(detail::slot which, const char* outcome, const std::string& error, time_point now);
-  attempt_record running_attempt(detail::slot which) const;
+  void stop_awaiting(detail::slot copy_slot);
+  void count_failed_hedge(detail::slot copy_slot);
+  void record(detail::slot which, detail::slot copy_slot, const char* outcome, const std::string& error,
+              time_point now);
+  attempt_record running_attempt(detail::slot which, detail::slot copy_slot) const;
 
   // What follows.
   void make_due(detail::slot which, time_point now);
@@ -68,8 +77,15 @@ struct dispatch_table::state {
     return l.task != detail::no_slot && queue[l.task].incarnation == l.incarnation;
   }
   bool is_running(detail::slot which, detail::slot copy_slot) const {
-    return queue[which].phase == task_phase::running && queue[which].copy == copy_slot;
+    const auto& t = queue[which];
+    return t.phase == task_phase::running && t.copies.has(copy_slot);
   }
+
+  // Hedges.
+  void arm_hedge(detail::slot which);
+  void disarm_hedge(detail::slot which);
+  void find_overdue(time_point now);
+  void assign_hedges(time_point now, std::size_t limit, std::vector<dispatch>& out);
 
   // Deaths.
   void bury(detail::slot worker, departure how, time_point now);
@@ -110,9 +126,11 @@ struct dispatch_table::state {
   dispatch_queue queue;
   dispatch_workers workers;
   dispatch_suspects suspects;
+  dispatch_hedges hedges;
   detail::slab<dispatch_copy> copies;
   detail::slot_index copy_by_id;
   detail::ascending_queue<time_point> timers;            ///< tasks that run (time out) or back off (are due)
+  detail::ascending_queue<time_point> hedge_timers;      ///< heads that will have held results back for too long
   std::set<std::pair<time_point, detail::slot>> hanging; ///< workers, by when they have hung for long enough
   std::size_t running = 0;
   std::size_t suspected = 0; ///< tasks that are suspects

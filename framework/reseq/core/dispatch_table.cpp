@@ -19,6 +19,7 @@ pipeline_index dispatch_table::add_pipeline(const retry_settings& policy) {
   state_->policies.push_back(policy);
   state_->workers.add_pipeline();
   state_->suspects.add_pipeline();
+  state_->hedges.add_pipeline();
   return state_->queue.add_pipeline();
 }
 
@@ -55,6 +56,13 @@ void dispatch_table::make_head(task_key key, time_point now) {
   state_->give_up_if_hopeless(which, now);
 }
 
+void dispatch_table::hold_back(task_key key, time_point now) {
+  const auto which = state_->queue.find(key);
+  if (which == no_slot || std::exchange(state_->queue[which].holds_back, true)) return;
+  state_->queue[which].held_back_since = now;
+  if (state_->queue[which].phase == task_phase::running) state_->arm_hedge(which);
+}
+
 void dispatch_table::withdraw(task_key key, time_point now) {
   const auto which = state_->queue.find(key);
   if (which != no_slot) state_->abandon(which, now);
@@ -75,6 +83,7 @@ bool dispatch_table::answer(worker_id worker, dispatch_id copy_id, chain_index c
   if (found == c.legs.end() || found->chain != chain || found->task == no_slot) return late();
 
   const auto who = c.worker;
+  if (end == attempt_end::done) s.hedges.took(c.pipeline, chain, now - c.started);
   const auto counts = s.is_current(*found) && s.settle(found->task, copy_slot, end, std::move(error), now);
   found->task = no_slot;
   if (--c.unanswered == 0)
@@ -95,6 +104,7 @@ void dispatch_table::tick(time_point now) {
       s.make_due(which, now);
     }
   }
+  s.find_overdue(now);
   s.find_hung(now);
 }
 
@@ -102,6 +112,7 @@ std::optional<time_point> dispatch_table::next_deadline() const {
   const auto& s = *state_;
   std::optional<time_point> due;
   if (!s.timers.empty()) due = s.timers.top_key();
+  if (!s.hedge_timers.empty() && (!due || s.hedge_timers.top_key() < *due)) due = s.hedge_timers.top_key();
   if (!s.hanging.empty() && (!due || s.hanging.begin()->first < *due)) due = s.hanging.begin()->first;
   return due;
 }
@@ -109,6 +120,7 @@ std::optional<time_point> dispatch_table::next_deadline() const {
 std::vector<dispatch> dispatch_table::assign(time_point now, std::size_t limit) {
   std::vector<dispatch> out;
   if (!state_->suspects.idle()) state_->assign_suspects(now, limit, out);
+  if (!state_->hedges.idle()) state_->assign_hedges(now, limit, out);
   state_->assign_rank(dispatch_rank::heads, now, limit, out);
   state_->assign_rank(dispatch_rank::others, now, limit, out);
   return out;
@@ -131,8 +143,10 @@ std::optional<task_status> dispatch_table::inspect(task_key key) const {
   }
   if (t.phase == task_phase::backing_off) status.next_attempt = s.timers.key_at(t.timer_place);
   if (t.phase == task_phase::running) {
-    if (status.history.size() == attempt_history_limit) status.history.erase(status.history.begin());
-    status.history.push_back(s.running_attempt(which));
+    for (const auto copy_slot : t.copies) {
+      if (status.history.size() == attempt_history_limit) status.history.erase(status.history.begin());
+      status.history.push_back(s.running_attempt(which, copy_slot));
+    }
   }
   return status;
 }

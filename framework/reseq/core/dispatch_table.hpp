@@ -39,7 +39,8 @@ struct dispatch {
   pipeline_index pipeline;
   position at;
   std::vector<chain_index> chains;
-  attempt number; ///< of the chain that was tried most often
+  attempt number;     ///< of the chain that was tried most often
+  bool hedge = false; ///< a further copy of an attempt that is under way
 };
 
 /// How an attempt ended at the worker.
@@ -71,6 +72,7 @@ struct attempt_record {
   std::optional<time_point> ended; ///< absent while it runs
   std::string outcome;             ///< "running", "failed", "timed out", "worker died", "worker lost", "crashed"
   std::string error;
+  bool hedge = false; ///< a further copy of the attempt before
 };
 
 /// What is known of a task, for people.
@@ -93,6 +95,10 @@ struct dispatch_counters {
   std::uint64_t crashed = 0;   ///< attempts: each killed its worker alone
   std::uint64_t suspected = 0; ///< chains that were in flight on two workers that died
   std::uint64_t given_up = 0;
+  std::uint64_t hedged = 0;        ///< second and third copies; each ends as one of:
+  std::uint64_t hedges_won = 0;    ///< its answer was the first that counted
+  std::uint64_t hedges_lost = 0;   ///< another copy's was, or nobody wants it any more
+  std::uint64_t hedges_failed = 0; ///< no answer in time, an error, or its worker went
 };
 
 class dispatch_table {
@@ -125,12 +131,19 @@ public:
   /// An unknown key changes nothing.
   void make_head(task_key key, time_point now);
 
+  /// Results that come after this head are ready and have to wait for it. Once they have waited longer than the 95th
+  /// percentile of the time that its chain takes, a second copy of it is dispatched (`retry_settings::hedge`), to
+  /// another worker if there is one with a free slot, and a third one if the second takes as long: one further copy to
+  /// twenty others of the pipeline, and never of what was in flight on a worker that died. The first result counts; an
+  /// error, a timeout or a death only when no other copy of the attempt is in flight. An unknown key changes nothing.
+  void hold_back(task_key key, time_point now);
+
   /// Nobody wants it any more. Its copies still occupy their slots until they are answered.
   void withdraw(task_key key, time_point now);
 
   /// A worker answered one chain of one copy. True when it is the first answer and counts: for `done` the task is
-  /// finished and forgotten; for the others it backs off. False when the answer is late and must be ignored. The slot
-  /// is free once every chain of the copy was answered.
+  /// finished and forgotten; for the others it backs off, or waits for the attempt's other copy. False when the answer
+  /// is late and must be ignored. The slot is free once every chain of the copy was answered.
   bool answer(worker_id worker, dispatch_id copy, chain_index chain, attempt_end end, std::string error,
               time_point now);
 
@@ -143,8 +156,9 @@ public:
 
   /// Gives due work to free slots, at most `limit` copies: heads first, then the lowest position; of two eligible
   /// workers picked at random the less loaded, and not the one that had the last attempt if there is another. Chains
-  /// of one message that are due together travel in one copy. Suspects go first, on a worker that is kept free for
-  /// them: finding one costs the number of workers. Where there is only one, the others have their turn, too.
+  /// of one message that are due together travel in one copy. Hedges go first; suspects before them, on a worker that
+  /// is kept free for them: finding one costs the number of workers. Where there is only one, the others have their
+  /// turn, too.
   std::vector<dispatch> assign(time_point now, std::size_t limit = SIZE_MAX);
 
   /// Tasks given up since the last call.

@@ -97,6 +97,7 @@ struct effects {
   std::vector<work_key> withdrawn;
   std::vector<work_request> work;
   std::vector<work_key> heads;
+  std::vector<work_key> holding; ///< heads that keep back results which are ready
   std::vector<read_request> reads;
   std::vector<send_request> sends;
   std::optional<journal_change> save; ///< at most one at a time: none until `saved` or `save_failed`

@@ -85,6 +85,7 @@ void shard::state::settle_down(time_point now) {
     auto& t = targets[touched[i]];
     t.touched = false;
     announce_head(t);
+    announce_holding(t);
     send(t, now);
     read(t, now);
     plan_wakeup(t, now);
@@ -100,6 +101,15 @@ void shard::state::announce_head(shard_target& t) {
   if (slot.state != slot_state::pending) return;
   t.announced = head;
   out.heads.push_back({slot.at, t.chain});
+}
+
+void shard::state::announce_holding(shard_target& t) {
+  const auto head = t.window.head();
+  if (t.window.ready() == 0 || head == t.holding || head != t.announced) return;
+  const auto* slot = t.window.find(head);
+  if (slot == nullptr || slot->state != slot_state::pending) return;
+  t.holding = head;
+  out.holding.push_back({slot->at, t.chain});
 }
 
 void shard::state::send(shard_target& t, time_point now) {

@@ -70,6 +70,7 @@ struct shard_target {
   std::map<sequence, held_message> held;
 
   sequence announced;           ///< the head that the dispatcher was told of
+  sequence holding;             ///< the head of which it was told that it keeps results back
   std::uint64_t next_bytes = 0; ///< of the message at `window.next()`, if it is known not to have fitted
   bool reading = false;
   journal_backoff reads;
@@ -115,6 +116,7 @@ struct shard::state {
   // What follows from an event, for the targets it touched and for no other.
   void settle_down(time_point now);
   void announce_head(shard_target& t);
+  void announce_holding(shard_target& t);
   void send(shard_target& t, time_point now);
   void read(shard_target& t, time_point now);
   void plan_wakeup(shard_target& t, time_point now);

@@ -22,7 +22,7 @@ struct retry_settings {
   duration max_timeout = std::chrono::minutes{1};   ///< neither grows beyond this
   std::uint32_t max_attempts = 5;                   ///< at least 1
   duration give_up_after = std::chrono::minutes{1}; ///< and not before this much time since the first attempt
-  bool hedge = true;
+  bool hedge = true; ///< a head that holds ready results back for longer than usual gets another copy
   give_up on_exhausted = give_up::hold;
 
   friend bool operator==(const retry_settings&, const retry_settings&) = default;

@@ -29,12 +29,15 @@ struct model_task {
   bool head = false;
   bool permanent = false;
   bool suspect = false;
+  bool holds_back = false;
   int deaths = 0;
   std::uint32_t failed = 0;
   std::optional<time_point> first_started;
-  time_point until; // timeout or end of the backoff
-  dispatch_id copy;
+  time_point until;                // timeout or end of the backoff
+  std::vector<dispatch_id> copies; // of the attempt that runs, in the order in which they were sent
   worker_id last_worker;
+
+  bool runs(dispatch_id copy) const { return now == phase::running && std::ranges::find(copies, copy) != copies.end(); }
 };
 
 struct model_copy {
@@ -42,6 +45,7 @@ struct model_copy {
   pipeline_index pipeline;
   position at;
   bool of_suspects = false;
+  time_point sent;
   std::map<chain_index, std::uint64_t> open; // unanswered, with the task's incarnation
 };
 
@@ -55,7 +59,8 @@ struct model_worker {
 /// Drives the table and the model with the same operations.
 class world {
 public:
-  explicit world(std::uint64_t seed) : random_(seed), table_(seed), workers_die_(seed % 2 == 0) {
+  explicit world(std::uint64_t seed)
+    : random_(seed), table_(seed), workers_die_(seed % 2 == 0), hedges_(seed % 3 == 0) {
     retry_settings usual;
     usual.give_up_after = 10s;
     usual.max_attempts = 3;
@@ -65,6 +70,8 @@ public:
     hasty.max_timeout = 300ms;
     hasty.max_attempts = 2;
     hasty.give_up_after = 0s;
+    usual.hedge = hasty.hedge = hedges_;
+    if (hedges_) usual.timeout = 20s; // longer than the work takes
     for (const auto& policy : {usual, hasty, usual}) {
       policies_.push_back(policy);
       table_.add_pipeline(policy);
@@ -73,7 +80,12 @@ public:
 
   void step() {
     const auto dice = below(100);
-    if (dice < 25)
+    const auto more = hedges_ ? below(6) : 6;
+    if (more == 0)
+      hold_back();
+    else if (more < 3)
+      answer();
+    else if (dice < 25)
       submit();
     else if (dice < 30)
       make_head();
@@ -112,7 +124,10 @@ public:
       if (w.hung_until && !w.told && (!deadline || *w.hung_until < *deadline)) deadline = w.hung_until;
     REQUIRE(table_.suspects() == suspects());
     REQUIRE(table_.waiting() == tasks_.size() - running);
-    REQUIRE(table_.next_deadline() == deadline);
+    if (!hedges_)
+      REQUIRE(table_.next_deadline() == deadline);
+    else if (deadline) // when a head has held results back for too long is not known here
+      REQUIRE(table_.next_deadline() <= deadline);
     REQUIRE(table_.in_flight() == copies_.size());
     REQUIRE(table_.workers() == workers_.size());
     if (!workers_die_) REQUIRE(table_.free_slots() == free_slots());
@@ -136,12 +151,16 @@ public:
     compare();
     REQUIRE(ended_.size() == last_incarnation_);
     REQUIRE_FALSE(table_.next_deadline().has_value());
+    const auto& c = table_.counters();
+    REQUIRE(c.hedged == c.hedges_won + c.hedges_lost + c.hedges_failed);
   }
 
 private:
   std::size_t below(std::size_t bound) { return random_() % bound; }
 
   task_key any_key() {
+    // Heads are hedged only once it is known how long their chain takes: so mostly one chain.
+    if (hedges_ && below(4) > 0) return {pipeline_index{0}, position{1 + below(25)}, chain_index{0}};
     return {pipeline_index{static_cast<std::uint32_t>(below(3))}, position{1 + below(25)},
             chain_index{static_cast<std::uint32_t>(below(3))}};
   }
@@ -180,6 +199,15 @@ private:
     if (tasks_.count(key) != 0) end(key);
   }
 
+  void hold_back() {
+    auto key = any_key();
+    if (!tasks_.empty() && below(8) > 0)
+      key = std::next(tasks_.begin(), static_cast<std::ptrdiff_t>(below(tasks_.size())))->first;
+    make_head(key);
+    table_.hold_back(key, now_);
+    if (tasks_.count(key) != 0) tasks_[key].holds_back = true;
+  }
+
   void join() {
     if (workers_.size() >= 6) return;
     std::vector<pipeline_index> offers;
@@ -203,8 +231,12 @@ private:
     workers_.erase(worker);
     for (auto& [key, t] : tasks_) {
       if (how == departure::died && !killer && is_at(key, worker) && ++t.deaths >= 2) t.suspect = true;
-      if (t.now != phase::running || copies_.at(t.copy).worker != worker || key == killer) continue;
-      t.now = due_as(t);
+      if (t.now != phase::running || key == killer) continue;
+      std::erase_if(t.copies, [&](dispatch_id copy) { return copies_.at(copy).worker == worker; });
+      if (t.copies.empty())
+        t.now = due_as(t);
+      else
+        go_on(key, t);
     }
     expected_.orphaned += std::erase_if(copies_, [&](const auto& c) { return c.second.worker == worker; });
     for (auto& [key, t] : tasks_)
@@ -214,6 +246,12 @@ private:
       fail(*killer);
     }
     expect_given_up();
+  }
+
+  /// Copies of its attempt are gone, and others are left.
+  void go_on(const task_key& key, model_task& t) {
+    t.last_worker = copies_.at(t.copies.front()).worker;
+    t.until = copies_.at(t.copies.front()).sent + attempt_timeout(policy(key), attempt{t.failed + 1});
   }
 
   static phase due_as(const model_task& t) { return t.suspect ? phase::isolated : phase::due; }
@@ -242,7 +280,7 @@ private:
       if (only || !copy.of_suspects || copy.open.size() != 1) return std::nullopt;
       only = task_key{copy.pipeline, copy.at, copy.open.begin()->first};
       const auto t = tasks_.find(*only);
-      if (t == tasks_.end() || t->second.now != phase::running || t->second.copy != id) return std::nullopt;
+      if (t == tasks_.end() || !t->second.runs(id)) return std::nullopt;
     }
     return only;
   }
@@ -269,9 +307,9 @@ private:
   std::size_t awaited(worker_id worker, bool of_suspects) const {
     std::set<dispatch_id> found;
     for (const auto& [key, t] : tasks_)
-      if (t.now == phase::running && copies_.at(t.copy).worker == worker &&
-          copies_.at(t.copy).of_suspects == of_suspects)
-        found.insert(t.copy);
+      for (const auto copy : t.copies)
+        if (t.runs(copy) && copies_.at(copy).worker == worker && copies_.at(copy).of_suspects == of_suspects)
+          found.insert(copy);
     return found.size();
   }
 
@@ -289,7 +327,7 @@ private:
     const auto open = copy.open.find(chain);
     const auto task = tasks_.find(key);
     const auto current = open != copy.open.end() && task != tasks_.end() && task->second.incarnation == open->second;
-    const auto alive = current && task->second.now == phase::running && task->second.copy == id;
+    const auto alive = current && task->second.runs(id);
     const auto counts = current && (ending == attempt_end::done || alive);
 
     REQUIRE(table_.answer(copy.worker, id, chain, ending, "error", now_) == counts);
@@ -301,10 +339,16 @@ private:
       ++expected_.done;
       end(key);
     } else {
+      auto& t = task->second;
+      t.permanent = t.permanent || ending == attempt_end::permanent;
+      t.suspect = false;
+      t.deaths = 0;
+      if (t.copies.size() > 1) {
+        std::erase(t.copies, id);
+        go_on(key, t);
+        return expect_given_up();
+      }
       ++expected_.failed;
-      task->second.permanent = ending == attempt_end::permanent;
-      task->second.suspect = false;
-      task->second.deaths = 0;
       fail(key);
     }
     expect_given_up();
@@ -312,10 +356,10 @@ private:
 
   void pass() {
     const auto next = table_.next_deadline();
-    if (next && below(2) == 0)
+    if (next && below(2) == 0 && (!hedges_ || *next - now_ < 1s))
       pass(*next - now_);
     else
-      pass(std::chrono::milliseconds{below(3000)});
+      pass(std::chrono::milliseconds{below(hedges_ ? 300 : 3000)});
   }
 
   void pass(duration time) {
@@ -323,6 +367,10 @@ private:
     table_.tick(now_);
     std::vector<task_key> late;
     for (auto& [key, t] : tasks_) {
+      while (t.now == phase::running && t.until <= now_ && t.copies.size() > 1) {
+        t.copies.erase(t.copies.begin());
+        go_on(key, t);
+      }
       if (t.now == phase::running && t.until <= now_) late.push_back(key);
       if (t.now == phase::backing_off && t.until <= now_) resume(key, t);
     }
@@ -378,7 +426,12 @@ private:
   void assign(std::size_t limit) {
     const auto copies = table_.assign(now_, limit);
     REQUIRE(copies.size() <= limit);
-    for (const auto& d : copies) is_suspect(d) ? follow_suspects(d) : follow(d);
+    for (const auto& d : copies) {
+      if (d.hedge)
+        follow_hedge(d);
+      else
+        is_suspect(d) ? follow_suspects(d) : follow(d);
+    }
     if (copies.size() < limit && suspects() == 0) REQUIRE_FALSE(best(std::nullopt).has_value());
   }
 
@@ -421,8 +474,28 @@ private:
     send(d, true);
   }
 
+  /// A further copy of a head that holds results back, within the budget, and only of what never killed a worker.
+  void follow_hedge(const dispatch& d) {
+    REQUIRE(hedges_);
+    REQUIRE(copies_.count(d.id) == 0);
+    REQUIRE(workers_.count(d.worker) == 1);
+    REQUIRE(has_room(d.worker, d.pipeline));
+    REQUIRE(awaited(d.worker, true) == 0);
+    REQUIRE(d.chains.size() == 1);
+    auto& t = tasks_.at({d.pipeline, d.at, d.chains.front()});
+    REQUIRE((t.now == phase::running && t.head && t.holds_back && t.deaths == 0 && t.copies.size() < 3));
+    REQUIRE(d.number.value() == t.failed + 1);
+    if (d.worker == copies_.at(t.copies.back()).worker && suspects() == 0) REQUIRE(workers_with_room(d.pipeline) == 1);
+    REQUIRE(++hedged_[d.pipeline] * 20 <= first_copies_[d.pipeline]);
+    copies_[d.id] = {d.worker, d.pipeline, d.at, false, now_, {{d.chains.front(), t.incarnation}}};
+    t.copies.push_back(d.id);
+    ++expected_.dispatched;
+    ++expected_.hedged;
+  }
+
   void send(const dispatch& d, bool of_suspects) {
-    copies_[d.id] = {d.worker, d.pipeline, d.at, of_suspects, {}};
+    copies_[d.id] = {d.worker, d.pipeline, d.at, of_suspects, now_, {}};
+    if (!of_suspects) ++first_copies_[d.pipeline];
     for (const auto chain : d.chains) {
       start({d.pipeline, d.at, chain}, d);
       copies_[d.id].open[chain] = tasks_[{d.pipeline, d.at, chain}].incarnation;
@@ -433,7 +506,7 @@ private:
   void start(const task_key& key, const dispatch& d) {
     auto& t = tasks_[key];
     t.now = phase::running;
-    t.copy = d.id;
+    t.copies = {d.id};
     t.last_worker = d.worker;
     t.until = now_ + attempt_timeout(policy(key), attempt{t.failed + 1});
     if (!t.first_started) t.first_started = now_;
@@ -480,12 +553,17 @@ private:
     REQUIRE(c.late == expected_.late);
     REQUIRE(c.orphaned == expected_.orphaned);
     REQUIRE(c.crashed == expected_.crashed);
+    REQUIRE(c.hedged == expected_.hedged);
+    REQUIRE(c.hedges_won + c.hedges_lost + c.hedges_failed <= c.hedged);
     REQUIRE(c.given_up == expected_.given_up);
   }
 
   std::mt19937_64 random_;
   dispatch_table table_;
   bool workers_die_; // else they only get lost, nobody is ever a suspect, and the model says exactly what must happen
+  bool hedges_;
+  std::map<pipeline_index, std::uint64_t> first_copies_;
+  std::map<pipeline_index, std::uint64_t> hedged_;
   time_point now_{};
   std::vector<retry_settings> policies_;
   std::map<task_key, model_task> tasks_;

@@ -132,6 +132,36 @@ TEST_CASE("the dispatcher is told of the message that a lane waits for next") {
   CHECK(f.todo.heads[0].at == position{2});
 }
 
+TEST_CASE("the dispatcher is told once of a head that keeps back what is ready, whichever came first") {
+  shard_fixture f({setup(1)});
+  for (int i = 0; i < 4; ++i) f.accept({1});
+  CHECK(f.todo.holding.empty());
+  f.work(2);
+  REQUIRE(f.todo.holding.size() == 1);
+  CHECK(f.todo.holding[0].at == position{1});
+  f.work(4);
+  CHECK(f.todo.holding.empty());
+  f.work(1);
+  CHECK(f.todo.holding.empty()); // 2 is sent after it
+  f.answer(f.todo.sends[0], confirmed{});
+  while (!f.todo.sends.empty()) f.answer(f.todo.sends[0], confirmed{});
+  REQUIRE(f.todo.heads.size() == 1);
+  CHECK(f.todo.heads[0].at == position{3});
+  REQUIRE(f.todo.holding.size() == 1);
+  CHECK(f.todo.holding[0].at == position{3});
+}
+
+TEST_CASE("a head that keeps nothing back, or is ready itself, is not said to") {
+  shard_fixture f({setup(1), setup(2)});
+  f.accept({1});
+  f.accept({2});
+  f.accept({2});
+  f.work(2);
+  CHECK(f.todo.holding.empty());
+  f.work(3);
+  CHECK(f.todo.holding.empty());
+}
+
 TEST_CASE("at most max_unsaved are sent ahead of saved progress, and the rest when it is saved") {
   auto d = setup(1);
   d.settings.max_unsaved = 2;
