@@ -118,8 +118,8 @@ class Admission(ClusterTest):
         for who in (stranger, self.running):
             who.wait_for_line("cluster.token is not this supervisor's")
         sent = self.running.submit_all("p", ["a", "b"])
+        eventually("both wait", lambda: self.running.destination("p", "d")["pending"] == 2)
         self.assertEqual(self.running.metrics().total("reseq_workers"), 0)
-        self.assertEqual(self.running.destination("p", "d")["pending"], 2)
         self.worker(self.running, "friend")
         self.wait_until_all_are_delivered(sent)
         self.assertEqual(self.running.metrics().total("reseq_workers"), 1)
