@@ -71,7 +71,7 @@ std::vector<core::accepted_message> accept(const std::vector<message_ptr>& messa
 }
 
 actors::worker_actor::behavior_type idle_worker(actors::worker_actor::pointer) {
-  return {[](const actors::welcome&) {}, [](const actors::orders&) {}};
+  return {[](const actors::welcome&) {}, [](const actors::orders&) {}, [](const actors::dismissed&) {}};
 }
 
 /// Bytes for each message that is at a worker.
