@@ -81,7 +81,7 @@ struct work_wanted {
   std::vector<core::work_key> withdrawn;
   std::vector<core::work_request> work;
   std::vector<core::work_key> heads;
-  std::vector<core::work_key> holding;
+  std::vector<core::work_key> holding = {};
 };
 
 /// dispatcher → shard: first answers, and what was given up.

@@ -134,10 +134,10 @@ std::uint32_t dispatcher::attempts(position at, core::chain_index chain) const {
 }
 
 void dispatcher::check_attempts(position at, core::chain_index chain, std::uint32_t before) const {
-  const auto job = jobs_.find(at);
-  if (job == jobs_.end()) return;
-  const auto wanted = std::ranges::find(job->second.wanted, chain, &wish::chain);
-  if (wanted == job->second.wanted.end()) return;
+  const auto found = jobs_.find(at);
+  if (found == jobs_.end()) return;
+  const auto wanted = std::ranges::find(found->second.wanted, chain, &wish::chain);
+  if (wanted == found->second.wanted.end()) return;
   const auto now = attempts(at, chain);
   require(now <= wanted->sent, promise, [&] {
     return "position " + std::to_string(at.value()) + " has " + std::to_string(now) + " failed attempts of " +
