@@ -33,7 +33,8 @@ result<std::string> declared_fingerprint(const registry& transforms, const pipel
 
 std::string definition_text(const pipeline_settings& pipeline, const std::string& fingerprint) {
   json destinations = json::object();
-  for (const auto& d : pipeline.destinations) destinations[d.name] = {{"order", "total"}, {"when", d.when}};
+  for (const auto& d : pipeline.destinations)
+    destinations[d.name] = {{"order", d.order == delivery_order::key ? "key" : "total"}, {"when", d.when}};
   return json{
     {"name", pipeline.name}, {"shards", 1}, {"destinations", std::move(destinations)}, {"transforms", fingerprint}}
     .dump();

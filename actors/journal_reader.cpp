@@ -22,8 +22,18 @@ reader_actor::behavior_type reader(reader_actor::stateful_pointer<reader_state> 
   return {
     [=](const read_backlog& request, const shard_actor& owner) {
       const auto& what = request.what;
+      const auto warn = [](const auto& got) {
+        if (!got) spdlog::warn("journal: reading a backlog failed and will be tried again: {}", got.error().text());
+      };
+      if (!what.keys.empty()) {
+        auto found =
+          journal->read_keys(request.shard, what.destination, what.keys, what.until, what.max_messages, what.max_bytes);
+        warn(found);
+        self->send(owner, searched{what.destination, std::move(found)});
+        return;
+      }
       auto items = journal->read(request.shard, what.destination, what.from, what.max_messages, what.max_bytes);
-      if (!items) spdlog::warn("journal: reading a backlog failed and will be tried again: {}", items.error().text());
+      warn(items);
       self->send(owner, backlog{what.destination, std::move(items)});
     },
     [=](const ask_message& what) { what.done(look_up(*journal, what)); },

@@ -63,7 +63,7 @@ struct accepted_taken {
   std::uint64_t bytes = 0;
 };
 
-/// shard → reader: a piece of a backlog. One at a time for each destination.
+/// shard → reader: a piece of a backlog, or a search of it for keys. One at a time for each destination.
 struct read_backlog {
   store::shard_handle shard;
   core::read_request what;
@@ -73,6 +73,10 @@ struct read_backlog {
 struct backlog {
   destination_id destination;
   result<std::vector<core::backlog_item>> items;
+};
+struct searched {
+  destination_id destination;
+  result<core::key_backlog> found;
 };
 
 /// shard → dispatcher. Bounded by the windows.
@@ -90,7 +94,7 @@ struct work_done {
   std::vector<core::given_up> given_up;
 };
 
-/// shard → sink. One at a time.
+/// shard → sink. One at a time; with order by key as many as it has connections.
 struct deliver {
   core::send_request request;
 };
@@ -120,6 +124,7 @@ struct ask_status {
 /// HTTP → shard: what one message does at each of its destinations.
 struct ask_sequences {
   std::vector<core::enrolment> of;
+  std::string key; ///< the message's
   reply<std::vector<core::sequence_status>> done;
 };
 
@@ -177,10 +182,10 @@ struct wake {
 struct flush {};
 
 /// The actors.
-using shard_actor =
-  caf::typed_actor<caf::reacts_to<accepted>, caf::reacts_to<saved>, caf::reacts_to<backlog>, caf::reacts_to<work_done>,
-                   caf::reacts_to<delivered>, caf::reacts_to<operate>, caf::reacts_to<ask_status>,
-                   caf::reacts_to<ask_sequences>, caf::reacts_to<drain>, caf::reacts_to<wake>>;
+using shard_actor = caf::typed_actor<caf::reacts_to<accepted>, caf::reacts_to<saved>, caf::reacts_to<backlog>,
+                                     caf::reacts_to<searched>, caf::reacts_to<work_done>, caf::reacts_to<delivered>,
+                                     caf::reacts_to<operate>, caf::reacts_to<ask_status>, caf::reacts_to<ask_sequences>,
+                                     caf::reacts_to<drain>, caf::reacts_to<wake>>;
 
 /// Owns the journal's writing side. Detached: it blocks in fsync.
 using journal_actor =
@@ -191,7 +196,7 @@ using journal_actor =
 using reader_actor = caf::typed_actor<caf::reacts_to<read_backlog, shard_actor>, caf::reacts_to<ask_message>,
                                       caf::reacts_to<ask_dead_letters>, caf::reacts_to<ask_epoch>>;
 
-/// Owns the connection to one receiver.
+/// Owns the connections to one receiver.
 using sink_actor = caf::typed_actor<caf::reacts_to<deliver>>;
 
 /// A worker process, seen from the supervisor.
@@ -230,6 +235,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::accepted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::accepted_taken)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::read_backlog)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::backlog)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::searched)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::work_wanted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::work_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::deliver)

@@ -33,6 +33,7 @@ shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_poin
       perform();
     },
     [this](backlog& piece) { on(piece); },
+    [this](searched& piece) { on(piece); },
     [this](work_done& done) { on(done); },
     [this](const delivered& answer) { on(answer); },
     [this](const operate& wish) { on(wish); },
@@ -67,6 +68,14 @@ void shard_state::on(backlog& piece) {
   perform();
 }
 
+void shard_state::on(searched& piece) {
+  if (piece.found)
+    setup.machine->searched(piece.destination, std::move(*piece.found), now());
+  else
+    setup.machine->backlog_failed(piece.destination, now());
+  perform();
+}
+
 void shard_state::on(work_done& done) {
   const auto at = now();
   if (!done.done.empty()) setup.machine->worked(std::move(done.done), at);
@@ -80,10 +89,10 @@ void shard_state::on(work_done& done) {
 
 void shard_state::on(const delivered& answer) {
   count(answer.answer);
-  log(answer);
-  if (const auto sent = handed_over.find(answer.destination); sent != handed_over.end())
-    setup.measured->delivery.Observe(seconds(now() - sent->second));
+  if (const auto sent = handed_over.extract({answer.destination, answer.request}))
+    setup.measured->delivery.Observe(seconds(now() - sent.mapped()));
   setup.machine->answered(answer.destination, answer.request, answer.answer, now(), wall_now());
+  log(answer);
   perform();
 }
 
@@ -96,16 +105,15 @@ void shard_state::count(const core::receiver_answer& answer) {
              answer);
 }
 
-/// A refusal, and the beginning and the end of a failure; not each of its many tries.
+/// A refusal, and the beginning and the end of a failure; not each of its many tries, nor the failures of single keys.
 void shard_state::log(const delivered& answer) {
-  const auto label = [&] {
-    const auto about = setup.machine->status(answer.destination);
-    return setup.pipeline + "/" + (about ? about->name : std::string{"?"});
-  };
+  const auto about = setup.machine->status(answer.destination);
+  const auto label = [&] { return setup.pipeline + "/" + (about ? about->name : std::string{"?"}); };
   if (const auto* no = std::get_if<core::refused>(&answer.answer)) {
     spdlog::warn("destination {}: a message was refused: {}", label(), no->why);
   } else if (const auto* trouble = std::get_if<core::failing>(&answer.answer)) {
-    if (failing.insert(answer.destination).second)
+    const bool one_key = about && about->by_key && about->state != core::lane_state::failing;
+    if (!one_key && failing.insert(answer.destination).second)
       spdlog::warn("destination {}: failing, and tried again until it works: {}", label(), trouble->why);
   } else if (failing.erase(answer.destination) > 0) {
     spdlog::info("destination {}: works again", label());
@@ -137,7 +145,7 @@ void shard_state::on(const ask_status& question) {
 void shard_state::on(const ask_sequences& question) {
   std::vector<core::sequence_status> found;
   for (const auto& [destination, seq] : question.of)
-    if (auto one = setup.machine->find(destination, seq)) found.push_back(std::move(*one));
+    if (auto one = setup.machine->find(destination, seq, question.key)) found.push_back(std::move(*one));
   question.done(std::move(found));
 }
 
@@ -146,7 +154,7 @@ void shard_state::perform() {
   send_work(todo);
   for (auto& what : todo.reads) self->send(setup.reader, read_backlog{setup.handle, what}, shard_actor{self});
   for (auto& request : todo.sends) {
-    handed_over[request.destination] = now();
+    handed_over[{request.destination, request.id}] = now();
     const auto& sink = setup.sinks.at(request.destination);
     self->send(sink, deliver{std::move(request)});
   }

@@ -37,6 +37,7 @@ struct shard_state {
 
   void on(accepted& news);
   void on(backlog& piece);
+  void on(searched& piece);
   void on(work_done& done);
   void on(const delivered& answer);
   void on(const operate& wish);
@@ -57,8 +58,8 @@ struct shard_state {
   std::uint64_t next_token = 1;
   std::vector<reply<bool>> draining;
   std::optional<time_point> scheduled;
-  std::unordered_map<destination_id, time_point> handed_over;
-  std::set<destination_id> failing; ///< whose last answer was one
+  std::map<std::pair<destination_id, core::request_id>, time_point> handed_over; ///< requests under way
+  std::set<destination_id> failing;                                              ///< whose last answer was one
   std::uint64_t out_of_order_seen = 0;
 };
 

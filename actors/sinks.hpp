@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "actors/protocol.hpp"
 #include "reseq/core/shard.hpp"
@@ -27,13 +28,28 @@ struct sink_setup {
   sequence assigned; ///< the last sequence that the journal had given this destination when the process started
 };
 
+/// The connections to one receiver, each with one request at a time.
+class client_pool {
+public:
+  client_pool(std::size_t connections, net::loop& loop, const net::url& to);
+
+  /// POSTs over a connection that has nothing to do; there is one.
+  void post(net::client_request request, duration timeout, net::http_client::done_handler done);
+
+private:
+  struct idle_clients;
+
+  std::vector<std::unique_ptr<net::http_client>> clients_;
+  std::shared_ptr<idle_clients> idle_;
+};
+
 struct http_sink_state {
   static inline const char* name = "http_sink";
-  std::unique_ptr<net::http_client> client;
+  std::unique_ptr<client_pool> clients;
 };
 
 /// Both answer whoever sent `deliver`. POSTs one message, or a batch as NDJSON, and reads the answer as the README
-/// says. `loop` outlives the actor.
+/// says; with order by key, as many requests at once as the destination has connections. `loop` outlives the actor.
 sink_actor::behavior_type http_sink(sink_actor::stateful_pointer<http_sink_state> self, sink_setup setup,
                                     net::loop* loop, net::url to);
 

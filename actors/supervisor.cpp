@@ -75,6 +75,17 @@ std::vector<store::destination_spec> specs_of(const pipeline_settings& pipeline)
   return specs;
 }
 
+/// Keys that were held up cannot be put back into one order.
+result<void> check_order(const destination_settings& wanted, const store::destination_state& known) {
+  const auto open = known.last.value() - known.progress.settled_messages();
+  const bool was_by_key = known.progress.reached != sequence{} || !known.parked.empty();
+  if (wanted.order == delivery_order::key || !was_by_key || open == 0) return {};
+  return fail(errc::conflict,
+              "was in order by key and still has " + std::to_string(open) +
+                " undelivered messages: deliver them first, with order = \"key\"",
+              "destination " + wanted.name);
+}
+
 std::map<std::string, destination_id> ids_of(const store::shard_state& state) {
   std::map<std::string, destination_id> ids;
   for (const auto& d : state.destinations) ids.emplace(d.name, d.id);
@@ -150,6 +161,7 @@ result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipe
   for (std::size_t i = 0; i < pipeline.destinations.size(); ++i) {
     const auto& destination = pipeline.destinations[i];
     auto& known = state.destinations[i];
+    if (auto fits = check_order(destination, known); !fits) return tl::unexpected(fits.error());
     auto sink = start_sink(pipeline, destination, state, known);
     if (!sink) return tl::unexpected(sink.error());
     sinks.push_back(*sink);
@@ -161,6 +173,7 @@ result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipe
     lane.last = known.last;
     lane.progress = std::move(known.progress);
     lane.held = std::move(known.held);
+    lane.parked = std::move(known.parked);
     lanes.push_back(std::move(lane));
   }
   setup.pipeline = pipeline.name;

@@ -64,25 +64,31 @@ json to_json(const core::blocked_by& head) {
             {"attempts", head.attempts},    {"ready_behind", head.ready_behind}};
   made["next_attempt"] = head.next_attempt ? json(timestamp(to_wall(*head.next_attempt))) : json(nullptr);
   made["last_error"] = head.last_error.empty() ? json(nullptr) : json(head.last_error);
+  if (head.key) made["key"] = head.key->empty() ? json(nullptr) : json(*head.key);
   return made;
 }
 
 } // namespace
 
 json to_json(const api_pipeline& of, const core::destination_status& status) {
-  return {{"name", status.name},
-          {"state", name_of(status.state)},
-          {"accepted", status.accepted.value()},
-          {"settled", status.settled.value()},
-          {"lag", status.lag},
-          {"pending", status.pending},
-          {"ready", status.ready},
-          {"delivered", status.delivered},
-          {"redelivered", status.redelivered},
-          {"held", status.held.size()},
-          {"owner", ""},
-          {"epoch", of.owner.value()},
-          {"blocked_by", status.head ? to_json(*status.head) : json(nullptr)}};
+  json made{{"name", status.name},
+            {"state", name_of(status.state)},
+            {"accepted", status.accepted.value()},
+            {"settled", status.settled.value()},
+            {"lag", status.lag},
+            {"pending", status.pending},
+            {"ready", status.ready},
+            {"delivered", status.delivered},
+            {"redelivered", status.redelivered},
+            {"held", status.held.size()},
+            {"owner", ""},
+            {"epoch", of.owner.value()},
+            {"blocked_by", status.head ? to_json(*status.head) : json(nullptr)}};
+  if (!status.by_key) return made;
+  made["oldest_keys"] = json::array();
+  for (const auto& head : status.heads) made["oldest_keys"].push_back(to_json(head));
+  made["parked_keys"] = status.parked;
+  return made;
 }
 
 json to_json(const named_task_status& task) {

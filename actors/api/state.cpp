@@ -143,7 +143,7 @@ void http_api::show_message(const api_pipeline& of, const api::route& where, con
       if (!of_each) return answer(api::error_response(of_each.error()));
       ask_attempts(made, *of_each, at);
     };
-    caf::anon_send(of.actor, ask_sequences{found.enrolled, reply<sequences>(std::move(use))});
+    caf::anon_send(of.actor, ask_sequences{found.enrolled, found.message->key(), reply<sequences>(std::move(use))});
   };
   auto use = [answer, where, ask_shard](const result<std::optional<store::stored_message>>& found) {
     if (!found) return answer(api::error_response(found.error()));

@@ -42,6 +42,7 @@ std::string first_line(const stuck& s) {
   const auto id = text_in(s.head, "id");
   const auto place = place_in(s.head);
   made += " waits for " + (id.empty() ? number : "message " + id + " (" + place + ", " + number + ")");
+  if (s.head.contains("key")) made += s.head["key"].is_null() ? ", without a key" : ", key " + text_in(s.head, "key");
   if (const auto since = time_in(s.head, "since")) made += ", for " + span(s.now - *since);
   return made + ".";
 }
@@ -100,6 +101,22 @@ std::string behind_text(const stuck& s) {
   return "  " + made + "; " + counted(lag, "message") + (lag == 1 ? " is" : " are") + " not settled, with this one.\n";
 }
 
+/// With order by key: the other keys do not wait for this one.
+std::string keys_text(const stuck& s) {
+  if (!s.destination.contains("parked_keys")) return {};
+  const auto& keys = list_in(s.destination, "oldest_keys");
+  std::string made = keys.size() > 1 ? "  Other keys do not wait for it; where some of them are:\n"
+                                     : "  Other keys do not wait for it.\n";
+  for (std::size_t i = 1; i < keys.size(); ++i) {
+    const auto key = text_in(keys[i], "key");
+    made += "    " + (key.empty() ? std::string{"no key"} : "key " + key) + ": sequence " +
+            std::to_string(number_in(keys[i], "sequence")) + ", " + text_in(keys[i], "phase") + "\n";
+  }
+  if (const auto parked = number_in(s.destination, "parked_keys"); parked > 0)
+    made += "  " + counted(parked, "key") + (parked == 1 ? " waits" : " wait") + " outside of the window.\n";
+  return made;
+}
+
 std::string call_text(const char* command, const stuck& s) {
   return std::string{"`reseqctl "} + command + " " + s.pipeline + " " + place_in(s.head) + " --to " + s.name + "`";
 }
@@ -140,7 +157,7 @@ std::string explain(const std::string& pipeline, const json& destination, const 
   const auto& head = object_in(destination, "blocked_by");
   const stuck s{pipeline, text_in(destination, "name"), destination, head, hold, text_in(head, "phase"), now};
   auto made = first_line(s) + "\n";
-  if (!head.is_null()) made += "  Cause: " + cause_text(s) + ".\n" + attempts_text(s) + behind_text(s);
+  if (!head.is_null()) made += "  Cause: " + cause_text(s) + ".\n" + attempts_text(s) + behind_text(s) + keys_text(s);
   return made + "  To do: " + advice_text(s) + "\n";
 }
 

@@ -4,21 +4,26 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "reseq/core/records.hpp"
 #include "reseq/core/shard.hpp"
+#include "reseq/model/message.hpp"
 #include "scenario.hpp"
 
 namespace reseq::simulation {
+
+/// Where each parked key begins.
+using parked_keys = std::map<std::string, sequence>;
 
 class book {
 public:
   explicit book(const destination_plan& plan);
 
   /// A message was given its place here, durably: dense, once.
-  void enrolled(sequence seq, position at, const std::string& message_id);
+  void enrolled(sequence seq, position at, const message& what);
   [[nodiscard]] sequence last() const { return sequence{entries_.size() - 1}; }
   [[nodiscard]] position at(sequence seq) const { return entries_[seq.value()].at; }
 
@@ -28,10 +33,10 @@ public:
   /// The owner hands a request to the receiver's connection.
   void sent(const core::send_request& request, time_point now);
   /// The owner is told how its request ended.
-  void answered(const core::receiver_answer& how, time_point now);
+  void answered(core::request_id request, const core::receiver_answer& how, time_point now);
   /// Nobody may send from now on, or again.
   void set_quiet(bool quiet) { quiet_ = quiet; }
-  [[nodiscard]] bool under_way() const { return under_way_; }
+  [[nodiscard]] bool under_way() const { return !requests_.empty(); }
 
   /// Until another owner opens the shard, nobody sends anything new.
   void draining() { draining_ = true; }
@@ -59,9 +64,12 @@ public:
   void skipped(sequence seq);
   void dead(const core::dead_letter_record& record);
   void held(const core::held_record& record);
-  /// `after` has replaced `before`, durably.
-  void saved(const core::progress_record& before, const core::progress_record& after);
+  /// `after` has replaced `before`, durably; `parked` is what is saved with it.
+  void saved(const core::progress_record& before, const core::progress_record& after, const parked_keys& parked);
   [[nodiscard]] bool is_saved(sequence seq) const { return is(seq, settled); }
+  /// Everything before it, of its key with order by key, is saved as settled.
+  [[nodiscard]] bool is_head(sequence seq) const;
+  [[nodiscard]] bool all_saved_but(const std::string& key) const;
 
   /// Everybody has recovered and everything is done: nothing may be missing.
   void finished(const core::progress_record& saved) const;
@@ -78,32 +86,47 @@ private:
     letter = 128,     ///< recorded as dead-lettered
     over = 256,       ///< the present owner was told that it is confirmed
     excluded = 512,   ///< the present owner got a result that leaves it out
+    recent = 1024,    ///< taken first from the present owner
   };
   struct entry {
     position at;
     std::string message_id;
+    std::string key;
+    sequence before; ///< the one that it follows: with order by key, of its key
     std::uint16_t marks = 0;
+  };
+  /// What is to be ordered: everything, or with order by key the messages of one key.
+  struct line {
+    sequence last;
+    sequence taken;            ///< the highest that the receiver has got
+    std::uint32_t unsaved = 0; ///< taken and not settled
+    time_point not_before{};   ///< the receiver's own wish
   };
 
   void mark(sequence seq, mark_bit bit) { entries_[seq.value()].marks |= bit; }
   [[nodiscard]] bool is(sequence seq, int bits) const { return (entries_[seq.value()].marks & bits) != 0; }
   [[nodiscard]] std::string name(sequence seq) const;
-  void check_item(const core::send_item& item, sequence previous) const;
+  [[nodiscard]] line& line_of(sequence seq);
+  void check_others(const core::send_request& request) const;
+  void check_previous(const core::send_request& request) const;
+  void check_item(const core::send_item& item, const core::send_request& request) const;
   void check_first(sequence seq);
+  void check_record(const core::progress_record& before, const core::progress_record& after) const;
+  void check_letters(const core::progress_record& before, const core::progress_record& after);
+  [[nodiscard]] static bool says_settled(const core::progress_record& record, const parked_keys& parked, sequence seq,
+                                         const std::string& key);
   void settle(sequence seq);
 
   const destination_plan& plan_;
   std::vector<entry> entries_; ///< by sequence; the first is unused
-  sequence highest_;           ///< taken
-  sequence complete_;          ///< everything up to here is taken or settled
-  sequence previous_;          ///< what the next delivery has to name as the one before it
+  std::map<std::string, line> lines_;
+  sequence highest_;  ///< taken
+  sequence previous_; ///< what the next delivery has to name as the one before it
   epoch newest_;
   std::uint64_t settled_ = 0;
-  std::uint32_t unsaved_ = 0;     ///< taken and not settled
-  std::uint32_t letters_ = 0;     ///< dead ones since the last delivery
-  std::vector<sequence> request_; ///< under way
-  time_point not_before_;         ///< the receiver's own wish
-  bool under_way_ = false;
+  std::uint32_t unsaved_ = 0;                                  ///< taken from the present owner and not settled
+  std::uint32_t letters_ = 0;                                  ///< dead ones since the last delivery
+  std::map<core::request_id, std::vector<sequence>> requests_; ///< under way
   bool quiet_ = false;
   bool draining_ = false;
 };

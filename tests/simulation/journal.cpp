@@ -23,8 +23,8 @@ void journal::read_heads() {
   heads_.last = position{messages_.size()};
   for (const auto& d : world_.plan.destinations) {
     const auto& l = lane(d.id);
-    const auto settled = l.progress.watermark + l.progress.above.size();
-    heads_.destinations[d.id] = {d.settings.name, sequence{l.places.size()}, settled + d.settings.max_pending};
+    const sequence limit{l.progress.settled_messages() + d.settings.max_pending};
+    heads_.destinations[d.id] = {d.settings.name, sequence{l.places.size()}, limit};
   }
 }
 
@@ -32,8 +32,9 @@ std::vector<core::destination_setup> journal::setups() const {
   std::vector<core::destination_setup> all;
   for (const auto& d : world_.plan.destinations) {
     const auto& l = lane(d.id);
-    core::destination_setup one{d.id, d.settings, sequence{l.places.size()}, l.progress, {}, d.own_chain};
+    core::destination_setup one{d.id, d.settings, sequence{l.places.size()}, l.progress, {}, {}, d.own_chain};
     for (const auto& [seq, record] : l.held) one.held.push_back(record);
+    for (const auto& [key, from] : l.parked) one.parked.push_back({d.id, key, from});
     all.push_back(std::move(one));
   }
   return all;
@@ -92,9 +93,9 @@ void journal::store(const submission& wanted, const core::accepted_message& acce
   messages_.push_back({accepted.message, accepted.enrolled});
   for (const auto& [destination, seq] : accepted.enrolled) {
     auto& l = lane(destination);
-    world_.book_of(destination).enrolled(seq, accepted.at, id);
+    world_.book_of(destination).enrolled(seq, accepted.at, *accepted.message);
     l.places.push_back(accepted.at);
-    const auto settled = l.progress.watermark.value() + l.progress.above.size();
+    const auto settled = l.progress.settled_messages();
     require(l.places.size() - settled <= world_.plan.of(destination).settings.max_pending, "Bounded memory",
             [&] { return id + " was accepted into a full backlog"; });
   }
@@ -120,12 +121,14 @@ void journal::apply(const core::journal_change& change) {
             [&] { return "a message was dead-lettered that should have been held"; });
     world_.book_of(record.destination).dead(record);
   }
+  for (const auto& [destination, key] : change.unparked) lane(destination).parked.erase(key);
+  for (const auto& [destination, key, from] : change.parked) lane(destination).parked[key] = from;
   for (const auto& record : change.progress) {
     auto& l = lane(record.destination);
-    world_.book_of(record.destination).saved(l.progress, record);
+    world_.book_of(record.destination).saved(l.progress, record, l.parked);
     l.progress = record;
     const auto& limit = world_.plan.of(record.destination).settings.max_pending;
-    heads_.destinations[record.destination].limit = record.watermark + record.above.size() + limit;
+    heads_.destinations[record.destination].limit = sequence{record.settled_messages() + limit};
   }
   for (const auto& [destination, seq] : change.unheld) lane(destination).held.erase(seq);
   for (const auto& record : change.held) {
@@ -145,7 +148,7 @@ void journal::apply(const core::journal_change& change) {
 /// Only heads are given up: what went before them is settled, as durably as they are given up.
 void journal::check_heads(const core::journal_change& change) const {
   const auto check = [&](const core::held_record& record) {
-    require(lane(record.destination).progress.watermark + 1 >= record.seq, "Isolation", [&] {
+    require(world_.book_of(record.destination).is_head(record.seq), "Isolation", [&] {
       return world_.plan.of(record.destination).settings.name + "/" + std::to_string(record.seq.value()) +
              " was given up before it was the head";
     });
@@ -170,6 +173,30 @@ result<std::vector<core::backlog_item>> journal::read(const core::read_request& 
     items.push_back({seq, at, message});
   }
   return items;
+}
+
+/// Looks at some of it, as the real ones do, and now and then at little.
+result<core::key_backlog> journal::search(const core::read_request& what) {
+  if (world_.fault(world_.plan.faults.read_fails)) {
+    world_.tell("a search of d", what.destination, "'s backlog fails");
+    return fail(errc::unavailable, "the journal is away");
+  }
+  const auto& places = lane(what.destination).places;
+  const auto lowest = std::ranges::min_element(what.keys, {}, &core::key_cursor::from)->from;
+  const auto until = std::min({what.until, sequence{places.size()}, lowest + world_.choose.below(20)});
+  core::key_backlog out{{}, sequence{lowest - sequence{1}}};
+  std::uint64_t bytes = 0;
+  for (auto seq = lowest; seq <= until && out.items.size() < what.max_messages; ++seq) {
+    if (!out.items.empty() && bytes >= what.max_bytes) break;
+    out.searched = seq;
+    const auto at = places[seq.value() - 1];
+    const auto& message = messages_[at.value() - 1].message;
+    const auto wanted = std::ranges::find(what.keys, message->key(), &core::key_cursor::key);
+    if (wanted == what.keys.end() || seq < wanted->from) continue;
+    bytes += message->size_bytes();
+    out.items.push_back({seq, at, message});
+  }
+  return out;
 }
 
 const core::known_id* journal::find(const std::string& id) const {

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "book.hpp"
 #include "reseq/core/records.hpp"
 #include "reseq/core/sequencer.hpp"
 #include "reseq/core/shard.hpp"
@@ -36,11 +37,13 @@ public:
   /// handed out by the next commit that succeeds.
   result<committed> commit(const std::vector<submission>& submissions, const core::journal_change& change);
   result<std::vector<core::backlog_item>> read(const core::read_request& what);
+  result<core::key_backlog> search(const core::read_request& what);
 
   [[nodiscard]] epoch owner() const { return owner_; }
   [[nodiscard]] const core::known_id* find(const std::string& id) const;
   [[nodiscard]] const core::progress_record& progress(destination_id d) const { return lane(d).progress; }
   [[nodiscard]] const std::map<sequence, core::held_record>& held(destination_id d) const { return lane(d).held; }
+  [[nodiscard]] const message_ptr& message_at(position at) const { return messages_[at.value() - 1].message; }
   /// The sequence of a message at a destination; 0 when it is not meant for it.
   [[nodiscard]] sequence place(position at, destination_id d) const;
   /// How many operations of one kind on one message are recorded.
@@ -55,6 +58,7 @@ private:
     std::vector<position> places; ///< by sequence, from 1
     core::progress_record progress;
     std::map<sequence, core::held_record> held;
+    parked_keys parked;
   };
 
   [[nodiscard]] lane_record& lane(destination_id d) { return lanes_[d.value() - 1]; }

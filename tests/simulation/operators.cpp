@@ -38,9 +38,17 @@ bool operators::tidy_up() {
     const auto shown = world_.boss->lanes.machine().status(d.id);
     if (shown->state == core::lane_state::paused) ask(kind::resume, d.id, std::nullopt);
     for (const auto& held : shown->held)
-      ask(retried_.insert({d.id, held.seq}).second ? kind::retry : kind::skip, d.id, held.seq);
+      if (!is_left_alone(held))
+        ask(retried_.insert({d.id, held.seq}).second ? kind::retry : kind::skip, d.id, held.seq);
   }
   return open_ > 0;
+}
+
+void operators::leave_alone(destination_id d, std::string key) { left_alone_ = {d, std::move(key)}; }
+
+bool operators::is_left_alone(const core::held_record& held) const {
+  return left_alone_ && left_alone_->first == held.destination &&
+         left_alone_->second == world_.disk.message_at(held.at)->key();
 }
 
 void operators::lose_owner() { open_ = 0; }

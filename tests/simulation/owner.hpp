@@ -134,6 +134,7 @@ public:
   void accepted(const std::vector<core::accepted_message>& messages, std::uint64_t bytes);
   void saved(bool durable);
   void backlog(destination_id d, result<std::vector<core::backlog_item>> items);
+  void searched(destination_id d, result<core::key_backlog> found);
   void worked(std::vector<core::finished_work> done);
   void gave_up(core::given_up lost);
   void delivered(destination_id d, core::request_id request, const core::receiver_answer& answer);

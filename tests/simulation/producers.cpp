@@ -48,9 +48,10 @@ void producers::submit() {
 submission producers::make() {
   const auto number = made_.size();
   const auto bytes = world_.choose.below(world_.plan.largest_message + 1);
+  const auto key = world_.choose.below(world_.plan.keys + 1);
   submission one;
-  one.message =
-    std::make_shared<const message>("m" + std::to_string(number), "", content{std::string(bytes, 'm'), "", {}});
+  one.message = std::make_shared<const message>("m" + std::to_string(number), key == 0 ? "" : "k" + std::to_string(key),
+                                                content{std::string(bytes, 'm'), "", {}});
   one.fingerprint[0] = 1;
   one.routes = routes();
   made_.push_back(one);

@@ -91,6 +91,8 @@ core::receiver_answer receivers::decide(const wired& what) {
   if (world_.fault(faults.claims_later_epoch)) return core::stale{what.owner + 1 + world_.choose.below(3)};
   if (plan.checks_epoch && what.owner < book.newest()) return core::stale{book.newest()};
   if (refused(what)) return core::refused{"422"};
+  if (std::ranges::any_of(what.request.items, [&](const auto& item) { return is_poisoned(plan.id, item); }))
+    return core::failing{"500", std::nullopt};
   if (world_.fault(faults.connection_breaks)) {
     take(what, world_.choose.below(static_cast<std::uint32_t>(what.request.items.size() + 1)));
     return core::failing{"the connection broke", std::nullopt};
@@ -103,7 +105,11 @@ core::receiver_answer receivers::decide(const wired& what) {
 bool receivers::refused(const wired& what) {
   const auto d = what.request.destination;
   const auto& items = what.request.items;
-  const bool any = std::ranges::any_of(items, [&](const core::send_item& item) { return refuses(d, item.at); });
+  const auto refuses_it = [&](const core::send_item& item) {
+    const bool poison = poisoned_ && poisoned_->refuses && is_poisoned(d, item);
+    return refuses(d, item.at) || (poison && !world_.book_of(d).has(item.seq));
+  };
+  const bool any = std::ranges::any_of(items, refuses_it);
   if (any && items.size() == 1) world_.book_of(d).refuses(items.front().seq);
   return any;
 }
@@ -123,7 +129,7 @@ void receivers::reply(const core::send_request& request, core::receiver_answer a
   world_.tell("d", d, " ", text(answer), " ", request);
   const auto sink = static_cast<party>(first_sink + d.value() - 1);
   world_.mail.post(sink, shard_party, [this, d, id = request.id, said = std::move(answer)] {
-    world_.book_of(d).answered(said, world_.now);
+    world_.book_of(d).answered(id, said, world_.now);
     world_.boss->lanes.delivered(d, id, said);
   });
 }
@@ -131,6 +137,15 @@ void receivers::reply(const core::send_request& request, core::receiver_answer a
 void receivers::go_away(destination_id d) {
   world_.tell("d", d, " goes away");
   away_[d.value() - 1] = true;
+}
+
+void receivers::poison(destination_id d, std::string key, bool refuses) {
+  world_.tell("d", d, refuses ? " refuses" : " fails for", " the messages with key \"", key, "\"");
+  poisoned_ = {d, std::move(key), refuses};
+}
+
+bool receivers::is_poisoned(destination_id d, const core::send_item& item) const {
+  return poisoned_ && poisoned_->destination == d && poisoned_->key == item.message->key();
 }
 
 void receivers::recover() {

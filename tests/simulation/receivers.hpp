@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "reseq/core/shard.hpp"
@@ -29,6 +31,9 @@ public:
   void go_away(destination_id d);
   void come_back(destination_id d) { away_[d.value() - 1] = false; }
   [[nodiscard]] bool is_away(destination_id d) const { return away_[d.value() - 1]; }
+  /// One receiver fails each request with messages of one key, or refuses these, until it is cured.
+  void poison(destination_id d, std::string key, bool refuses);
+  void cure() { poisoned_.reset(); }
   /// All but those that are away behave, and answer what hangs.
   void recover();
   /// Whether the receiver will never take a message.
@@ -47,10 +52,18 @@ private:
   void give_up_waiting(std::uint64_t number);
   [[nodiscard]] core::receiver_answer decide(const wired& what);
   [[nodiscard]] bool refused(const wired& what);
+  [[nodiscard]] bool is_poisoned(destination_id d, const core::send_item& item) const;
   void take(const wired& what, std::size_t items);
   void reply(const core::send_request& request, core::receiver_answer answer);
 
+  struct poisoned_key {
+    destination_id destination;
+    std::string key;
+    bool refuses = false;
+  };
+
   world& world_;
+  std::optional<poisoned_key> poisoned_;
   std::vector<wired> wire_;
   std::vector<bool> away_;
   std::uint64_t last_number_ = 0;

@@ -52,6 +52,19 @@ outcome_rates draw_outcomes(choices& choose) {
   return o;
 }
 
+/// Order by key, with room for other keys beside one that does not move.
+void draw_by_key(choices& choose, destination_plan& d) {
+  d.transactional = false;
+  auto& s = d.settings;
+  s.order = delivery_order::key;
+  s.window = 2 + choose.below(choose.chance(300) ? 40 : 6);
+  s.window_bytes = choose.chance(300) ? 400 + choose.below(600) : 1'000'000;
+  s.batch = 1 + choose.below(std::min(s.window / 2, 4U));
+  s.max_unsaved = 2 * s.batch + choose.below(6);
+  s.connections = 1 + choose.below(4);
+  s.max_blocked_keys = choose.chance(300) ? 1 + choose.below(4) : 1000;
+}
+
 destination_plan draw_destination(choices& choose, std::uint32_t number) {
   destination_plan d;
   d.id = destination_id{number};
@@ -69,6 +82,7 @@ destination_plan draw_destination(choices& choose, std::uint32_t number) {
   s.retry_max = milliseconds{100 + choose.below(3000)};
   s.on_refused = choose.chance(500) ? give_up::dead_letter : give_up::hold;
   s.max_dead_letters = choose.below(4);
+  if (choose.chance(400)) draw_by_key(choose, d);
   return d;
 }
 
@@ -114,6 +128,7 @@ scenario draw_scenario(choices& choose) {
   s.producers = 1 + choose.below(3);
   s.messages = 1 + choose.below(choose.chance(300) ? 40 : 14);
   s.largest_message = choose.chance(300) ? 100 : 1;
+  s.keys = choose.below(6);
   s.chaos_steps = 20 + choose.below(300);
   s.max_untaken_bytes = choose.chance(200) ? 1 + choose.below(60) : 1'000'000;
   s.max_batch_bytes = choose.chance(200) ? 1 + choose.below(60) : 1'000'000;

@@ -51,6 +51,8 @@ struct destination_plan {
   bool own_chain = false;
   bool transactional = false; ///< as a file: it knows what it has, and dies with the owner
   bool checks_epoch = false;  ///< answers requests of earlier owners with 412
+
+  [[nodiscard]] bool by_key() const { return settings.order == delivery_order::key; }
 };
 
 struct scenario {
@@ -61,6 +63,7 @@ struct scenario {
   std::uint32_t producers = 1;
   std::uint32_t messages = 1;
   std::uint32_t largest_message = 0; ///< bytes of payload
+  std::uint32_t keys = 0;            ///< beside those messages that have none
   std::uint32_t chaos_steps = 0;     ///< before everybody recovers
   std::uint64_t max_untaken_bytes = 0;
   std::uint64_t max_batch_bytes = 0;

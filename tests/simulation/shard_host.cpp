@@ -24,6 +24,14 @@ void shard_host::saved(bool durable) {
   perform();
 }
 
+void shard_host::searched(destination_id d, result<core::key_backlog> found) {
+  if (found)
+    machine_.searched(d, std::move(*found), world_.now);
+  else
+    machine_.backlog_failed(d, world_.now);
+  perform();
+}
+
 void shard_host::backlog(destination_id d, result<std::vector<core::backlog_item>> items) {
   if (items)
     machine_.backlog(d, std::move(*items), world_.now);
@@ -38,9 +46,12 @@ void shard_host::note_excluded(const core::work_key& what, const core::work_resu
     const auto seq = world_.disk.place(what.at, d.id);
     const bool meant = done.body && (!done.only_to || std::ranges::find(*done.only_to, d.id) != done.only_to->end());
     if (meant || seq == sequence{} || what.chain.value() != (d.own_chain ? d.id.value() : 0)) continue;
-    const auto found = machine_.find(d.id, seq);
-    const auto head = machine_.status(d.id)->head;
-    const bool being_held = head && head->seq == seq && head->phase == "saving";
+    const auto found = machine_.find(d.id, seq, world_.disk.message_at(what.at)->key());
+    const auto status = machine_.status(d.id);
+    auto heads = status->heads;
+    if (status->head) heads.push_back(*status->head);
+    const bool being_held = std::ranges::any_of(
+      heads, [&](const core::blocked_by& head) { return head.seq == seq && head.phase == "saving"; });
     if (found && found->state == "pending" && !being_held) world_.book_of(d.id).excludes(seq);
   }
 }
@@ -80,6 +91,10 @@ void shard_host::perform() {
     require(what.max_messages > 0 && what.max_messages <= world_.plan.of(what.destination).settings.window,
             "Bounded memory", [&] { return "a read of " + std::to_string(what.max_messages) + " messages"; });
     world_.mail.post(shard_party, reader_party, [this, what] {
+      if (!what.keys.empty())
+        return world_.mail.post(
+          reader_party, shard_party,
+          [this, d = what.destination, found = world_.disk.search(what)] { world_.boss->lanes.searched(d, found); });
       world_.mail.post(reader_party, shard_party, [this, d = what.destination, items = world_.disk.read(what)] {
         world_.boss->lanes.backlog(d, items);
       });

@@ -84,17 +84,33 @@ void world::run() {
   for (const auto& d : plan.destinations) outside.come_back(d.id);
   if (spared > 0) {
     const destination_id still_away{spared};
-    tell("everybody recovers but d", still_away);
-    outside.go_away(still_away);
-    finish(still_away, "Isolation");
-    outside.come_back(still_away);
+    const auto& d = plan.of(still_away);
+    const bool any_may_park = d.by_key() && d.settings.max_blocked_keys > plan.keys;
+    if (any_may_park && choose.chance(700)) {
+      finish_but_one_key(still_away);
+    } else {
+      tell("everybody recovers but d", still_away);
+      outside.go_away(still_away);
+      finish({still_away, {}}, "Isolation");
+      outside.come_back(still_away);
+    }
   }
   tell("everybody recovers");
   finish({}, "Liveness");
   check_end();
 }
 
-void world::finish(destination_id but, const char* promise) {
+void world::finish_but_one_key(destination_id d) {
+  const auto number = choose.below(plan.keys + 1);
+  const auto key = number == 0 ? "" : "k" + std::to_string(number);
+  outside.poison(d, key, choose.chance(500));
+  people.leave_alone(d, key);
+  finish({d, key}, "Isolation");
+  outside.cure();
+  people.leave_nothing_alone();
+}
+
+void world::finish(const held_up& but, const char* promise) {
   const auto limit = now + recovery_limit;
   const auto most_steps = steps_ + recovery_steps;
   while (!drained(but)) {
@@ -111,11 +127,13 @@ bool world::idle() const {
   return mail.waiting() == 0 && !due && pool.busy() == 0 && outside.under_way() == 0 && clients.eager() == 0;
 }
 
-bool world::drained(destination_id but) const {
+bool world::drained(const held_up& but) const {
   if (!boss || !boss->accepts) return false;
-  if (but == destination_id{} && (!clients.done() || !idle())) return false;
+  if (but.destination == destination_id{} && (!clients.done() || !idle())) return false;
   return std::ranges::all_of(plan.destinations, [&](const destination_plan& d) {
-    return d.id == but || disk.progress(d.id).watermark == books_[d.id.value() - 1].last();
+    const auto& b = books_[d.id.value() - 1];
+    if (d.id == but.destination) return !but.key || b.all_saved_but(*but.key);
+    return disk.progress(d.id).watermark == b.last();
   });
 }
 
@@ -132,6 +150,14 @@ std::string world::standing() const {
   for (const auto& d : plan.destinations)
     text += ", " + d.settings.name + " stands at " + std::to_string(disk.progress(d.id).watermark.value()) + " of " +
             std::to_string(books_[d.id.value() - 1].last().value());
+  for (const auto& d : plan.destinations) {
+    if (!d.by_key() || !boss) continue;
+    const auto status = *boss->lanes.machine().status(d.id);
+    text += "; " + d.settings.name + " by key, " + std::to_string(status.parked) + " parked, window " +
+            std::to_string(status.pending) + " + " + std::to_string(status.ready) + " of " +
+            std::to_string(d.settings.window) + ", blocked";
+    for (const auto& head : status.heads) text += " " + std::to_string(head.seq.value()) + " (" + head.phase + ")";
+  }
   return text;
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "book.hpp"
@@ -27,8 +28,8 @@ public:
   world(choices& from, story& to);
   ~world();
 
-  /// Runs the schedule: faults first, then everybody recovers, but one receiver, then that one too. Throws `violation`
-  /// at the first broken promise.
+  /// Runs the schedule: faults first, then everybody recovers, but one receiver or for one key, then that one too.
+  /// Throws `violation` at the first broken promise.
   void run();
   [[nodiscard]] std::uint64_t steps() const { return steps_; }
 
@@ -66,11 +67,17 @@ private:
   /// A fault of somebody, now and then.
   void strike();
   void toggle_receiver();
-  /// Goes on until everything is done, at every destination but one (0: at every one).
-  void finish(destination_id but, const char* promise);
+  /// What somebody who does not recover holds up: a whole destination, or one key of it. None: 0.
+  struct held_up {
+    destination_id destination;
+    std::optional<std::string> key;
+  };
+  /// Goes on until everything else is done.
+  void finish(const held_up& but, const char* promise);
+  void finish_but_one_key(destination_id d);
   void pass_time(const char* promise);
   [[nodiscard]] bool idle() const;
-  [[nodiscard]] bool drained(destination_id but) const;
+  [[nodiscard]] bool drained(const held_up& but) const;
   [[nodiscard]] std::string standing() const;
   void check_end();
 

@@ -15,7 +15,7 @@ class Entry(NamedTuple):
 
     delivery_id: str
     sequence: int
-    previous: int
+    previous: int  # None: not said
     epoch: int
     attempt: int
     message_id: str
@@ -26,15 +26,16 @@ class Entry(NamedTuple):
     destination: str = ""
     replay: str = ""
     at: float = 0.0  # monotonic seconds
+    key: str = ""
 
 
 def envelope_entry(line: bytes, request: int, answer: int, destination: str = "", at: float = 0.0) -> Entry:
     """The entry of an envelope line, as in batches and file destinations."""
     read = json.loads(line)
     return Entry(
-        read["delivery_id"], read["sequence"], read["previous_sequence"], read["epoch"], read["attempt"],
+        read["delivery_id"], read["sequence"], read.get("previous_sequence"), read["epoch"], read["attempt"],
         read["message_id"], read["position"], digest(_payload(read)), request, answer, destination,
-        str(read.get("replay", "")), at,
+        str(read.get("replay", "")), at, read.get("key", ""),
     )  # fmt: skip
 
 
@@ -64,6 +65,46 @@ def check_book(entries: list, sent: dict, passed=(), max_unsaved: int = 0, compl
     if complete:
         checker.finish()
     return checker.complaints
+
+
+def check_book_by_key(entries: list, sent: dict, passed=(), max_unsaved: int = 0) -> list:
+    """As `check_book`, for order by key: `sent` has each accepted message's id and (key, sha256 of the body)."""
+    complaints = []
+    by_key = {}
+    for entry in entries:
+        if entry.previous is not None:
+            complaints.append(f"sequence {entry.sequence} says that {entry.previous} went before it")
+        if sent.get(entry.message_id) != (entry.key, entry.sha256):
+            complaints.append(f"message {entry.message_id} came with key {entry.key} and another body, or never was sent")
+        by_key.setdefault(entry.key, []).append(entry)
+    for key, of_key in by_key.items():
+        complaints += [f"key {key}: {complaint}" for complaint in _order_of_key(of_key, max_unsaved)]
+    arrived = {entry.message_id for entry in entries if entry.answer in CONFIRMED}
+    missing = sorted(set(sent) - arrived - set(passed))
+    if missing:
+        complaints.append(f"lost: {len(missing)} messages were never delivered, among {', '.join(missing[:3])}")
+    return complaints
+
+
+def _order_of_key(entries: list, max_unsaved: int) -> list:
+    """What is wrong with the order of one key: its messages come one after the other, and not again but for some of the
+    last ones after a change of epoch."""
+    complaints = []
+    confirmed = []  # ascending
+    now = highest = 0  # epoch, and the highest sequence that was confirmed in it
+    for entry in entries:
+        if entry.epoch != now:
+            again = [sequence for sequence in confirmed if sequence >= entry.sequence]
+            if entry.epoch < now or len(again) > max_unsaved:
+                complaints.append(f"sequence {entry.sequence}: epoch {entry.epoch} after {now}, {len(again)} come again")
+            now, highest = entry.epoch, 0 if again else max(confirmed, default=0)
+        if entry.sequence <= highest:
+            complaints.append(f"sequence {entry.sequence} came after {highest}")
+        if entry.answer in CONFIRMED:
+            highest = entry.sequence
+            if not confirmed or entry.sequence > confirmed[-1]:
+                confirmed.append(entry.sequence)
+    return complaints
 
 
 class _Checker:

@@ -5,6 +5,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from book import Entry, envelope_entry
 from client import digest
@@ -118,11 +119,16 @@ def _entries_of(headers, body: bytes, request: int) -> list:
         return [envelope_entry(line, request, 0, destination, now) for line in body.splitlines()]
     return [
         Entry(
-            headers["Idempotency-Key"], int(headers["Reseq-Sequence"]), int(headers["Reseq-Previous-Sequence"]),
+            headers["Idempotency-Key"], int(headers["Reseq-Sequence"]), _number(headers["Reseq-Previous-Sequence"]),
             int(headers["Reseq-Epoch"]), int(headers["Reseq-Attempt"]), headers["Reseq-Message-Id"],
             int(headers["Reseq-Position"]), digest(body), request, 0, destination, headers["Reseq-Replay"] or "", now,
+            unquote(headers["Reseq-Key"] or ""),
         )
     ]  # fmt: skip
+
+
+def _number(text):
+    return None if text is None else int(text)
 
 
 class _Server(ThreadingHTTPServer):

@@ -4,7 +4,7 @@ import unittest
 
 import book
 import client
-from book import Entry, check_book
+from book import Entry, check_book, check_book_by_key
 
 
 def entry(sequence: int, epoch: int = 1, **changes) -> Entry:
@@ -147,6 +147,50 @@ class BookChecker(unittest.TestCase):
             line = f'{{{fields},"position":7,{payload}}}'.encode()
             read = book.envelope_entry(line, 3, 200)
             self.assertEqual((read.sha256, read.position, read.request), (client.digest(body), 7, 3))
+
+
+class BookCheckerByKey(unittest.TestCase):
+    """Two keys, one for even and one for odd sequences."""
+
+    SENT = {f"m{n}": (f"k{n % 2}", client.digest(f"m{n}".encode())) for n in range(1, 21)}
+
+    def good(self) -> list:
+        keyed = [entry(n, previous=None, key=f"k{n % 2}") for n in range(1, 21)]
+        return sorted(keyed, key=lambda one: one.key)  # each key's in order, and nothing between the keys
+
+    def complaints(self, entries: list, **options) -> str:
+        return " ".join(check_book_by_key(numbered(entries), self.SENT, **options))
+
+    def test_a_good_book_has_nothing_wrong(self):
+        self.assertEqual(self.complaints(self.good()), "")
+
+    def test_two_lines_of_a_key_swapped_are_out_of_order(self):
+        book_ = self.good()
+        book_[4], book_[5] = book_[5], book_[4]
+        self.assertIn("key k0: sequence 10 came after 12", self.complaints(book_))
+
+    def test_a_line_left_out_is_a_loss_unless_it_is_recorded_as_passed(self):
+        book_ = self.good()
+        del book_[7]
+        self.assertIn("lost: 1 messages were never delivered, among m16", self.complaints(book_))
+        self.assertEqual(self.complaints(book_, passed=["m16"]), "")
+
+    def test_a_line_doubled_is_out_of_order_within_an_epoch_and_bounded_after_it(self):
+        book_ = self.good()
+        self.assertIn("sequence 16 came after 16", self.complaints(book_[:8] + book_[7:]))
+        again = book_[:10] + [one._replace(epoch=2) for one in book_[8:]]
+        self.assertEqual(self.complaints(again, max_unsaved=2), "")
+        self.assertIn("2 come again", self.complaints(again, max_unsaved=1))
+
+    def test_a_line_altered_or_with_a_place_before_it_is_noticed(self):
+        book_ = self.good()
+        book_[3] = book_[3]._replace(sha256=client.digest(b"other"))
+        book_[5] = book_[5]._replace(key="k1")
+        book_[6] = book_[6]._replace(previous=12)
+        told = self.complaints(book_)
+        self.assertIn("message m8 came with key k0 and another body", told)
+        self.assertIn("message m12 came with key k1 and another body", told)
+        self.assertIn("sequence 14 says that 12 went before it", told)
 
 
 if __name__ == "__main__":

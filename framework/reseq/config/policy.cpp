@@ -92,8 +92,19 @@ private:
     refuse_if(d.max_unsaved < d.batch, label, {"max_unsaved", std::to_string(d.max_unsaved)}, "cannot be less than",
               batch);
     refuse_if(d.window < d.batch, label, {"window", std::to_string(d.window)}, "cannot be less than", batch);
+    if (d.order == delivery_order::key) check_by_key(d, label);
     check_file(d, label);
     check_transforms(d.transforms, label);
+  }
+
+  /// One key whose receiver fails must leave room for the others.
+  void check_by_key(const destination_settings& d, const std::string& label) {
+    const operand batch{"batch", std::to_string(d.batch)};
+    const auto relation = "with order = \"key\" cannot be less than twice";
+    refuse_if(d.max_unsaved < 2 * d.batch, label, {"max_unsaved", std::to_string(d.max_unsaved)}, relation, batch);
+    refuse_if(d.window < 2 * d.batch, label, {"window", std::to_string(d.window)}, relation, batch);
+    if (d.url.starts_with("file://") && !any_faulty(label, {"url", "order"}))
+      add(label + ".order", "cannot be \"key\" for a file, which is written in one order");
   }
 
   /// A file belongs to one destination: two would take each other's lines for their own.

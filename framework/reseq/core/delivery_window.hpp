@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "reseq/core/receiver_backoff.hpp"
 #include "reseq/core/shard.hpp"
 #include "reseq/model/clock.hpp"
 
@@ -36,9 +37,8 @@ public:
   /// A request with that many messages (1 to `next_size()`) goes out.
   request_id start(std::size_t messages);
 
-  /// Reads an answer. `failing` and `stale` back off: exponentially from 100 ms up to `retry_max`, times 0.5 to 1 at
-  /// random; a receiver's longer wish is respected up to one hour. A refused batch is repeated one by one until the
-  /// refused message is found.
+  /// Reads an answer. `failing` and `stale` back off, as `receiver_backoff` says. A refused batch is repeated one by
+  /// one until the refused message is found.
   delivery_verdict answer(request_id request, const receiver_answer& answer, time_point now);
 
   /// When a backoff ends; nothing when there is none.
@@ -49,7 +49,6 @@ public:
 
 private:
   delivery_verdict back_off(std::string why, duration wish, time_point now);
-  [[nodiscard]] duration random_share(duration most);
 
   std::uint32_t batch_;
   std::uint32_t failures_ = 0;  ///< in a row
@@ -57,9 +56,8 @@ private:
   std::size_t repeat_ = 0;      ///< messages of a request that failed
   std::size_t one_by_one_ = 0;  ///< messages of a refused batch that are not yet cleared
   request_id last_request_;
-  duration retry_max_;
+  receiver_backoff backoff_;
   time_point not_before_ = time_point::min();
-  std::uint64_t random_;
   std::string last_error_;
 };
 

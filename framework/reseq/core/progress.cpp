@@ -8,6 +8,16 @@ namespace reseq::core {
 progress::progress(progress_record saved)
   : now_(std::move(saved)), saving_{now_.watermark, now_.above}, saved_(saving_) {}
 
+progress_record progress::in_total(progress_record saved) {
+  if (saved.reached == sequence{}) return saved;
+  saved.watermark = saved.reached;
+  saved.above.clear();
+  saved.reached = {};
+  saved.open.clear();
+  saved.settled = 0;
+  return saved;
+}
+
 void progress::settle(sequence seq, bool delivered) {
   auto& above = now_.above;
   if (seq == now_.watermark + 1) {
@@ -25,6 +35,11 @@ void progress::settle(sequence seq, bool delivered) {
 }
 
 void progress::count_dead_letter() { ++now_.dead_letters_in_a_row; }
+
+void progress::count_delivery(sequence seq) {
+  now_.last_delivered = std::max(now_.last_delivered, seq);
+  now_.dead_letters_in_a_row = 0;
+}
 
 void progress::set_paused(bool paused) { now_.paused = paused; }
 

@@ -16,11 +16,15 @@ class progress {
 public:
   /// Goes on from what was saved.
   explicit progress(progress_record saved);
+  /// What order by key has saved, for order in total. Everything is settled.
+  static progress_record in_total(progress_record saved);
 
   /// `seq`, not settled before, is delivered (or dropped, skipped, dead-lettered). Deliveries come in ascending order
   /// and end a row of dead letters.
   void settle(sequence seq, bool delivered);
   void count_dead_letter();
+  /// With order by key, where `key_progress` knows what is settled: what `settle` notes of a delivery.
+  void count_delivery(sequence seq);
   void set_paused(bool paused);
 
   [[nodiscard]] bool is_settled(sequence seq) const;

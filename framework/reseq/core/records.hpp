@@ -14,8 +14,8 @@ namespace reseq::core {
 /// Where one destination stands. Everything at or below `watermark`, and everything in `above`, is settled:
 /// delivered, dropped, skipped or dead-lettered, and is never sent again.
 ///
-/// With order by key, all up to `reached` is settled too, but for `open` and for what `parked_record`s say; `above` has
-/// then only what is settled of the messages that these cover.
+/// With order by key, all up to `reached` is settled too, but for `open` and for what `parked_record`s say. `above`
+/// then has what is settled although something of its key before it is not.
 struct progress_record {
   destination_id destination;
   sequence watermark;
@@ -35,7 +35,7 @@ struct progress_record {
 };
 
 /// A key whose messages from `from` on are not settled, but for those in `progress_record::above`: they have left the
-/// window, or never came in, because their key was held up.
+/// window, or never came in, because something of their key was held up.
 struct parked_record {
   destination_id destination;
   std::string key; ///< empty: the messages that have none

@@ -6,11 +6,21 @@
 #include "reseq/core/shard_state.hpp"
 
 namespace reseq::core {
+namespace {
+
+keyed_target make_keyed(const destination_setup& setup, const shard_target& t, std::uint64_t seed, time_point now) {
+  const auto& s = setup.settings;
+  return {key_lane({{s.window, s.window_bytes, s.max_unsaved}, s.max_blocked_keys}, t.book.record(), setup.parked, now),
+          key_delivery(s.connections, s.batch, s.retry_max, seed)};
+}
+
+} // namespace
 
 shard_target::shard_target(destination_setup setup, std::uint64_t seed, time_point now)
   : id(setup.id), name(std::move(setup.settings.name)), chain(setup.own_chain ? setup.id.value() : 0),
     on_refused(setup.settings.on_refused), max_dead_letters(setup.settings.max_dead_letters),
-    book(std::move(setup.progress)),
+    book(setup.settings.order == delivery_order::key ? std::move(setup.progress)
+                                                     : progress::in_total(std::move(setup.progress))),
     window({setup.settings.window, setup.settings.window_bytes, setup.settings.max_unsaved}, book.watermark() + 1, now),
     delivery(setup.settings.batch, setup.settings.retry_max, seed ^ (setup.id.value() * 0xff51afd7ed558ccdU)),
     last(std::max(setup.last, book.watermark())) {
@@ -18,7 +28,19 @@ shard_target::shard_target(destination_setup setup, std::uint64_t seed, time_poi
     const auto seq = record.seq;
     if (!book.is_settled(seq)) held.emplace(seq, held_message{std::move(record), true});
   }
+  if (setup.settings.order == delivery_order::key)
+    keys = std::make_unique<keyed_target>(make_keyed(setup, *this, seed ^ setup.id.value(), now));
 }
+
+const lane_slot* shard_target::find(sequence seq) const {
+  return keys ? std::as_const(keys->window).find(seq) : window.find(seq);
+}
+
+lane_slot* shard_target::find(sequence seq) { return keys ? keys->window.find(seq) : window.find(seq); }
+
+bool shard_target::is_head(sequence seq) const { return keys ? keys->window.is_head(seq) : window.head() == seq; }
+
+bool shard_target::idle() const { return keys ? keys->delivery.idle() : delivery.idle(); }
 
 shard::state::state(std::vector<destination_setup> setups, give_up exhausted, std::uint64_t seed, time_point now,
                     epoch own)
@@ -29,7 +51,7 @@ shard::state::state(std::vector<destination_setup> setups, give_up exhausted, st
     if (by_id.size() <= slot) by_id.resize(slot + 1);
     targets.emplace_back(std::move(setup), seed, now);
     by_id[slot] = static_cast<std::uint32_t>(targets.size());
-    skip_settled(targets.back(), now);
+    if (!targets.back().keys) skip_settled(targets.back(), now);
     touch(targets.back());
   }
   settle_down(now);
@@ -50,7 +72,9 @@ void shard::accepted(const std::vector<accepted_message>& messages, time_point n
       auto* t = s.find(place.destination);
       if (t == nullptr) continue;
       t->last = std::max(t->last, place.seq);
-      if (place.seq == t->window.next()) {
+      if (t->keys) {
+        if (place.seq == t->keys->window.next()) s.offer(*t, m.at, m.message, now);
+      } else if (place.seq == t->window.next()) {
         if (t->window.fits(bytes))
           s.admit(*t, m.at, m.message, bytes, now);
         else
@@ -66,7 +90,16 @@ void shard::backlog(destination_id destination, std::vector<backlog_item> items,
   auto* t = state_->find(destination);
   if (t == nullptr || !t->reading) return;
   t->reading = false;
-  state_->take_backlog(*t, items, now);
+  t->keys ? state_->take_key_backlog(*t, items, now) : state_->take_backlog(*t, items, now);
+  state_->touch(*t);
+  state_->settle_down(now);
+}
+
+void shard::searched(destination_id destination, key_backlog found, time_point now) {
+  auto* t = state_->find(destination);
+  if (t == nullptr || !t->reading) return;
+  t->reading = false;
+  state_->take_searched(*t, found, now);
   state_->touch(*t);
   state_->settle_down(now);
 }
@@ -76,6 +109,7 @@ void shard::backlog_failed(destination_id destination, time_point now) {
   if (t == nullptr || !t->reading) return;
   t->reading = false;
   t->reads.failed(now);
+  if (t->keys) t->keys->window.read_failed();
   state_->touch(*t);
   state_->settle_down(now);
 }
@@ -103,12 +137,12 @@ void shard::gave_up(position at, chain_index chain, std::uint32_t attempts, std:
   // Only heads are given up. For the lanes that are not there yet, the work starts anew.
   for (const auto& who : waiting) {
     auto& t = s.targets[who.lane];
-    if (t.window.head() != who.seq && s.jobs.wait_again({at, chain}, who))
-      s.out.work.push_back({at, chain, t.window.find(who.seq)->message, false});
+    if (!t.is_head(who.seq) && s.jobs.wait_again({at, chain}, who))
+      s.out.work.push_back({at, chain, t.find(who.seq)->message, false});
   }
   for (const auto& who : waiting) {
     auto& t = s.targets[who.lane];
-    if (t.window.head() == who.seq && t.window.find(who.seq)->state == slot_state::pending)
+    if (t.is_head(who.seq) && t.find(who.seq)->state == slot_state::pending)
       s.give_up_on(t, s.on_exhausted, {t.id, who.seq, at, hold_reason::exhausted, attempts, last_error, wall}, now);
   }
   s.settle_down(now);
@@ -118,6 +152,10 @@ void shard::answered(destination_id destination, request_id request, const recei
                      wall_time wall) {
   auto& s = *state_;
   auto* t = s.find(destination);
+  if (t != nullptr && t->keys) {
+    s.answered_by_key(*t, request, answer, now, wall);
+    return;
+  }
   const auto verdict = t == nullptr ? delivery_verdict::late : t->delivery.answer(request, answer, now);
   if (verdict == delivery_verdict::late) {
     ++s.counters.late_answers;
@@ -131,13 +169,7 @@ void shard::answered(destination_id destination, request_id request, const recei
   } else {
     t->window.take_back();
   }
-  if (verdict == delivery_verdict::refused) {
-    const auto seq = t->window.head();
-    const auto* slot = t->window.find(seq);
-    s.give_up_on(*t, t->on_refused,
-                 {t->id, seq, slot->at, hold_reason::refused, slot->deliveries, std::get<refused>(answer).why, wall},
-                 now);
-  }
+  if (verdict == delivery_verdict::refused) s.refused_by(*t, t->window.head(), answer, now, wall);
   if (t->book.paused()) s.answer_pauses(*t);
   s.touch(*t);
   s.settle_down(now);

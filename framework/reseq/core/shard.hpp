@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -30,6 +31,7 @@ struct destination_setup {
   sequence last; ///< last assigned
   progress_record progress;
   std::vector<held_record> held;
+  std::vector<parked_record> parked;
   bool own_chain = false; ///< it has transforms of its own: its chain is its id, else the common chain 0
 };
 
@@ -59,7 +61,7 @@ using request_id = strong<struct request_id_tag>;
 
 struct send_item {
   sequence seq;
-  sequence previous; ///< the delivered one before it, 0 for the first
+  std::optional<sequence> previous; ///< the delivered one before it, 0 for the first; absent with order by key
   position at;
   message_ptr message;
   content_ptr body;
@@ -83,7 +85,9 @@ struct read_request {
   destination_id destination;
   sequence from;
   std::uint32_t max_messages = 0;
-  std::uint64_t max_bytes = 0; ///< at least one message is wanted whatever its size
+  std::uint64_t max_bytes = 0;    ///< at least one message is wanted whatever its size
+  std::vector<key_cursor> keys{}; ///< if there are any: not a piece from `from` on, but what a search for them finds
+  sequence until{};               ///< … up to here
 };
 
 /// An operator's call, answered when what it changed is durable.
@@ -115,9 +119,10 @@ struct blocked_by {
   position at;
   std::string message_id;
   chain_index chain;
-  std::string phase;          ///< "transform", "delivery", "held", "saving", "reading"
-  time_point since{};         ///< when it became the head
-  std::uint32_t attempts = 0; ///< of the delivery, or as held; those of a transform are the dispatcher's
+  std::optional<std::string> key{}; ///< with order by key
+  std::string phase;                ///< "transform", "delivery", "held", "saving", "reading"
+  time_point since{};               ///< when it became the head
+  std::uint32_t attempts = 0;       ///< of the delivery, or as held; those of a transform are the dispatcher's
   std::optional<time_point> next_attempt;
   std::string last_error;
   std::uint64_t ready_behind = 0;
@@ -135,6 +140,9 @@ struct destination_status {
   std::uint64_t delivered = 0;    ///< since the start
   std::uint64_t redelivered = 0;  ///< requests tried again since the start
   std::optional<blocked_by> head; ///< absent when nothing waits
+  bool by_key = false;
+  std::vector<blocked_by> heads; ///< with order by key, the oldest of them
+  std::uint64_t parked = 0;      ///< keys that are left out of the window until they move
   std::vector<held_record> held;
 };
 
@@ -170,7 +178,9 @@ public:
 
   /// The answer to a read: contiguous from what was asked; empty only when there is nothing.
   void backlog(destination_id destination, std::vector<backlog_item> items, time_point now);
-  /// The read failed; it is asked again after a backoff.
+  /// The answer to a read for keys.
+  void searched(destination_id destination, key_backlog found, time_point now);
+  /// A read of either kind failed; it is asked again after a backoff.
   void backlog_failed(destination_id destination, time_point now);
 
   /// First answers, or that the dispatcher gave a chain up. Late ones are counted and ignored. What came together goes
@@ -209,7 +219,9 @@ public:
 
   [[nodiscard]] std::vector<destination_status> status() const;
   [[nodiscard]] std::optional<destination_status> status(destination_id destination) const;
-  [[nodiscard]] std::optional<sequence_status> find(destination_id destination, sequence seq) const;
+  /// `key` is the message's.
+  [[nodiscard]] std::optional<sequence_status> find(destination_id destination, sequence seq,
+                                                    std::string_view key = {}) const;
   [[nodiscard]] const shard_counters& counters() const;
   /// Messages and bytes in all windows.
   [[nodiscard]] std::uint64_t messages_in_memory() const;

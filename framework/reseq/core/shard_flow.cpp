@@ -36,9 +36,9 @@ void shard::state::admit(shard_target& t, position at, const message_ptr& messag
 }
 
 void shard::state::want(shard_target& t, sequence seq, time_point now) {
-  auto& slot = *t.window.find(seq);
+  auto& slot = *t.find(seq);
   const work_key key{slot.at, t.chain};
-  const bool head = t.window.head() == seq;
+  const bool head = t.is_head(seq);
   slot.uses_job = true;
   const auto found = jobs.want(key, {index_of(t), seq});
   if (found.known) {
@@ -84,6 +84,10 @@ void shard::state::settle_down(time_point now) {
   for (std::size_t i = 0; i < touched.size(); ++i) {
     auto& t = targets[touched[i]];
     t.touched = false;
+    if (t.keys) {
+      settle_down_by_key(t, now);
+      continue;
+    }
     announce_head(t);
     announce_holding(t);
     send(t, now);
@@ -145,9 +149,17 @@ void shard::state::read(shard_target& t, time_point now) {
 
 void shard::state::plan_wakeup(shard_target& t, time_point now) {
   std::optional<time_point> due;
-  for (const auto& when : {t.reads.until(), t.delivery.not_before()}) {
+  const auto consider = [&](std::optional<time_point> when) {
     const bool ahead = when && *when > now; // else it waits for something other than time
     if (ahead && (!due || *when < *due)) due = when;
+  };
+  consider(t.reads.until());
+  if (t.keys) {
+    consider(t.keys->delivery.not_before());
+    consider(t.keys->window.next_rest_ends());
+    consider(t.keys->window.look_again_at());
+  } else {
+    consider(t.delivery.not_before());
   }
   if (due == t.wakeup) return;
   if (t.wakeup) wakeups.erase({*t.wakeup, index_of(t)});
@@ -156,8 +168,10 @@ void shard::state::plan_wakeup(shard_target& t, time_point now) {
 }
 
 void shard::state::count_memory(shard_target& t) {
-  messages += t.window.messages() - std::exchange(t.counted_messages, t.window.messages());
-  bytes += t.window.bytes() - std::exchange(t.counted_bytes, t.window.bytes());
+  const auto messages_now = t.keys ? t.keys->window.messages() : t.window.messages();
+  const auto bytes_now = t.keys ? t.keys->window.bytes() : t.window.bytes();
+  messages += messages_now - std::exchange(t.counted_messages, messages_now);
+  bytes += bytes_now - std::exchange(t.counted_bytes, bytes_now);
 }
 
 } // namespace reseq::core

@@ -76,7 +76,7 @@ void shard::skip(std::uint64_t token, destination_id destination, sequence seq, 
   s.changes.held.insert_or_assign({t->id, seq}, std::nullopt);
   s.changes.operations.push_back({"skip", t->id, seq, wall});
   s.settle(*t, seq, false, now);
-  s.skip_settled(*t, now);
+  if (!t->keys) s.skip_settled(*t, now);
   s.answer_later(token, 1);
   s.settle_down(now);
 }
@@ -103,9 +103,10 @@ void shard::state::retry_held(shard_target& t, sequence seq, time_point now, wal
   changes.held.insert_or_assign({t.id, seq}, std::nullopt);
   changes.operations.push_back({"retry", t.id, seq, wall});
   touch(t);
-  if (t.window.find(seq) == nullptr) return; // admitted later, as one that was never held
-  t.window.unhold(seq);
-  if (t.window.find(seq)->state == slot_state::pending) want(t, seq, now);
+  if (t.keys) t.keys->window.unhold(seq, now);
+  if (t.find(seq) == nullptr) return; // admitted later, as one that was never held
+  if (!t.keys) t.window.unhold(seq);
+  if (t.find(seq)->state == slot_state::pending) want(t, seq, now);
 }
 
 void shard::state::answer_later(std::uint64_t token, std::uint64_t changed) {
@@ -113,7 +114,7 @@ void shard::state::answer_later(std::uint64_t token, std::uint64_t changed) {
 }
 
 void shard::state::answer_pauses(shard_target& t) {
-  if (t.book.paused() && !t.delivery.idle()) return;
+  if (t.book.paused() && !t.idle()) return;
   for (const auto token : std::exchange(t.pausing, {})) {
     if (t.book.paused())
       out.answers.push_back({token, std::uint64_t{0}});

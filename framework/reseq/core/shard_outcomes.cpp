@@ -41,9 +41,11 @@ void shard::state::progress_changed(shard_target& t) {
 }
 
 void shard::state::take_result(shard_target& t, sequence seq, const content_ptr& body, time_point now) {
-  if (t.window.oldest_unfinished() < seq) ++counters.out_of_order;
+  const bool early = t.keys ? t.keys->window.is_behind_unfinished(seq) : t.window.oldest_unfinished() < seq;
+  if (early) ++counters.out_of_order;
   if (body) {
-    t.window.finish(seq, body, size_bytes(*body), now);
+    t.keys ? t.keys->window.finish(seq, body, size_bytes(*body), now)
+           : t.window.finish(seq, body, size_bytes(*body), now);
     touch(t);
   } else {
     ++counters.dropped;
@@ -52,11 +54,15 @@ void shard::state::take_result(shard_target& t, sequence seq, const content_ptr&
 }
 
 void shard::state::settle(shard_target& t, sequence seq, bool delivered, time_point now) {
-  if (t.window.find(seq) != nullptr) {
-    release_job(t, seq);
-    t.window.settle(seq, now);
+  const bool here = t.find(seq) != nullptr;
+  if (here) release_job(t, seq);
+  if (t.keys) {
+    t.keys->window.settle(seq, delivered, now);
+    if (delivered) t.book.count_delivery(seq);
+  } else {
+    if (here) t.window.settle(seq, now);
+    t.book.settle(seq, delivered);
   }
-  t.book.settle(seq, delivered);
   if (delivered) {
     ++counters.delivered;
     ++t.delivered;
@@ -66,7 +72,7 @@ void shard::state::settle(shard_target& t, sequence seq, bool delivered, time_po
 }
 
 void shard::state::release_job(shard_target& t, sequence seq) {
-  auto& slot = *t.window.find(seq);
+  auto& slot = *t.find(seq);
   if (!std::exchange(slot.uses_job, false)) return;
   if (jobs.release({slot.at, t.chain}, {index_of(t), seq})) out.withdrawn.push_back({slot.at, t.chain});
 }
@@ -80,11 +86,18 @@ void shard::state::give_up_on(shard_target& t, give_up policy, held_record why, 
     return;
   }
   if (policy == give_up::dead_letter) why.reason = hold_reason::dead_letters;
-  if (!t.window.find(why.seq)->body) release_job(t, why.seq);
-  t.window.hold(why.seq);
+  if (!t.find(why.seq)->body) release_job(t, why.seq);
+  t.keys ? t.keys->window.hold(why.seq) : t.window.hold(why.seq);
   changes.held.insert_or_assign({t.id, why.seq}, why);
   const auto seq = why.seq;
   t.held.insert_or_assign(seq, held_message{std::move(why), false});
+}
+
+void shard::state::refused_by(shard_target& t, sequence seq, const receiver_answer& answer, time_point now,
+                              wall_time wall) {
+  const auto* slot = t.find(seq);
+  give_up_on(t, t.on_refused,
+             {t.id, seq, slot->at, hold_reason::refused, slot->deliveries, std::get<refused>(answer).why, wall}, now);
 }
 
 journal_change shard::state::begin_save() {
@@ -92,8 +105,10 @@ journal_change shard::state::begin_save() {
   journal_change change;
   change.progress.reserve(saving->targets.size());
   for (const auto index : saving->targets) {
-    targets[index].progress_changed = false;
-    change.progress.push_back(targets[index].book.begin_save());
+    auto& t = targets[index];
+    t.progress_changed = false;
+    change.progress.push_back(t.book.begin_save());
+    if (t.keys) t.keys->window.begin_save(change.progress.back(), change.parked, change.unparked);
   }
   for (const auto& [where, record] : saving->held) {
     if (record)
@@ -112,7 +127,7 @@ void shard::state::saved() {
   for (const auto index : done.targets) {
     auto& t = targets[index];
     t.book.saved();
-    t.window.trim(t.book);
+    t.keys ? t.keys->window.saved() : t.window.trim(t.book);
     touch(t);
   }
   for (const auto& [where, record] : done.held) {
@@ -129,7 +144,10 @@ void shard::state::saved() {
 void shard::state::save_failed(time_point now) {
   auto failed = *std::exchange(saving, std::nullopt);
   saves.failed(now);
-  for (const auto index : failed.targets) progress_changed(targets[index]);
+  for (const auto index : failed.targets) {
+    progress_changed(targets[index]);
+    if (auto* keyed = targets[index].keys.get()) keyed->window.save_failed();
+  }
   changes.put_back(std::move(failed));
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -10,6 +11,8 @@
 #include <vector>
 
 #include "reseq/core/delivery_window.hpp"
+#include "reseq/core/key_delivery.hpp"
+#include "reseq/core/key_lane.hpp"
 #include "reseq/core/lane.hpp"
 #include "reseq/core/progress.hpp"
 #include "reseq/core/shard.hpp"
@@ -53,9 +56,22 @@ struct change_buffer {
   void put_back(change_buffer earlier);
 };
 
+/// What a destination with order by key has instead of a lane and a delivery window.
+struct keyed_target {
+  key_lane window;
+  key_delivery delivery;
+  bool search_next = false; ///< the next read is for parked keys, if they want one
+};
+
 /// One destination.
 struct shard_target {
   shard_target(destination_setup setup, std::uint64_t seed, time_point now);
+
+  // Whatever the order.
+  [[nodiscard]] const lane_slot* find(sequence seq) const;
+  [[nodiscard]] lane_slot* find(sequence seq);
+  [[nodiscard]] bool is_head(sequence seq) const;
+  [[nodiscard]] bool idle() const; ///< nothing is under way
 
   destination_id id;
   std::string name;
@@ -68,6 +84,7 @@ struct shard_target {
   delivery_window delivery;
   sequence last; ///< last assigned
   std::map<sequence, held_message> held;
+  std::unique_ptr<keyed_target> keys; ///< with order by key, instead of `window` and `delivery`
 
   sequence announced;           ///< the head that the dispatcher was told of
   sequence holding;             ///< the head of which it was told that it keeps results back
@@ -100,11 +117,26 @@ struct shard::state {
   void skip_settled(shard_target& t, time_point now);
   void take_backlog(shard_target& t, const std::vector<backlog_item>& items, time_point now);
 
+  // The same with order by key.
+  key_lane::fate offer(shard_target& t, position at, const message_ptr& message, time_point now);
+  void take_key_backlog(shard_target& t, const std::vector<backlog_item>& items, time_point now);
+  void take_searched(shard_target& t, const key_backlog& found, time_point now);
+  void answered_by_key(shard_target& t, request_id request, const receiver_answer& answer, time_point now,
+                       wall_time wall);
+  void settle_down_by_key(shard_target& t, time_point now);
+  void make_room(shard_target& t, time_point now);
+  void withdraw(work_key what);
+  void send_by_key(shard_target& t, time_point now);
+  void read_by_key(shard_target& t, time_point now);
+  bool read_next(shard_target& t);
+  bool search_keys(shard_target& t);
+
   // Outcomes.
   void take_result(shard_target& t, sequence seq, const content_ptr& body, time_point now);
   void settle(shard_target& t, sequence seq, bool delivered, time_point now);
   void release_job(shard_target& t, sequence seq);
   void give_up_on(shard_target& t, give_up policy, held_record why, time_point now);
+  void refused_by(shard_target& t, sequence seq, const receiver_answer& answer, time_point now, wall_time wall);
 
   // Operators.
   void pause(shard_target& t, std::uint64_t token, wall_time wall);
@@ -129,6 +161,7 @@ struct shard::state {
 
   [[nodiscard]] destination_status status(const shard_target& t) const;
   [[nodiscard]] std::optional<blocked_by> blocked(const shard_target& t) const;
+  [[nodiscard]] blocked_by blocked(const shard_target& t, const blocked_key& key) const;
 
   std::vector<shard_target> targets;
   std::vector<std::uint32_t> by_id; ///< index + 1; ids are small and dense
@@ -144,7 +177,9 @@ struct shard::state {
 
   std::vector<std::uint32_t> touched;
   std::set<std::pair<time_point, std::uint32_t>> wakeups;
-  std::vector<released_slot> released; ///< kept for its capacity
+  std::vector<released_slot> released; ///< this and the next two are kept for their capacity
+  std::vector<sequence> heads;
+  std::vector<evicted_message> left;
   std::uint64_t requests_under_way = 0;
   std::uint64_t messages = 0;
   std::uint64_t bytes = 0;

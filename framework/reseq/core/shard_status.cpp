@@ -6,6 +6,9 @@
 namespace reseq::core {
 namespace {
 
+/// Of a destination with order by key.
+constexpr std::size_t shown_heads = 10;
+
 bool shown_as_held(const shard_target& t, sequence seq) {
   const auto found = t.held.find(seq);
   return found != t.held.end() && found->second.durable;
@@ -13,6 +16,7 @@ bool shown_as_held(const shard_target& t, sequence seq) {
 
 lane_state state_of(const shard_target& t) {
   if (t.book.paused()) return lane_state::paused;
+  if (t.keys) return t.keys->delivery.away() ? lane_state::failing : lane_state::running;
   if (shown_as_held(t, t.window.head())) return lane_state::held;
   return t.delivery.failing() ? lane_state::failing : lane_state::running;
 }
@@ -32,13 +36,13 @@ std::optional<destination_status> shard::status(destination_id destination) cons
   return state_->status(*t);
 }
 
-std::optional<sequence_status> shard::find(destination_id destination, sequence seq) const {
+std::optional<sequence_status> shard::find(destination_id destination, sequence seq, std::string_view key) const {
   const auto* t = std::as_const(*state_).find(destination);
   if (t == nullptr || seq == sequence{} || seq > t->last) return std::nullopt;
   const auto named = [&](const char* name) { return sequence_status{destination, seq, name}; };
-  if (t->book.is_settled(seq)) return named("settled");
   if (shown_as_held(*t, seq)) return named("held");
-  const auto* slot = t->window.find(seq);
+  if (t->keys ? t->keys->window.is_settled(seq, key) : t->book.is_settled(seq)) return named("settled");
+  const auto* slot = t->find(seq);
   if (slot == nullptr) return named("enrolled");
   switch (slot->state) {
   case slot_state::sent: return named("sent");
@@ -56,13 +60,20 @@ destination_status shard::state::status(const shard_target& t) const {
   shown.name = t.name;
   shown.state = state_of(t);
   shown.accepted = t.last;
-  shown.settled = t.book.saved_watermark();
-  shown.lag = t.last - shown.settled;
-  shown.pending = t.window.pending();
-  shown.ready = t.window.ready();
+  shown.settled = t.keys ? t.keys->window.saved_watermark() : t.book.saved_watermark();
+  shown.lag = t.last - (t.keys ? sequence{t.keys->window.saved_messages()} : shown.settled);
+  shown.pending = t.keys ? t.keys->window.pending() : t.window.pending();
+  shown.ready = t.keys ? t.keys->window.ready() : t.window.ready();
   shown.delivered = t.delivered;
   shown.redelivered = t.redelivered;
-  shown.head = blocked(t);
+  shown.by_key = t.keys != nullptr;
+  if (t.keys) {
+    for (const auto& key : t.keys->window.oldest(shown_heads)) shown.heads.push_back(blocked(t, key));
+    shown.parked = t.keys->window.parked_keys();
+    if (!shown.heads.empty()) shown.head = shown.heads.front();
+  } else {
+    shown.head = blocked(t);
+  }
   for (const auto& [seq, held] : t.held)
     if (held.durable) shown.held.push_back(held.record);
   return shown;
@@ -100,6 +111,37 @@ std::optional<blocked_by> shard::state::blocked(const shard_target& t) const {
   shown.attempts = slot->deliveries;
   shown.next_attempt = t.delivery.not_before();
   shown.last_error = t.delivery.last_error();
+  return shown;
+}
+
+blocked_by shard::state::blocked(const shard_target& t, const blocked_key& key) const {
+  blocked_by shown;
+  shown.seq = key.head;
+  shown.key = std::string{key.key};
+  shown.chain = t.chain;
+  shown.since = key.since;
+  shown.ready_behind = key.ready_behind;
+  const auto* slot = key.inside ? t.find(key.head) : nullptr;
+  if (slot != nullptr) {
+    shown.at = slot->at;
+    shown.message_id = slot->message->id();
+  }
+  if (const auto held = t.held.find(key.head); key.held && held != t.held.end()) {
+    const auto& record = held->second.record;
+    shown.phase = held->second.durable ? "held" : "saving";
+    shown.at = record.at;
+    shown.attempts = record.attempts;
+    shown.last_error = record.last_error;
+  } else if (slot == nullptr) {
+    shown.phase = "reading";
+  } else if (slot->state == slot_state::pending) {
+    shown.phase = "transform";
+  } else {
+    shown.phase = key.saving ? "saving" : "delivery";
+    shown.attempts = slot->deliveries;
+    shown.next_attempt = key.rests_until ? key.rests_until : t.keys->delivery.not_before();
+    shown.last_error = std::string{key.last_error};
+  }
   return shown;
 }
 

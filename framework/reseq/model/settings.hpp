@@ -14,6 +14,12 @@ namespace reseq {
 /// What happens to a message that used up its attempts, or that a receiver refused.
 enum class give_up { hold, dead_letter };
 
+/// What a destination gets in order.
+enum class delivery_order {
+  total, ///< all its messages
+  key,   ///< the messages of each key; those without one are a key too
+};
+
 /// When and how often a chain is tried again.
 struct retry_settings {
   duration timeout = std::chrono::seconds{2};       ///< of the first attempt
@@ -53,7 +59,10 @@ struct transform_settings {
 
 struct destination_settings {
   std::string name;
-  std::string url;                              ///< http:// or file://
+  std::string url; ///< http:// or file://
+  delivery_order order = delivery_order::total;
+  std::uint32_t connections = 8;                ///< order by key: requests at once
+  std::uint32_t max_blocked_keys = 1024;        ///< order by key: keys that are left out of the window
   std::uint32_t batch = 1;                      ///< messages one request may carry
   duration timeout = std::chrono::seconds{30};  ///< of one request
   std::uint32_t window = 1024;                  ///< pending and ready at once, in messages

@@ -147,16 +147,27 @@ std::string batch_id(const delivery& first, const delivery& last) {
   return delivery_id(first) + '-' + std::to_string(last.seq.value());
 }
 
+std::string scattered_batch_id(const delivery& first, std::span<const sequence> sequences) {
+  std::uint64_t digest = 0xcbf29ce484222325U; // FNV-1a
+  for (const auto seq : sequences)
+    for (unsigned shift = 0; shift < 64; shift += 8)
+      digest = (digest ^ ((seq.value() >> shift) & 0xffU)) * 0x100000001b3U;
+  constexpr std::string_view hex = "0123456789abcdef";
+  auto id = delivery_id(first) + '-' + std::to_string(sequences.back().value()) + '/';
+  for (unsigned shift = 64; shift > 0; shift -= 4) id += hex[(digest >> (shift - 4)) & 15U];
+  return id;
+}
+
 header_list delivery_headers(const delivery& d) {
   header_list out{{"Idempotency-Key", delivery_id(d)},
                   {"Reseq-Pipeline", d.pipeline},
                   {"Reseq-Destination", d.destination},
                   {"Reseq-Message-Id", d.message_id},
                   {"Reseq-Position", std::to_string(d.at.value())},
-                  {"Reseq-Sequence", std::to_string(d.seq.value())},
-                  {"Reseq-Previous-Sequence", std::to_string(d.previous.value())},
-                  {"Reseq-Attempt", std::to_string(d.attempt)},
-                  {"Reseq-Epoch", std::to_string(d.owner.value())}};
+                  {"Reseq-Sequence", std::to_string(d.seq.value())}};
+  if (d.previous) out.push_back({"Reseq-Previous-Sequence", std::to_string(d.previous->value())});
+  out.push_back({"Reseq-Attempt", std::to_string(d.attempt)});
+  out.push_back({"Reseq-Epoch", std::to_string(d.owner.value())});
   if (!d.key.empty()) out.push_back({"Reseq-Key", encoded_key(d.key)});
   for (const auto& h : d.body->headers) {
     if (goes_along(h)) out.push_back({h.name, safe_value(h.value)});
@@ -168,7 +179,7 @@ void append_envelope(std::string& out, const delivery& d) {
   out += R"({"delivery_id":)";
   json::append_string(out, delivery_id(d));
   append_number(out, "sequence", d.seq.value());
-  append_number(out, "previous_sequence", d.previous.value());
+  if (d.previous) append_number(out, "previous_sequence", d.previous->value());
   append_number(out, "position", d.at.value());
   append_text(out, "message_id", d.message_id);
   append_text(out, "key", d.key);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -16,7 +17,7 @@ struct delivery {
   std::string pipeline;
   std::string destination;
   sequence seq;
-  sequence previous; ///< the last sequence that was delivered before; 0: none
+  std::optional<sequence> previous; ///< the last one that was delivered before, 0: none; absent: order is by key
   position at;
   std::string message_id;
   std::string key;           ///< empty: none
@@ -32,10 +33,14 @@ std::string delivery_id(const delivery& d);
 /// A batch may be cut differently after a crash: receivers recognise single deliveries.
 std::string batch_id(const delivery& first, const delivery& last);
 
+/// The same with order by key, where others lie between the `sequences`, ascending: a digest of these is appended, so
+/// that no two requests with different messages have one id.
+std::string scattered_batch_id(const delivery& first, std::span<const sequence> sequences);
+
 /// The headers of a request that carries one delivery, all but those about its body and the connection:
 /// `Idempotency-Key` (the delivery id), `Reseq-Pipeline`, `Reseq-Destination`, `Reseq-Message-Id`, `Reseq-Key` (only
-/// if there is one), `Reseq-Position`, `Reseq-Sequence`, `Reseq-Previous-Sequence`, `Reseq-Attempt`, `Reseq-Epoch`,
-/// then the body's own headers in their order.
+/// if there is one), `Reseq-Position`, `Reseq-Sequence`, `Reseq-Previous-Sequence` (if `previous` is there),
+/// `Reseq-Attempt`, `Reseq-Epoch`, then the body's own headers in their order.
 ///
 /// `Reseq-Key` is percent-encoded where it is not printable ASCII, at `%`, and at spaces on its ends, so that decoding
 /// it always gives the key. In other values only control characters, which no header may have, are encoded.
@@ -43,8 +48,8 @@ std::string batch_id(const delivery& first, const delivery& last);
 /// a connection) or that no header can be called are left out.
 header_list delivery_headers(const delivery& d);
 
-/// Appends one line, with its end: a JSON object of `delivery_id`, `sequence`, `previous_sequence`, `position`,
-/// `message_id`, `key` (empty: none), `epoch`, `attempt`, `headers` and the payload.
+/// Appends one line, with its end: a JSON object of `delivery_id`, `sequence`, `previous_sequence` (if `previous` is
+/// there), `position`, `message_id`, `key` (empty: none), `epoch`, `attempt`, `headers` and the payload.
 ///
 /// `headers` are those that `delivery_headers` takes from the body, values encoded alike, names in lower case, values
 /// of one name joined by

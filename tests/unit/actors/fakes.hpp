@@ -39,6 +39,7 @@ struct shard_mail {
   std::vector<actors::work_done> work_done;
   std::vector<actors::delivered> delivered;
   std::vector<actors::backlog> backlogs;
+  std::vector<actors::searched> searches;
 };
 
 inline actors::shard_actor::behavior_type fake_shard(actors::shard_actor::pointer, std::shared_ptr<shard_mail> mail) {
@@ -46,6 +47,7 @@ inline actors::shard_actor::behavior_type fake_shard(actors::shard_actor::pointe
     [=](const actors::accepted& m) { mail->accepted.push_back(m); },
     [=](const actors::saved& m) { mail->saved.push_back(m.durable); },
     [=](const actors::backlog& m) { mail->backlogs.push_back(m); },
+    [=](const actors::searched& m) { mail->searches.push_back(m); },
     [=](const actors::work_done& m) { mail->work_done.push_back(m); },
     [=](const actors::delivered& m) { mail->delivered.push_back(m); },
     [](const actors::operate&) {},

@@ -397,3 +397,26 @@ TEST_CASE("a backlog goes to the shard that asked, and so does the news that it 
   CHECK(mail->backlogs[1].destination == destination_id{4});
   CHECK_FALSE(mail->backlogs[1].items);
 }
+
+TEST_CASE("what a search for keys finds goes to the shard that asked") {
+  virtual_system system;
+  auto journal = std::make_shared<memory_journal>();
+  auto mail = std::make_shared<shard_mail>();
+  const shard_actor owner = system.spawn(fake_shard, mail);
+  const reader_actor tested = system.spawn(reader, std::shared_ptr<store::journal>{journal});
+  core::read_request what{destination_id{4}, {}, 2, 1000};
+  what.keys = {{"k", sequence{10}}};
+  what.until = sequence{20};
+  system.send(tested, read_backlog{store::shard_handle{1}, what}, owner);
+  REQUIRE(mail->searches.size() == 1);
+  CHECK(mail->searches[0].destination == destination_id{4});
+  REQUIRE(mail->searches[0].found);
+  CHECK(mail->searches[0].found->searched == sequence{20});
+  CHECK(mail->searches[0].found->items.at(0).seq == sequence{10});
+  CHECK(mail->backlogs.empty());
+
+  journal->failing = true;
+  system.send(tested, read_backlog{store::shard_handle{1}, what}, owner);
+  REQUIRE(mail->searches.size() == 2);
+  CHECK_FALSE(mail->searches[1].found);
+}

@@ -292,7 +292,7 @@ TEST_CASE("what single sequences do is told for those that are known") {
   fixture f;
   f.accept(1, {{billing, sequence{1}}});
   answered<std::vector<core::sequence_status>> asked;
-  f.system.send(f.shard, ask_sequences{{{billing, sequence{1}}, {destination_id{9}, sequence{1}}}, asked.reply()});
+  f.system.send(f.shard, ask_sequences{{{billing, sequence{1}}, {destination_id{9}, sequence{1}}}, "", asked.reply()});
   REQUIRE(asked.get());
   REQUIRE(asked.get()->size() == 1);
   CHECK(asked.get()->at(0).destination == billing);

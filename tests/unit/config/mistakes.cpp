@@ -190,12 +190,10 @@ TEST_CASE("what this version does not do is refused, and its defaults are accept
     {"[[pipeline]]\nname = \"a\"\n[[pipeline.transform]]\nuse = \"http\"\nurl = \"http://h\"\n",
      {"t.toml:4: pipeline.a.transform[1].use: \"http\" " + later, "t.toml:5: pipeline.a.transform[1].url: " + later}},
   });
-  const auto more = "order = \"key\"\nsecret = [\"whsec_x\"]\nmax_blocked_keys = 5\nstart = \"beginning\"\n";
+  const auto more = "secret = [\"whsec_x\"]\nstart = \"beginning\"\n";
   const std::string key = "pipeline.orders.destination.billing.";
   CHECK(problems_of({destination_with(more), {}, {}, {}}) ==
-        std::vector<std::string>{"t.toml:7: " + key + "order: " + later, "t.toml:8: " + key + "secret: " + later,
-                                 "t.toml:9: " + key + "max_blocked_keys: " + later,
-                                 "t.toml:10: " + key + "start: " + later});
+        std::vector<std::string>{"t.toml:7: " + key + "secret: " + later, "t.toml:8: " + key + "start: " + later});
   CHECK(problems_of({"[store]\nlease = \"postgres\"\n[tcp]\nlisten = \"\"\n", {}, {}, {}}).empty());
 }
 
@@ -329,4 +327,19 @@ TEST_CASE(
 TEST_CASE("a worker's pipelines are among those that are configured") {
   CHECK(problems_of({destination_with(""), {"worker.pipelines=ordres"}, {}, {}}) ==
         std::vector<std::string>{"--set: worker.pipelines: \"ordres\" is no pipeline; the nearest is \"orders\""});
+}
+
+TEST_CASE("order by key is not for files, and leaves room for other keys beside a request") {
+  const std::string key = "t.toml:7: pipeline.orders.destination.billing.";
+  const auto by_key = [](const std::string& more) { return destination_with("order = \"key\"\n" + more); };
+  const auto file = "[[pipeline]]\nname = \"orders\"\n\n[[pipeline.destination]]\nname = \"billing\"\n"
+                    "url = \"file:///tmp/a\"\norder = \"key\"\n";
+  CHECK(problems_of({by_key(""), {}, {}, {}}).empty());
+  CHECK(problems_of({file, {}, {}, {}}) ==
+        std::vector<std::string>{key + "order: cannot be \"key\" for a file, which is written in one order"});
+  CHECK(problems_of({by_key("batch = 10\nmax_unsaved = 20\nwindow = 20\n"), {}, {}, {}}).empty());
+  for (const std::string tight : {"max_unsaved", "window"})
+    CHECK(problems_of({by_key("batch = 10\n" + tight + " = 19\n"), {}, {}, {}}) ==
+          std::vector<std::string>{"t.toml:9: pipeline.orders.destination.billing." + tight + ": " + tight +
+                                   " (19) with order = \"key\" cannot be less than twice batch (10)"});
 }

@@ -307,7 +307,7 @@ void shard_world::take_send(send_request request) {
   auto previous = d.previous;
   for (const auto& item : request.items) {
     const auto what = text(d.setup.id, item.seq);
-    expect(item.previous == previous, what + ": names " + std::to_string(item.previous.value()) + " as previous");
+    expect(item.previous == previous, what + ": names " + std::to_string(item.previous->value()) + " as previous");
     expect(item.seq > previous, what + ": sent in order");
     expect(!is_saved(d, item.seq), what + ": what is saved as settled is not sent again");
     expect(item.at == d.journal[item.seq.value() - 1].at, what + ": is the message of its position");
