@@ -6,10 +6,13 @@
 
 #include <spdlog/spdlog.h>
 
+#include "actors/step_down.hpp"
+
 namespace reseq::actors {
 namespace {
 
 constexpr auto expire_every = std::chrono::seconds{30};
+constexpr auto look_up_every = std::chrono::milliseconds{500};
 constexpr std::uint32_t expire_at_once = 2000; // keeps each transaction short: producers wait behind it
 
 wall_time wall_now() {
@@ -38,6 +41,7 @@ journal_actor::behavior_type writer_state::make_behavior(journal_actor::stateful
       flushing = false;
       if (untaken_bytes < options.max_untaken_bytes) commit(); // else `accepted_taken` asks for another
     },
+    [this](clear_doubt) { look_up_doubted(); },
     [this](const wake&) { expire(); },
   };
 }
@@ -79,7 +83,12 @@ void writer_state::commit() {
   }
   auto done = journal->commit(commits, wall_now());
   measured->commits.Increment();
-  if (!done) spdlog::error("journal: nothing of {} shards' batch was written: {}", commits.size(), done.error().text());
+  if (!done) {
+    failed(commits, done.error());
+  } else {
+    for (const auto& one : commits) doubted.erase(one.shard);
+    if (std::exchange(failing, false)) spdlog::info("journal: works again");
+  }
   std::size_t index = 0;
   for (auto& [shard, part] : parts) {
     if (done)
@@ -88,6 +97,24 @@ void writer_state::commit() {
       settle(part, tl::unexpected(done.error()));
   }
   schedule();
+}
+
+/// Logged once for as long as it lasts.
+void writer_state::failed(const std::vector<store::shard_commit>& commits, const error& why) {
+  if (why.code == errc::fenced) step_down(why.text());
+  if (!std::exchange(failing, true))
+    spdlog::error("journal: nothing can be written, and is refused until it can: {}", why.text());
+  if (why.code != errc::in_doubt) return;
+  if (doubted.empty()) self->delayed_send(self, look_up_every, clear_doubt{});
+  for (const auto& one : commits) doubted.insert(one.shard);
+}
+
+/// By an empty commit: nobody else may come and commit something.
+void writer_state::look_up_doubted() {
+  if (doubted.empty()) return;
+  for (const auto shard : doubted) batch[shard];
+  schedule();
+  self->delayed_send(self, look_up_every, clear_doubt{});
 }
 
 void writer_state::settle(collecting& part, result<store::shard_committed> outcome) {

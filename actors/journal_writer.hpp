@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "actors/metrics.hpp"
@@ -20,7 +21,8 @@ struct writer_options {
 };
 
 /// While one transaction is being written, what arrives collects and becomes the next one: no timer, no added delay.
-/// Producers are answered after the commit, then the shards are told. A failed commit fails everything in it.
+/// Producers are answered after the commit, then the shards are told. A failed commit fails everything in it; one in
+/// doubt does so too, and is looked up until it is known what became of it, so that the shards hear of what is there.
 struct writer_state {
   static inline const char* name = "journal";
 
@@ -39,6 +41,8 @@ struct writer_state {
   void take(save& request);
   void schedule();
   void commit();
+  void failed(const std::vector<store::shard_commit>& commits, const error& why);
+  void look_up_doubted();
   void settle(collecting& part, result<store::shard_committed> outcome);
   void expire();
 
@@ -50,7 +54,9 @@ struct writer_state {
   std::map<store::shard_handle, collecting> batch;
   std::uint64_t batch_bytes = 0;
   std::uint64_t untaken_bytes = 0;
+  std::set<store::shard_handle> doubted; ///< with a commit whose outcome is not known
   bool flushing = false;
+  bool failing = false; ///< the last commit failed, and that was logged
 };
 
 } // namespace reseq::actors

@@ -180,6 +180,7 @@ struct wake {
   time_point at{};
 };
 struct flush {};
+struct clear_doubt {};
 
 /// The actors.
 using shard_actor = caf::typed_actor<caf::reacts_to<accepted>, caf::reacts_to<saved>, caf::reacts_to<backlog>,
@@ -187,10 +188,10 @@ using shard_actor = caf::typed_actor<caf::reacts_to<accepted>, caf::reacts_to<sa
                                      caf::reacts_to<operate>, caf::reacts_to<ask_status>, caf::reacts_to<ask_sequences>,
                                      caf::reacts_to<drain>, caf::reacts_to<wake>>;
 
-/// Owns the journal's writing side. Detached: it blocks in fsync.
-using journal_actor =
-  caf::typed_actor<caf::reacts_to<store::shard_handle, shard_actor>, caf::reacts_to<submit>, caf::reacts_to<save>,
-                   caf::reacts_to<accepted_taken>, caf::reacts_to<flush>, caf::reacts_to<wake>>;
+/// Owns the journal's writing side. Detached: it blocks in fsync, or waits for a server.
+using journal_actor = caf::typed_actor<caf::reacts_to<store::shard_handle, shard_actor>, caf::reacts_to<submit>,
+                                       caf::reacts_to<save>, caf::reacts_to<accepted_taken>, caf::reacts_to<flush>,
+                                       caf::reacts_to<clear_doubt>, caf::reacts_to<wake>>;
 
 /// Owns the journal's reading side. Detached.
 using reader_actor = caf::typed_actor<caf::reacts_to<read_backlog, shard_actor>, caf::reacts_to<ask_message>,
@@ -251,5 +252,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_dispatcher)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::drain)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::wake)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::flush)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::clear_doubt)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::store::shard_handle)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::core::pipeline_index)

@@ -5,6 +5,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "actors/step_down.hpp"
+
 namespace reseq::actors {
 namespace {
 
@@ -178,8 +180,7 @@ void shard_state::send_work(core::effects& todo) {
                                            std::move(todo.heads), std::move(todo.holding)});
 }
 
-/// A receiver has seen a later epoch than ours. If the journal agrees, somebody else owns the shard: stop at once,
-/// before anything else is sent. What is durable is the later owner's.
+/// A receiver has seen a later epoch than ours. If the journal agrees, somebody else owns the shard.
 void shard_state::check_ownership() {
   const auto decide = [ours = setup.owner, pipeline = setup.pipeline](const result<epoch>& current) {
     if (!current)
@@ -189,9 +190,8 @@ void shard_state::check_ownership() {
       return spdlog::error("pipeline {}: a receiver answered 412 with a later Reseq-Epoch than the journal knows: the "
                            "receiver's own record is wrong",
                            pipeline);
-    spdlog::critical("pipeline {}: a later owner exists (epoch {}, ours is {})", pipeline, current->value(),
-                     ours.value());
-    std::_Exit(1);
+    step_down("pipeline " + pipeline + " has a later owner (epoch " + std::to_string(current->value()) + ", ours is " +
+              std::to_string(ours.value()) + ")");
   };
   self->send(setup.reader, ask_epoch{setup.handle, reply<epoch>(decide)});
 }

@@ -18,11 +18,11 @@
 #include "actors/dispatcher.hpp"
 #include "actors/journal_reader.hpp"
 #include "actors/journal_writer.hpp"
+#include "actors/open_journal.hpp"
 #include "actors/shard.hpp"
 #include "actors/sinks.hpp"
 #include "actors/system.hpp"
 #include "reseq/net/loop.hpp"
-#include "reseq/store/sqlite/sqlite_journal.hpp"
 
 namespace reseq::actors {
 
@@ -107,7 +107,7 @@ result<std::unique_ptr<supervisor>> supervisor::start(const config::settings& se
 }
 
 result<void> supervisor::parts::open_journal() {
-  auto opened = store::sqlite::open_sqlite(settings.node.data_dir);
+  auto opened = actors::open_journal(settings);
   if (!opened) return tl::unexpected(opened.error());
   journal = std::move(*opened);
   return {};

@@ -89,7 +89,7 @@ postgres_server& postgres_server::shared() {
 
 postgres_server::postgres_server(std::string existing) : existing_(std::move(existing)) {}
 
-postgres_server::postgres_server() {
+postgres_server::postgres_server(durability wanted) : durability_(wanted) {
   std::string name = (fs::temp_directory_path() / "reseq-postgres-XXXXXX").string();
   if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make " + name);
   directory_ = name;
@@ -122,7 +122,7 @@ void postgres_server::initialise() {
 }
 
 void postgres_server::start() {
-  // Nothing here outlives a power cut: fsync would only slow the tests down.
+  const char* const fsync = durability_ == durability::full ? "fsync=on" : "fsync=off";
   const std::vector<std::string> command{(programs() / "postgres").string(),
                                          "-D",
                                          (directory_ / "data").string(),
@@ -130,7 +130,8 @@ void postgres_server::start() {
                                          directory_.string(),
                                          "-h",
                                          "",
-                                         "-F",
+                                         "-c",
+                                         fsync,
                                          "-c",
                                          "max_connections=50"};
   process_ = launch(command, directory_ / "server.log");

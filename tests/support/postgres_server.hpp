@@ -14,8 +14,13 @@ public:
   /// database, whose role may create some.
   static postgres_server& shared();
 
+  enum class durability {
+    none, ///< survives a kill and no power cut: tests are faster
+    full,
+  };
+
   /// Makes the directory and starts the server. Throws what a person should do when that does not work.
-  postgres_server();
+  explicit postgres_server(durability wanted = durability::none);
   /// Ends the server and removes the directory.
   ~postgres_server();
   postgres_server(const postgres_server&) = delete;
@@ -23,6 +28,8 @@ public:
 
   /// Where `database` is.
   [[nodiscard]] std::string url(const std::string& database = "postgres") const;
+  /// The folder of its socket; empty if it is not ours.
+  [[nodiscard]] const std::filesystem::path& socket_directory() const { return directory_; }
   /// Creates an empty database and says where it is.
   std::string create_database();
 
@@ -37,6 +44,7 @@ private:
 
   std::string existing_; ///< a server that is not ours
   std::filesystem::path directory_;
+  durability durability_ = durability::none;
   pid_t process_ = 0;
   int databases_ = 0;
 };

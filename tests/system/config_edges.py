@@ -18,7 +18,7 @@ MISTAKES = (
     ("[http]\nlisten = 8080\n", 2, "http.listen", "must be a string"),
     ("[node]\ndrain_timeot = \"5s\"\n", 2, "node.drain_timeot", "node.drain_timeout"),
     ("[node]\n\ndrain_timeout = \"5 parsecs\"\n", 3, "node.drain_timeout", "unit"),
-    ("[store]\nkind = \"postgres\"\n", 2, "store.kind", "not available in this version"),
+    ("[store]\nlease = \"redis\"\n", 2, "store.lease", "not available in this version"),
     (PIPELINE + "batch = 10\nmax_unsaved = 5\n", 7, "pipeline.orders.destination.billing.max_unsaved", "batch"),
     (PIPELINE + "url = \"http://h\"\n", 6, "", "url"),
     (PIPELINE.replace("file:", "ftp:"), 5, "pipeline.orders.destination.billing.url", "ftp"),

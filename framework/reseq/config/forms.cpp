@@ -120,6 +120,16 @@ complaint check_url(std::string_view text) {
   return in_quotes(scheme) + " is not a known scheme; known are http and file";
 }
 
+complaint check_postgres_url(std::string_view text) {
+  if (!text.starts_with("postgresql://") && !text.starts_with("postgres://")) {
+    return "is not a PostgreSQL URL, for example postgresql://reseq@localhost/reseq";
+  }
+  if (!std::ranges::all_of(text, is_visible)) {
+    return "a URL holds only visible ASCII characters; write others as %XX";
+  }
+  return {};
+}
+
 complaint check_token(std::string_view text) {
   if (std::ranges::all_of(text, is_visible)) return {};
   return "a token holds only visible ASCII characters, and no spaces";

@@ -28,6 +28,9 @@ complaint check_address(std::string_view text, std::uint32_t lowest_port);
 /// because a URL may hold a password.
 complaint check_url(std::string_view text);
 
+/// The URL of a PostgreSQL database. Never quotes it.
+complaint check_postgres_url(std::string_view text);
+
 /// Something that goes into an HTTP header as it is: printable ASCII without spaces. Never quotes it.
 complaint check_token(std::string_view text);
 

@@ -35,6 +35,8 @@ const std::vector<std::pair<std::string, give_up>> give_up_words{{"hold", give_u
 
 using shapes = delay_settings::shape;
 
+const std::string no_leases = "the embedded store uses a file lock, and PostgreSQL serves who started last";
+
 } // namespace
 
 template <>
@@ -50,15 +52,17 @@ const std::vector<option<settings>>& options<settings>() {
      "how long a stopping program may take to finish what is being sent"},
 
     {"store.kind", R"("embedded")",
-     choice(at(&row::store, &store_settings::kind), strings{{"embedded", "embedded"}}, {"postgres"}),
-     "what keeps the messages; embedded needs no server"},
-    {"store.postgres", R"("postgresql://reseq@localhost/reseq")", later<row>("URL", shape::text),
-     "the journal's database"},
-    {"store.redis", R"("redis://localhost:6379/0")", later<row>("URL", shape::text), "the resequencer's server"},
+     choice(at(&row::store, &store_settings::kind), strings{{"embedded", "embedded"}, {"postgres", "postgres"}}),
+     "what keeps the messages: embedded needs no server, postgres is a database"},
+    {"store.postgres", R"("postgresql://reseq@localhost/reseq")",
+     text(at(&row::store, &store_settings::postgres), "URL", check_postgres_url),
+     "kind = \"postgres\": the database, in UTF-8; its role owns the schema reseq there, or may create it"},
+    {"store.redis", R"("redis://localhost:6379/0")",
+     later<row>("URL", shape::text, "lanes are in the supervisor's memory, whatever the kind"),
+     "the resequencer's server"},
     {"store.redis_timeout", R"("200ms")", later<row>("duration"), "after this long without an answer memory goes on"},
-    {"store.lease", R"("postgres")", later<row>("word", shape::text, "the embedded store uses a file lock"),
-     "what decides who owns a shard"},
-    {"store.lease_ttl", R"("2s")", later<row>("duration", shape::other, "the embedded store uses a file lock"),
+    {"store.lease", R"("postgres")", later<row>("word", shape::text, no_leases), "what decides who owns a shard"},
+    {"store.lease_ttl", R"("2s")", later<row>("duration", shape::other, no_leases),
      "how long an owner that is silent stays the owner"},
     {"store.retention", R"("7d")", span(at(&row::store, &store_settings::retention), 1min, 3650 * day),
      "how long settled messages and message ids are kept; what is undelivered stays"},

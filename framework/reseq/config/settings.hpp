@@ -20,7 +20,8 @@ struct node_settings {
 };
 
 struct store_settings {
-  std::string kind; ///< "embedded"
+  std::string kind;     ///< "embedded" or "postgres"
+  std::string postgres; ///< URL; may hold a password
   duration retention{};
 
   friend bool operator==(const store_settings&, const store_settings&) = default;

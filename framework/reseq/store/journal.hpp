@@ -60,7 +60,7 @@ struct shard_committed {
   /// One for each submission, in order: the (first) receipt; `errc::unprocessable` for a known id with another
   /// fingerprint; `errc::full` when a destination's backlog is full.
   std::vector<result<receipt>> receipts;
-  std::vector<core::accepted_message> accepted; ///< what is new, in order of position
+  std::vector<core::accepted_message> accepted; ///< what is new since the last one, in order of position
 };
 
 struct stored_message {
@@ -88,7 +88,8 @@ public:
 
   /// Makes everything in `batch` durable in one transaction, or nothing of it. Ids known before, or earlier in the same
   /// batch, get their first receipt. Returns when it is durable. `errc::no_space`, `errc::unavailable`,
-  /// `errc::fenced`: nothing happened.
+  /// `errc::fenced`: nothing happened. `errc::in_doubt`: all of it happened or nothing, and it is not known which; the
+  /// next commit of its shards that succeeds, an empty one too, reports in `accepted` what did.
   virtual result<std::vector<shard_committed>> commit(std::span<const shard_commit> batch, wall_time now) = 0;
 
   /// The backlog of one destination from `from` on: contiguous sequences, at most `max_messages`, and no further

@@ -71,6 +71,7 @@ inline actors::journal_actor::behavior_type fake_journal_writer(actors::journal_
     [=](const actors::save& m) { mail->saves.push_back(m); },
     [=](const actors::accepted_taken& m) { mail->taken_bytes.push_back(m.bytes); },
     [](actors::flush) {},
+    [](actors::clear_doubt) {},
     [](const actors::wake&) {},
   };
 }

@@ -47,6 +47,13 @@ public:
     if (failing) return fail(errc::no_space, "the disk is full");
     std::vector<store::shard_committed> done;
     for (const auto& part : batch) done.push_back(store(part));
+    if (doubtful) {
+      late = std::exchange(done, {}).at(0).accepted;
+      return fail(errc::in_doubt, "the connection broke");
+    }
+    auto& accepted = done.at(0).accepted;
+    accepted.insert(accepted.begin(), late.begin(), late.end());
+    late.clear();
     return done;
   }
 
@@ -90,6 +97,8 @@ public:
   }
 
   bool failing = false;
+  bool doubtful = false; ///< everything is done, and nobody told so
+  std::vector<core::accepted_message> late;
   std::vector<written> commits;
   numbers expired;
   std::uint64_t expirable = 0;
@@ -246,6 +255,29 @@ TEST_CASE("a failed commit fails every promise in it, tells the shard, and nothi
   CHECK(c.get());
   CHECK(f.commits() == groups{{"a", "b1", "b2"}, {"c"}});
   CHECK(f.journal->commits[1].held_changes == 0);
+}
+
+TEST_CASE("a commit in doubt is refused and looked up until it is known, and the shard hears of what it did") {
+  fixture f;
+  f.journal->doubtful = true;
+  const auto a = f.post({"a"});
+  f.post_save();
+  f.system.run();
+  REQUIRE_FALSE(a.get());
+  CHECK(a.get().error().code == errc::in_doubt);
+  CHECK(f.mail->saved == std::vector<bool>{false});
+  f.journal->doubtful = false;
+  f.journal->failing = true;
+  f.system.pass(std::chrono::seconds{10});
+  CHECK(f.mail->accepted.empty());
+  f.journal->failing = false;
+  f.system.pass(std::chrono::seconds{1});
+  REQUIRE(f.mail->accepted.size() == 1);
+  CHECK(f.mail->accepted[0].messages.at(0).message->id() == "a");
+  const auto commits = f.journal->commits.size();
+  CHECK(commits > 3);
+  f.system.pass(std::chrono::seconds{10});
+  CHECK(f.journal->commits.size() == commits);
 }
 
 TEST_CASE("shards share a commit, and each hears of its own part") {

@@ -174,8 +174,9 @@ TEST_CASE("a RESEQ_ variable that names no key is a problem") {
         texts{"environment variable RESEQ_STORE_RETENTON: names no key; the nearest is RESEQ_STORE_RETENTION"});
   CHECK(problems_of({"", {}, {{"RESEQ_STORE_RETENTION", "5"}}, {}}) ==
         texts{"environment variable RESEQ_STORE_RETENTION: store.retention: needs a unit, for example \"750ms\""});
-  CHECK(problems_of({"", {}, {{"RESEQ_STORE_POSTGRES", "postgresql://u:secret@h/"}}, {}}) ==
-        texts{"environment variable RESEQ_STORE_POSTGRES: store.postgres: is not available in this version"});
+  CHECK(problems_of({"", {}, {{"RESEQ_STORE_REDIS", "redis://u:secret@h/"}}, {}}) ==
+        texts{"environment variable RESEQ_STORE_REDIS: store.redis: is not available in this version: lanes are in the "
+              "supervisor's memory, whatever the kind"});
 }
 
 TEST_CASE("${NAME} in a string of the file is the environment's") {

@@ -168,12 +168,14 @@ TEST_CASE("a destination's URL is checked without being shown, for it may hold a
 TEST_CASE("what this version does not do is refused, and its defaults are accepted") {
   const std::string later = "is not available in this version";
   check_all({
-    {"[store]\nkind = \"postgres\"\n", {"t.toml:2: store.kind: \"postgres\" " + later}},
-    {"[store]\nkind = \"mysql\"\n", {"t.toml:2: store.kind: \"mysql\" is not one of \"embedded\""}},
-    {"[store]\npostgres = \"postgresql://u:secret@h/\"\n", {"t.toml:2: store.postgres: " + later}},
+    {"[store]\nkind = \"mysql\"\n", {"t.toml:2: store.kind: \"mysql\" is not one of \"embedded\", \"postgres\""}},
+    {"[store]\nredis = \"redis://u:secret@h/\"\n",
+     {"t.toml:2: store.redis: " + later + ": lanes are in the supervisor's memory, whatever the kind"}},
     {"[store]\nlease = \"redis\"\nlease_ttl = \"3s\"\n",
-     {"t.toml:2: store.lease: " + later + ": the embedded store uses a file lock",
-      "t.toml:3: store.lease_ttl: " + later + ": the embedded store uses a file lock"}},
+     {"t.toml:2: store.lease: " + later +
+        ": the embedded store uses a file lock, and PostgreSQL serves who started last",
+      "t.toml:3: store.lease_ttl: " + later +
+        ": the embedded store uses a file lock, and PostgreSQL serves who started last"}},
     {"[tcp]\nlisten = \"127.0.0.1:7070\"\npipeline = \"a\"\n",
      {"t.toml:2: tcp.listen: " + later, "t.toml:3: tcp.pipeline: " + later}},
     {"[http]\ntls_certificate = \"a\"\ntls_key = \"b\"\n",
@@ -195,6 +197,18 @@ TEST_CASE("what this version does not do is refused, and its defaults are accept
   CHECK(problems_of({destination_with(more), {}, {}, {}}) ==
         std::vector<std::string>{"t.toml:7: " + key + "secret: " + later, "t.toml:8: " + key + "start: " + later});
   CHECK(problems_of({"[store]\nlease = \"postgres\"\n[tcp]\nlisten = \"\"\n", {}, {}, {}}).empty());
+}
+
+TEST_CASE("a database is named by a URL, which is never quoted") {
+  CHECK(
+    problems_of({"[store]\nkind = \"postgres\"\npostgres = \"postgres://u:p@h:5/db?sslmode=require\"\n", {}, {}, {}})
+      .empty());
+  check_all({
+    {"[store]\npostgres = \"mysql://u:secret@h/\"\n",
+     {"t.toml:2: store.postgres: is not a PostgreSQL URL, for example postgresql://reseq@localhost/reseq"}},
+    {"[store]\npostgres = \"postgresql://u:se cret@h/\"\n",
+     {"t.toml:2: store.postgres: a URL holds only visible ASCII characters; write others as %XX"}},
+  });
 }
 
 TEST_CASE("keys that contradict each other are refused where one of them stands") {

@@ -57,8 +57,10 @@ TEST_CASE("the help has every key with its default") {
 }
 
 TEST_CASE("the configurations to start from load without problems") {
-  const auto made = load({conf_path("embedded.toml"), {}, {}});
-  for (const auto& problem : made.problems) UNSCOPED_INFO(problem.text());
-  CHECK(made.problems.empty());
-  CHECK(made.value.pipelines.size() == 1);
+  for (const auto* file : {"embedded.toml", "postgres.toml"}) {
+    const auto made = load({conf_path(file), {}, {}});
+    for (const auto& problem : made.problems) UNSCOPED_INFO(problem.text());
+    CHECK(made.problems.empty());
+    CHECK(made.value.pipelines.size() == 1);
+  }
 }

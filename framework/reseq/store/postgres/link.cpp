@@ -12,13 +12,15 @@ std::chrono::milliseconds backoff::next() {
   return pause;
 }
 
-link::link(const server_url& url, std::unique_ptr<database> connected)
-  : url_(url), current_(std::move(connected)), thread_([this](const std::stop_token& stop) { connect_again(stop); }) {}
+link::link(const server_url& url, std::unique_ptr<database> connected, std::string what_for, listener tell)
+  : url_(url), what_for_(std::move(what_for)), tell_(std::move(tell)), current_(std::move(connected)),
+    thread_([this](const std::stop_token& stop) { connect_again(stop); }) {}
 
 link::~link() = default;
 
 result<database*> link::get(std::chrono::milliseconds longest) {
   if (current_ && !current_->broken()) return current_.get();
+  if (current_) tell_("PostgreSQL: the " + what_for_ + " connection broke; connecting again");
   current_.reset();
   std::unique_lock lock(mutex_);
   wanted_ = true;
@@ -28,7 +30,10 @@ result<database*> link::get(std::chrono::milliseconds longest) {
     return fail(errc::unavailable, "is away, and tried again until it is back" + (why_.empty() ? "" : ": " + why_),
                 "PostgreSQL");
   current_ = std::move(next_);
+  wanted_ = false; // else another one would be made, and lie about
+  lock.unlock();
   ++session_;
+  tell_("PostgreSQL: the " + what_for_ + " connection is back");
   return current_.get();
 }
 

@@ -14,6 +14,7 @@
 #include "reseq/model/clock.hpp"
 #include "reseq/model/error.hpp"
 #include "reseq/store/postgres/database.hpp"
+#include "reseq/store/postgres/listener.hpp"
 
 namespace reseq::store::postgres {
 
@@ -35,8 +36,8 @@ private:
 /// Used by one thread at a time.
 class link {
 public:
-  /// Takes over a connection that works.
-  link(const server_url& url, std::unique_ptr<database> connected);
+  /// Takes over a connection that works; `what_for` names it in news.
+  link(const server_url& url, std::unique_ptr<database> connected, std::string what_for, listener tell);
   ~link();
   link(const link&) = delete;
   link& operator=(const link&) = delete;
@@ -51,6 +52,8 @@ private:
   void connect_again(const std::stop_token& stop);
 
   const server_url& url_;
+  std::string what_for_;
+  listener tell_;
   std::unique_ptr<database> current_; ///< the caller's
   std::uint64_t session_ = 1;
 

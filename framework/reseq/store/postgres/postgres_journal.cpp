@@ -35,8 +35,9 @@ public:
                 options.indexes,
                 {options.partition_messages, options.retention / partitions_in_retention},
                 options.takeover_patience},
-               options.doubt_patience}),
-      reading_(*url_, std::move(reading)), reader_(reading_, keys_) {}
+               options.doubt_patience,
+               options.tell}),
+      reading_(*url_, std::move(reading), "reading", options.tell), reader_(reading_, keys_) {}
 
   result<shard_state> open(const shard_id& shard, const definition& what,
                            std::span<const destination_spec> destinations) override {

@@ -3,11 +3,13 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "reseq/model/error.hpp"
 #include "reseq/store/journal.hpp"
+#include "reseq/store/postgres/listener.hpp"
 #include "reseq/store/write_behind.hpp"
 
 namespace reseq::store::postgres {
@@ -20,6 +22,7 @@ struct postgres_options {
   std::uint64_t partition_messages = 1U << 20U;      ///< of the first one; later ones grow with what comes
   std::chrono::milliseconds takeover_patience{1000}; ///< then the session of the owner before is ended
   std::chrono::milliseconds doubt_patience{3000};    ///< a broken commit waits so long for the server to come back
+  listener tell = [](const std::string&) {};
 };
 
 /// Connects, creates the schema if it is missing, and brings an older one up to date. `errc::unavailable` when the

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <pqxx/pqxx>
 #include <pqxx/version>
@@ -40,6 +41,18 @@ pqxx::result run_prepared(pqxx::transaction_base& tx, const std::string& name, c
 #else
   return tx.exec_prepared(name, arguments...);
 #endif
+}
+
+/// COPY of whole rows, arrays of strings, into `table`; only the benchmarks do that.
+template <class Row>
+void copy_rows(pqxx::transaction_base& tx, const std::string& table, const std::vector<Row>& rows) {
+#if PQXX_VERSION_MAJOR < 7
+  pqxx::stream_to into(tx, table);
+#else
+  auto into = pqxx::stream_to::table(tx, {table});
+#endif
+  for (const auto& row : rows) into << row;
+  into.complete();
 }
 
 inline std::string_view view_of(const pqxx::field& from) { return {from.c_str(), from.size()}; }

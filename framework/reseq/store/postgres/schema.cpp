@@ -149,7 +149,9 @@ CREATE INDEX operation_age ON reseq.operation (shard, at);
 constexpr const char* wait_for_others = "SELECT pg_advisory_xact_lock(491328464241)";
 
 result<std::size_t> version_of(pqxx::work& tx) {
-  const auto exists = tx.exec("SELECT to_regclass('reseq.migration') IS NOT NULL");
+  // By the catalogs' rows: `to_regclass` may not have heard yet of what another session has just committed.
+  const auto exists = tx.exec("SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                              "WHERE n.nspname = 'reseq' AND c.relname = 'migration')");
   if (!exists[0][0].as<bool>()) return 0;
   const auto row = tx.exec("SELECT coalesce(max(version), 0) FROM reseq.migration");
   const auto version = row[0][0].as<std::size_t>();

@@ -35,7 +35,8 @@ error went_back(position ours, position theirs) {
 } // namespace
 
 writer::writer(const server_url& url, std::unique_ptr<database> connected, const id_keys& keys, writer_options options)
-  : keys_(keys), options_(std::move(options)), link_(url, std::move(connected)), joined_(link_.session()) {}
+  : keys_(keys), options_(std::move(options)), link_(url, std::move(connected), "writing", options_.tell),
+    joined_(link_.session()) {}
 
 result<opened_shard> writer::open(const shard_id& shard, const definition& what,
                                   std::span<const destination_spec> destinations) {
@@ -112,7 +113,10 @@ result<void> writer::rejoin(database& db) {
   const auto found = db.transact([&](pqxx::work& tx) { return look(db, tx); });
   if (!found) return tl::unexpected(found.error());
   if (!doubt_) return {};
-  if (*found == outcome::committed)
+  const bool happened = *found == outcome::committed;
+  options_.tell(std::string("PostgreSQL: the commit that the connection broke in ") +
+                (happened ? "happened" : "did not happen"));
+  if (happened)
     doubt_->answers = doubt_->what->publish();
   else
     doubt_.reset();

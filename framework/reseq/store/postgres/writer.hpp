@@ -15,6 +15,7 @@
 #include "reseq/store/postgres/batch.hpp"
 #include "reseq/store/postgres/fence.hpp"
 #include "reseq/store/postgres/link.hpp"
+#include "reseq/store/postgres/listener.hpp"
 #include "reseq/store/postgres/partitioned_shard.hpp"
 #include "reseq/store/postgres/shard_opener.hpp"
 
@@ -23,6 +24,7 @@ namespace reseq::store::postgres {
 struct writer_options {
   open_options opening;
   std::chrono::milliseconds doubt_patience{}; ///< with a commit in doubt, before it is answered as such
+  listener tell;
 };
 
 /// Used by one thread at a time.

@@ -1,0 +1,49 @@
+/// Stands between a program and a PostgreSQL server, and cuts connections where it is told to.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace reseq::test {
+
+class cutting_proxy {
+public:
+  enum class cut {
+    never,
+    before_commit, ///< the server does not hear of it
+    at_commit,     ///< the server hears of it, and may still be at it
+    after_commit,  ///< the server has done it
+  };
+
+  /// `server` is the folder of its unix socket.
+  explicit cutting_proxy(std::filesystem::path server);
+  ~cutting_proxy();
+  cutting_proxy(const cutting_proxy&) = delete;
+  cutting_proxy& operator=(const cutting_proxy&) = delete;
+
+  [[nodiscard]] std::string url(const std::string& database) const;
+
+  /// What becomes of the next commit that passes.
+  void next_commit(cut where) { where_ = where; }
+  /// While it does, nobody can connect.
+  void refuse(bool whether) { refusing_ = whether; }
+
+private:
+  void accept_all();
+  void pass_on(int client);
+  bool pass_from_client(int client, int server);
+
+  std::filesystem::path server_;
+  std::filesystem::path directory_;
+  int listening_ = -1;
+  std::atomic<cut> where_{cut::never};
+  std::atomic<bool> refusing_{false};
+  std::atomic<bool> stopping_{false};
+  std::thread accepting_;
+  std::vector<std::thread> passing_; ///< the accepting thread's
+};
+
+} // namespace reseq::test

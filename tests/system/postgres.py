@@ -1,0 +1,211 @@
+"""The journal on PostgreSQL, under load, while the server and the programs are killed: nothing is lost, nothing is out of
+order, little comes again; and what it does while the server is away."""
+
+import os
+import signal
+import threading
+import time
+import unittest
+
+from book import check_book, file_entries
+from client import Load, body_of
+from harness import FULL, SEED, SystemTest, Supervisor, free_port, pipeline, record_figure
+from postgres_server import PostgresServer
+from waiting import eventually
+
+ROUNDS = 40 if FULL else 3
+MAX_UNSAVED = 16
+DOUBT = r"the commit that the connection broke in (happened|did not happen)"
+IN_COMMIT = "SELECT pid FROM pg_stat_activity WHERE application_name = 'reseq' AND state = 'active' AND query ~* '^commit'"
+
+
+class OnPostgres(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.server = PostgresServer()
+        self.addCleanup(self.server.close)
+        self.store = {"kind": "postgres", "postgres": self.server.create_database("journal")}
+        self.book = self.receiver()
+
+    def start(self, destinations: list, **tables) -> Supervisor:
+        work = {"use": "delay", "min": "1ms", "max": "8ms"}
+        return self.supervisor(self.config([pipeline("p", destinations, [work])], store=self.store, **tables))
+
+    def http_destination(self) -> dict:
+        return {"name": "http", "url": self.book.url(), "max_unsaved": MAX_UNSAVED}
+
+    def journal(self, statement: str) -> list:
+        return self.server.sql(statement, "journal")
+
+
+class Kills(OnPostgres):
+    def setUp(self):
+        super().setUp()
+        self.file = self.path("out.jsonl")
+        to_file = {"name": "file", "url": f"file://{self.file}", "max_unsaved": MAX_UNSAVED, "batch": 4}
+        self.running = self.start([self.http_destination(), to_file], worker={"slots": 4})
+        self.load = Load(lambda: self.running.http, "p", SEED)
+        self.addCleanup(self.load.stop)
+        self.moment = threading.Event()  # never set
+
+    def test_nothing_is_lost_doubled_or_out_of_order_whatever_is_killed(self):
+        victims = [self.kill_supervisor, self.kill_committing_backend, self.stop_at_once, self.kill_server] * ROUNDS
+        victims += [self.terminate_committing_backend, self.kill_committing_backend] * ROUNDS
+        self.random.shuffle(victims)
+        for victim in victims:
+            self.let_some_arrive(self.random.randrange(5, 40))
+            victim()
+        self.let_some_arrive(20)
+        sent = self.load.stop()
+        self.check(sent)
+        doubts = sum(one.logged(DOUBT) for one in self.programs)
+        happened = sum(one.logged(DOUBT.replace("|did not happen", "")) for one in self.programs)
+        self.assertGreater(doubts, 0, "no commit was in doubt: this run has proved nothing about them")
+        record_figure(f"PostgreSQL: commits in doubt, of them done, over {len(victims)} kills", f"{doubts}, {happened}")
+
+    def let_some_arrive(self, count: int) -> None:
+        wanted = len(self.book.confirmed()) + count
+        eventually(f"{wanted} deliveries have arrived", lambda: len(self.book.confirmed()) >= wanted)
+        self.moment.wait(self.random.uniform(0, 0.02))
+
+    def kill_supervisor(self) -> None:
+        self.running.kill()
+        self.running = self.restart(self.running)
+
+    def committing_backend(self) -> int:
+        return int(eventually("a commit is under way", lambda: self.journal(IN_COMMIT))[0][0])
+
+    def kill_committing_backend(self) -> None:
+        """Which makes the server start all of them again."""
+        os.kill(self.committing_backend(), signal.SIGKILL)
+
+    def terminate_committing_backend(self) -> None:
+        self.journal(f"SELECT pg_terminate_backend({self.committing_backend()})")
+
+    def stop_at_once(self) -> None:
+        self.server.stop(signal.SIGQUIT)
+        self.server.start()
+
+    def kill_server(self) -> None:
+        self.server.stop(signal.SIGKILL)
+        self.server.start()
+
+    def check(self, sent: dict) -> None:
+        for name in ("http", "file"):
+            eventually(f"{name} has accepted all", lambda: self.running.destination("p", name)["accepted"] >= len(sent))
+            accepted = self.running.destination("p", name)["accepted"]
+            self.assertEqual(accepted, len(sent), f"{name}: other messages were accepted than have receipts")
+            self.running.wait_until_settled("p", name, accepted, 60)
+        self.assertEqual(self.running.stop(), 0)
+        positions = sorted(receipt.position for receipt in self.load.receipts.values())
+        self.assertEqual(positions, list(range(1, len(positions) + 1)), "positions are not dense and unique")
+        entries = self.book.entries("http")
+        self.assert_nothing_wrong(check_book(entries, sent, max_unsaved=MAX_UNSAVED))
+        lines = file_entries(self.file)
+        self.assertEqual([line.sequence for line in lines], list(range(1, len(sent) + 1)))
+        self.assert_nothing_wrong(check_book(lines, sent))
+        print(f"      seed {SEED}: {len(sent)} messages, {len(entries) - len(sent)} delivered again", flush=True)
+
+
+class Away(OnPostgres):
+    def test_while_the_server_is_away_producers_are_told_so_at_once_and_then_everything_goes_on(self):
+        running = self.start([self.http_destination()])
+        sent = running.submit_all("p", [f"before-{number}" for number in range(20)])
+        running.wait_until_settled("p", "http", 20)
+        self.server.stop(signal.SIGINT)
+        eventually("it is noticed", lambda: running.submit("p", b"x", "noticed").status == 503)
+        started, busy = time.monotonic(), self.busy_seconds(running)
+        for number in range(50):
+            refused = running.submit("p", b"x", f"refused-{number}")
+            self.assertEqual(refused.status, 503, refused.body)
+            self.assertTrue(refused.headers["Retry-After"])
+            self.assertIn("is away", refused.json()["detail"])
+        self.assertLess(time.monotonic() - started, 5, "50 refusals waited for something")
+        self.assertLess(self.busy_seconds(running) - busy, 1, "something spins")
+        self.server.start()
+        eventually("it is back", lambda: running.submit("p", body_of("back"), "back").status in (200, 202))
+        sent |= running.submit_all("p", ["back", "after"])
+        running.wait_until_settled("p", "http", len(sent))
+        self.assert_nothing_wrong(check_book(self.book.entries("http"), sent))
+        self.assertLessEqual(running.logged("nothing can be written"), 2, "a failure that lasts is logged once")
+        self.assertGreater(running.logged("journal: works again"), 0)
+
+    @staticmethod
+    def busy_seconds(program) -> float:
+        with open(f"/proc/{program.pid}/stat", encoding="utf-8") as file:
+            user, system = file.read().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def test_a_server_that_cannot_be_reached_at_the_start_is_named_without_its_password(self):
+        store = {"kind": "postgres", "postgres": "postgresql://u:hush@127.0.0.1:1/db"}
+        config = self.config([pipeline("p", [self.http_destination()])], store=store)
+        started = Supervisor(config, self.folder)
+        self.programs.append(started)
+        self.assertEqual(started.wait(), 1)
+        started.wait_for_line("cannot start: PostgreSQL: cannot connect: .*127.0.0.1.*store.postgres")
+        self.assertEqual(started.logged("hush"), 0)
+
+
+class Owners(OnPostgres):
+    def test_a_second_supervisor_takes_over_and_the_first_steps_down(self):
+        first = self.start([self.http_destination()])
+        sent = first.submit_all("p", [f"first-{number}" for number in range(30)])
+        first.wait_until_settled("p", "http", 30)
+        cluster = {"listen": f"127.0.0.1:{free_port()}"}
+        second = self.start([self.http_destination()], node={"name": "b"}, cluster=cluster)
+        refused = None
+        try:
+            refused = first.submit("p", b"too late", "too-late")
+        except OSError:
+            pass  # it was gone before it could answer
+        self.assertNotIn(getattr(refused, "status", 503), (200, 202))
+        self.assertEqual(first.wait(), 1)
+        first.wait_for_line("stepping down: .*a later owner has taken the shard over")
+        sent |= second.submit_all("p", [f"second-{number}" for number in range(30)])
+        second.wait_until_settled("p", "http", len(sent))
+        self.assert_nothing_wrong(check_book(self.book.entries("http"), sent, max_unsaved=MAX_UNSAVED))
+        self.assertEqual(self.journal("SELECT owner, epoch FROM reseq.shard"), [["b", "2"]])
+
+    def test_an_owner_that_is_stopped_in_the_middle_of_a_commit_does_not_keep_others_out(self):
+        first = self.start([self.http_destination()])
+        owner = [first]
+        load = Load(lambda: owner[-1].http, "p", SEED)
+        self.addCleanup(load.stop)
+        in_transaction = "SELECT pid FROM pg_stat_activity WHERE application_name = 'reseq' AND state LIKE 'idle in%'"
+
+        def stopped_inside() -> list:
+            first.signal(signal.SIGSTOP)
+            found = self.journal(in_transaction)
+            if not found:
+                first.signal(signal.SIGCONT)
+            return found
+
+        eventually("it is stopped in a transaction", stopped_inside)
+        cluster = {"listen": f"127.0.0.1:{free_port()}"}
+        second = self.start([self.http_destination()], node={"name": "b"}, cluster=cluster)
+        owner.append(second)
+        first.kill()
+        sent = load.stop()
+        second.wait_until_settled("p", "http", second.destination("p", "http")["accepted"])
+        self.assert_nothing_wrong(check_book(self.book.entries("http"), sent, max_unsaved=MAX_UNSAVED))
+
+
+class Reading(OnPostgres):
+    def test_an_operator_reads_the_state_with_psql(self):
+        running = self.start([self.http_destination()])
+        answer = running.submit("p", "Grüße".encode(), "hello", {"Reseq-Key": "k", "Content-Type": "text/plain"})
+        self.assertEqual(answer.status, 202)
+        running.wait_until_settled("p", "http", 1)
+        row = self.journal("SELECT position, id, enrolled, key, content_type, convert_from(payload, 'UTF8'), "
+                           "accepted > now() - interval '1 minute' FROM reseq.message")  # fmt: skip
+        self.assertEqual(row, [["1", "hello", "1:1", "k", "text/plain", "Grüße", "t"]])
+        eventually(
+            "progress is saved",
+            lambda: self.journal("SELECT d.name, p.watermark FROM reseq.progress p JOIN reseq.destination d "
+                                 "ON d.shard = p.shard AND d.id = p.destination") == [["http", "1"]],
+        )  # fmt: skip
+        self.assertEqual(self.journal("SELECT version FROM reseq.migration"), [["1"]])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,204 @@
+// Connections that break at the worst moment, owners that come and go, and a server that is away.
+
+#include <chrono>
+#include <future>
+#include <thread>
+
+#include <pqxx/pqxx>
+
+#include "cutting_proxy.hpp"
+#include "journal_fixture.hpp"
+#include "postgres_server.hpp"
+#include "reseq/store/postgres/postgres_journal.hpp"
+
+namespace reseq::test {
+
+using namespace std::chrono_literals;
+using cut = cutting_proxy::cut;
+
+namespace {
+
+/// A database with a proxy before it.
+class place {
+public:
+  place() : proxy(postgres_server::shared().socket_directory()) {
+    direct_ = postgres_server::shared().create_database();
+    const auto begin = direct_.find("///") + 3;
+    options.url = proxy.url(direct_.substr(begin, direct_.find('?') - begin));
+    options.node = "test";
+    options.takeover_patience = 200ms;
+    options.tell = [this](const std::string& said) { news += said + "\n"; };
+  }
+
+  result<std::unique_ptr<store::journal>> open() { return store::postgres::open_postgres(options); }
+
+  pqxx::result sql(const std::string& statement) {
+    pqxx::connection db(direct_);
+    pqxx::work tx(db);
+    auto rows = tx.exec(statement);
+    tx.commit();
+    return rows;
+  }
+
+  /// From now on a commit with messages waits for the advisory lock 1, which a connection that this gives holds.
+  std::unique_ptr<pqxx::connection> hold_commits() {
+    sql("CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END$$;"
+        "CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON reseq.message DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION wait()");
+    auto holder = std::make_unique<pqxx::connection>(direct_);
+    pqxx::nontransaction tx(*holder);
+    tx.exec("SELECT pg_advisory_lock(1)");
+    return holder;
+  }
+
+  void wait_until_held() {
+    while (sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")[0][0].as<int>() == 0)
+      std::this_thread::yield();
+  }
+
+  cutting_proxy proxy;
+  store::postgres::postgres_options options;
+  std::string news; ///< of the journal's thread
+
+private:
+  std::string direct_;
+};
+
+std::vector<std::string> ids(const std::vector<core::accepted_message>& messages) {
+  std::vector<std::string> out;
+  for (const auto& one : messages) out.push_back(one.message->id());
+  return out;
+}
+
+errc code_of(const result<store::shard_committed>& outcome) { return outcome ? errc::internal : outcome.error().code; }
+
+} // namespace
+
+TEST_CASE("a commit that the server did before the connection broke has its receipts, and the next goes on") {
+  place at;
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit({submit("a")}));
+  at.proxy.next_commit(cut::after_commit);
+  const auto done = must(shard.commit({submit("b"), submit("a"), submit("c")}));
+  CHECK(done.receipts[0] == receipt{"b", false, position{2}});
+  CHECK(done.receipts[1] == receipt{"a", true, position{1}});
+  CHECK(ids(done.accepted) == std::vector<std::string>{"b", "c"});
+  CHECK(must(shard.commit({submit("d")})).receipts[0] == receipt{"d", false, position{4}});
+  CHECK(shard.read(1, 1).size() == 4);
+  for (int i = 0; i < 100; ++i) must(shard.commit({submit("more" + std::to_string(i))}));
+  CHECK(
+    at.sql("SELECT FROM pg_stat_activity WHERE application_name = 'reseq' AND datname = current_database()").size() ==
+    2);
+  CHECK(at.news.find("broke in happened") != std::string::npos);
+}
+
+TEST_CASE("a commit that the server never heard of did not happen, and can be done again") {
+  place at;
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit({submit("a")}));
+  at.proxy.next_commit(cut::before_commit);
+  core::journal_change change;
+  change.progress.push_back({destination_id{1}, sequence{1}, {}, sequence{1}, 0, false});
+  change.operations.push_back({"pause", destination_id{1}, {}, at_ms(5)});
+  CHECK(code_of(shard.commit({submit("b")}, change)) == errc::unavailable);
+  CHECK(at.news.find("did not happen") != std::string::npos);
+  CHECK(at.sql("SELECT FROM reseq.operation").empty());
+  CHECK(must(shard.commit({submit("b")}, change)).receipts[0] == receipt{"b", false, position{2}});
+  CHECK(at.sql("SELECT FROM reseq.operation").size() == 1);
+}
+
+TEST_CASE("what a commit in doubt did while the server was away is reported once it is back") {
+  place at;
+  at.options.doubt_patience = 50ms;
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit({submit("a")}));
+  at.proxy.refuse(true);
+  at.proxy.next_commit(cut::after_commit);
+  CHECK(code_of(shard.commit({submit("b")})) == errc::in_doubt);
+  const auto started = std::chrono::steady_clock::now();
+  CHECK(code_of(shard.commit({submit("c")})) == errc::unavailable);
+  CHECK(shard->read(shard.state.handle, destination_id{1}, sequence{1}, 1, 1).has_value()); // its session is another
+  CHECK(std::chrono::steady_clock::now() - started < 1s);
+
+  at.proxy.refuse(false);
+  auto back = shard.commit({});
+  while (!back) back = shard.commit({});
+  CHECK(ids(back->accepted) == std::vector<std::string>{"b"});
+  const auto more = must(shard.commit({submit("b"), submit("c")}));
+  CHECK(more.receipts[0] == receipt{"b", true, position{2}});
+  CHECK(ids(more.accepted) == std::vector<std::string>{"c"});
+}
+
+TEST_CASE("a session that is still committing when its connection breaks is waited for") {
+  place at;
+  at.options.takeover_patience = 30s;
+  at.options.doubt_patience = 30s;
+  opened shard(must(at.open()), specs(1));
+  auto holder = at.hold_commits();
+  at.proxy.next_commit(cut::at_commit);
+  auto committing = std::async(std::launch::async, [&] { return shard.commit({submit("a")}); });
+  at.wait_until_held();
+  while (at.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")[0][0].as<int>() < 2)
+    std::this_thread::yield(); // the new session waits for the old one
+  holder.reset();
+  CHECK(must(committing.get()).receipts[0] == receipt{"a", false, position{1}});
+  CHECK(at.news.find("broke in happened") != std::string::npos);
+}
+
+TEST_CASE("a session of ours that never ends its commit is ended, and nothing of it happened") {
+  place at;
+  opened shard(must(at.open()), specs(1));
+  auto holder = at.hold_commits();
+  at.proxy.next_commit(cut::at_commit);
+  CHECK(code_of(shard.commit({submit("a")})) == errc::unavailable);
+  CHECK(at.news.find("did not happen") != std::string::npos);
+  holder.reset();
+  CHECK(must(shard.commit({submit("a")})).receipts[0] == receipt{"a", false, position{1}});
+}
+
+TEST_CASE("an owner in the middle of a commit does not keep the next one out, and is told that it is none any more") {
+  place at;
+  opened first(must(at.open()), specs(1));
+  auto holder = at.hold_commits();
+  auto committing = std::async(std::launch::async, [&] { return first.commit({submit("a")}); });
+  at.wait_until_held();
+  opened second(must(at.open()), specs(1));
+  CHECK(second.state.owner == first.state.owner + 1);
+  CHECK(second.state.last == position{});
+  CHECK(code_of(committing.get()) == errc::fenced);
+  holder.reset();
+  CHECK(must(second.commit({submit("b")})).receipts[0] == receipt{"b", false, position{1}});
+  CHECK(code_of(first.commit({submit("c")})) == errc::fenced);
+  CHECK(first->expire(first.state.handle, at_ms(1), 10).error().code == errc::fenced);
+}
+
+TEST_CASE("a row that somebody else keeps locked is an error that says so") {
+  place at;
+  at.options.takeover_patience = 20ms;
+  opened(must(at.open()), specs(1));
+  const auto url = postgres_server::shared().url(at.sql("SELECT current_database()")[0][0].c_str());
+  pqxx::connection other(url);
+  pqxx::work tx(other);
+  tx.exec("SELECT FROM reseq.shard FOR UPDATE");
+  const auto refused = must(at.open())->open({"orders", 0}, {"{}"}, specs(1));
+  REQUIRE_FALSE(refused.has_value());
+  CHECK(refused.error().code == errc::unavailable);
+  CHECK(refused.error().text().find("pg_stat_activity") != std::string::npos);
+}
+
+TEST_CASE("a database that has gone back in time is not written to") {
+  place at;
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit(submit_many("m", 1, 10)));
+  at.sql("DELETE FROM reseq.message WHERE position > 7");
+  at.sql("SELECT pg_terminate_backend(owner_pid) FROM reseq.shard");
+  auto refused = shard.commit({submit("new")});
+  while (!refused && refused.error().code == errc::unavailable) refused = shard.commit({submit("new")});
+  CHECK(code_of(refused) == errc::corrupt);
+  CHECK(refused.error().text().find("position 10 was durable, now the last one is 7") != std::string::npos);
+  CHECK(code_of(shard.commit({})) == errc::corrupt);
+  CHECK(at.sql("SELECT FROM reseq.message").size() == 7);
+}
+
+} // namespace reseq::test

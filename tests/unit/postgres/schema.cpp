@@ -1,0 +1,108 @@
+// The schema, its versions, and the tables that messages are in.
+
+#include <thread>
+#include <vector>
+
+#include <pqxx/pqxx>
+
+#include "journal_fixture.hpp"
+#include "postgres_server.hpp"
+#include "reseq/store/postgres/postgres_journal.hpp"
+
+namespace reseq::test {
+
+namespace {
+
+store::postgres::postgres_options options_for(const std::string& url) {
+  store::postgres::postgres_options options;
+  options.url = url;
+  return options;
+}
+
+pqxx::result sql(pqxx::connection& db, const std::string& statement) {
+  pqxx::nontransaction tx(db);
+  return tx.exec(statement);
+}
+
+int partitions(pqxx::connection& db) {
+  return sql(db, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'reseq.message'::regclass")[0][0].as<int>();
+}
+
+} // namespace
+
+TEST_CASE("several processes may create the schema at once, and take over shards of their own") {
+  const auto url = postgres_server::shared().create_database();
+  std::vector<result<store::shard_state>> opened(4, fail(errc::internal, "not opened"));
+  std::vector<std::thread> all;
+  for (std::size_t i = 0; i < opened.size(); ++i)
+    all.emplace_back([&, i] {
+      auto journal = store::postgres::open_postgres(options_for(url));
+      opened[i] =
+        journal ? (*journal)->open({"p" + std::to_string(i), 0}, {"{}"}, specs(2)) : tl::unexpected(journal.error());
+    });
+  for (auto& one : all) one.join();
+  for (const auto& one : opened) {
+    INFO((one ? "" : one.error().text()));
+    CHECK((one && one->owner == epoch{1}));
+  }
+  pqxx::connection db(url);
+  CHECK(sql(db, "SELECT FROM reseq.migration").size() == 1);
+}
+
+TEST_CASE("a schema of a newer version is refused, and so is a database that is not in UTF-8") {
+  const auto url = postgres_server::shared().create_database();
+  must(store::postgres::open_postgres(options_for(url)));
+  pqxx::connection db(url);
+  sql(db, "INSERT INTO reseq.migration VALUES (99)");
+  const auto newer = store::postgres::open_postgres(options_for(url));
+  REQUIRE_FALSE(newer.has_value());
+  CHECK(newer.error().code == errc::incompatible);
+  CHECK(newer.error().text().find("version 99") != std::string::npos);
+
+  sql(db, "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+  const auto latin = store::postgres::open_postgres(options_for(postgres_server::shared().url("latin")));
+  REQUIRE_FALSE(latin.has_value());
+  CHECK(latin.error().code == errc::incompatible);
+  CHECK(latin.error().text().find("LATIN1") != std::string::npos);
+}
+
+TEST_CASE("partitions that are past retention go, unless somebody reads them just then") {
+  const auto url = postgres_server::shared().create_database();
+  auto options = options_for(url);
+  options.partition_messages = 100;
+  options.retention = duration{1}; // none fills sooner than a quarter of that
+  options.indexes = {1, 1};
+  opened shard(must(store::postgres::open_postgres(options)), specs(1));
+  for (int i = 0; i < 50; ++i) must(shard.commit(submit_many("m" + std::to_string(i) + "-", 0, 10)));
+  pqxx::connection db(url);
+  const int before = partitions(db);
+  CHECK(before >= 5);
+  shard.settle(1, 450);
+  {
+    pqxx::work reading(db);
+    reading.exec("SELECT count(*) FROM reseq.message");
+    CHECK(must(shard->expire(shard.state.handle, at_ms(5000), 1000)) == 450);
+    CHECK(shard.read(1, 451).size() == 50);
+  }
+  CHECK(partitions(db) == before);
+  for (int i = 0; i < 5; ++i) CHECK(must(shard->expire(shard.state.handle, at_ms(5000), 1000)) == 0);
+  CHECK(partitions(db) == before - 4);
+  CHECK(sql(db, "SELECT min(position) FROM reseq.message")[0][0].as<int>() == 401);
+  CHECK(sql(db, "SELECT FROM reseq.enrolment WHERE last_position <= 400").empty());
+  CHECK(shard.read(1, 451).size() == 50);
+  CHECK_FALSE(must(shard->find(shard.state.handle, position{450})));
+  CHECK(must(shard.commit({submit("m0-1")})).receipts[0] == receipt{"m0-1", false, position{501}});
+}
+
+TEST_CASE("a partition that fills sooner than retention wants is followed by one twice as large") {
+  const auto url = postgres_server::shared().create_database();
+  auto options = options_for(url);
+  options.partition_messages = 16;
+  opened shard(must(store::postgres::open_postgres(options)), specs(1));
+  for (int i = 0; i < 40; ++i) must(shard.commit(submit_many("m" + std::to_string(i) + "-", 0, 10)));
+  pqxx::connection db(url);
+  CHECK(partitions(db) <= 8);
+  CHECK(shard.read(1, 1).size() == 400);
+}
+
+} // namespace reseq::test
