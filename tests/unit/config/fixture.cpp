@@ -55,6 +55,6 @@ settings settings_of(const input& from) {
   return std::move(made.value);
 }
 
-std::string conf_path(const std::string& name) { return std::string{RESEQ_CONF} + "/" + name; }
+std::string conf_path(const std::string& name) { return std::string{RESEQ_CONF "/"} + name; }
 
 } // namespace reseq::config::test
