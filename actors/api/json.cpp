@@ -14,6 +14,7 @@ std::string_view name_of(core::lane_state state) {
   case core::lane_state::paused: return "paused";
   case core::lane_state::held: return "held";
   case core::lane_state::failing: return "failing";
+  case core::lane_state::diverged: return "diverged";
   }
   return "unknown";
 }

@@ -196,7 +196,7 @@ void dispatcher::take_result(position at, core::chain_index chain, answer& item,
     const auto seq = world_.disk.place(at, d.id);
     if (!meant && seq != sequence{}) world_.book_of(d.id).left_out(seq);
   }
-  out.done.push_back({at, chain, std::move(item.made)});
+  out.done.push_back({at, chain, std::move(item.made), item.took});
 }
 
 void dispatcher::perform(news out) {

@@ -20,6 +20,7 @@ inline constexpr party reader_party = 1;
 inline constexpr party shard_party = 2;
 inline constexpr party dispatcher_party = 3;
 inline constexpr party first_sink = 4;
+inline constexpr party resequencer_party = 7; ///< who talks to the resequencer; there are at most three sinks
 inline constexpr party first_outside = 8;
 inline constexpr party operator_party = 8;
 inline constexpr party world_party = 9;

@@ -137,6 +137,10 @@ public:
   void searched(destination_id d, result<core::key_backlog> found);
   void worked(std::vector<core::finished_work> done);
   void gave_up(core::given_up lost);
+  void lanes_opened(core::mirror_call_id call, const core::lanes_found& found);
+  void lanes_answered(core::mirror_call_id call, const core::lane_answers& answers);
+  void lanes_failed(core::mirror_call_id call, const error& why);
+  void loaded(result<std::vector<core::stored_result>> found);
   void delivered(destination_id d, core::request_id request, const core::receiver_answer& answer);
   void drain();
   /// Performs what the machine wants done after any of the above, or after an operator's call on `machine()`.

@@ -98,6 +98,13 @@ retry_settings draw_retry(choices& choose) {
   return r;
 }
 
+void draw_resequencer(choices& choose, scenario& s) {
+  s.outside = core::resequencing{milliseconds{20 + choose.below(300)}, milliseconds{choose.below(20)}};
+  s.faults.resequencer_fails = rate(choose, 200);
+  s.faults.resequencer_is_late = rate(choose, 200);
+  s.faults.resequencer_loses = rate(choose, 25);
+}
+
 /// So long under one owner that it knows how much time the work takes, and may hedge.
 void make_long(scenario& s) {
   s.retry.timeout *= 20;
@@ -134,6 +141,7 @@ scenario draw_scenario(choices& choose) {
   s.max_batch_bytes = choose.chance(200) ? 1 + choose.below(60) : 1'000'000;
   s.faults = draw_faults(choose);
   s.outcomes = draw_outcomes(choose);
+  if (choose.chance(500)) draw_resequencer(choose, s);
   if (s.retry.hedge && choose.chance(150)) make_long(s);
   return s;
 }

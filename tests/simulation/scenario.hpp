@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "choices.hpp"
+#include "reseq/core/shard.hpp"
 #include "reseq/model/ids.hpp"
 #include "reseq/model/settings.hpp"
 
@@ -30,6 +32,9 @@ struct fault_rates {
   std::uint32_t receiver_hangs = 0;       ///< a request
   std::uint32_t claims_later_epoch = 0;   ///< a request: 412 with an epoch that nobody has
   std::uint32_t operator_acts = 0;        ///< a step
+  std::uint32_t resequencer_fails = 0;    ///< a call: whether it happened, or will, is not known
+  std::uint32_t resequencer_is_late = 0;  ///< a call: done, and answered later
+  std::uint32_t resequencer_loses = 0;    ///< a step: all or some of what it has, or what came after some time
   std::uint32_t producer_resends = 0;     ///< a submission: again, before it is answered
   std::uint32_t producer_contradicts = 0; ///< a submission: a known id with other content
 };
@@ -62,9 +67,10 @@ struct scenario {
   std::uint32_t slots = 1; ///< of each
   std::uint32_t producers = 1;
   std::uint32_t messages = 1;
-  std::uint32_t largest_message = 0; ///< bytes of payload
-  std::uint32_t keys = 0;            ///< beside those messages that have none
-  std::uint32_t chaos_steps = 0;     ///< before everybody recovers
+  std::uint32_t largest_message = 0;         ///< bytes of payload
+  std::optional<core::resequencing> outside; ///< with a resequencer outside of the owner
+  std::uint32_t keys = 0;                    ///< beside those messages that have none
+  std::uint32_t chaos_steps = 0;             ///< before everybody recovers
   std::uint64_t max_untaken_bytes = 0;
   std::uint64_t max_batch_bytes = 0;
   fault_rates faults;

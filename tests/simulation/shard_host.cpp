@@ -8,8 +8,8 @@
 namespace reseq::simulation {
 
 shard_host::shard_host(world& with, epoch ours)
-  : world_(with),
-    machine_(with.disk.setups(), with.plan.retry.on_exhausted, with.choose.below(1U << 20U), with.now, ours) {
+  : world_(with), machine_(with.disk.setups(), with.plan.retry.on_exhausted, with.choose.below(1U << 20U), with.now,
+                           ours, with.plan.outside) {
   for (const auto& d : with.plan.destinations) most_messages_ += d.settings.window;
 }
 
@@ -57,13 +57,36 @@ void shard_host::note_excluded(const core::work_key& what, const core::work_resu
 }
 
 void shard_host::worked(std::vector<core::finished_work> all) {
-  for (const auto& [at, chain, done] : all)
+  for (const auto& [at, chain, done, took] : all)
     if (!done.body || done.only_to) note_excluded({at, chain}, done);
   machine_.worked(std::move(all), world_.now);
 }
 
 void shard_host::gave_up(core::given_up lost) {
   machine_.gave_up(lost.key.at, lost.key.chain, lost.attempts, std::move(lost.last_error), world_.now, world_.wall());
+}
+
+void shard_host::lanes_opened(core::mirror_call_id call, const core::lanes_found& found) {
+  machine_.lanes_opened(call, found, world_.now);
+  perform();
+}
+
+void shard_host::lanes_answered(core::mirror_call_id call, const core::lane_answers& answers) {
+  machine_.lanes_answered(call, answers, world_.now);
+  perform();
+}
+
+void shard_host::lanes_failed(core::mirror_call_id call, const error& why) {
+  machine_.lanes_failed(call, why, world_.now);
+  perform();
+}
+
+void shard_host::loaded(result<std::vector<core::stored_result>> found) {
+  if (found)
+    for (const auto& one : *found)
+      if (one.message_id == world_.disk.message_at(one.key.at)->id()) note_excluded(one.key, one.done);
+  machine_.loaded(std::move(found), world_.now);
+  perform();
 }
 
 void shard_host::delivered(destination_id d, core::request_id request, const core::receiver_answer& answer) {
@@ -101,6 +124,12 @@ void shard_host::perform() {
     });
   }
   for (auto& request : todo.sends) send(std::move(request));
+  require(!todo.diverged, "Order", [&] { return "it takes itself for diverged: " + *todo.diverged; });
+  if (todo.lanes)
+    world_.mail.post(shard_party, resequencer_party,
+                     [this, call = std::move(*todo.lanes)] { world_.beside.called(world_.boss->number, call); });
+  if (!todo.load.empty())
+    world_.mail.post(shard_party, resequencer_party, [this, keys = todo.load] { world_.beside.asked(keys); });
   if (todo.save)
     world_.mail.post(shard_party, writer_party,
                      [this, change = std::move(*todo.save)] { world_.boss->journal_writer.save(change); });

@@ -104,6 +104,7 @@ answer workers::run(const job& of) {
     made.end = core::attempt_end::permanent;
   else
     made.made = result_of(copy.at, chain, luck);
+  made.took = std::chrono::milliseconds{share(luck, 30) % 20};
   return made;
 }
 

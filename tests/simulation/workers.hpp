@@ -21,6 +21,7 @@ struct answer {
   std::uint32_t chain = 0; ///< which of the copy's
   core::attempt_end end = core::attempt_end::done;
   core::work_result made;
+  duration took{};
 };
 
 class workers {

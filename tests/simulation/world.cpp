@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "owner.hpp"
+#include "reseq/core/shard_mirror.hpp"
 #include "violation.hpp"
 
 namespace reseq::simulation {
@@ -29,8 +30,8 @@ enum action : std::uint8_t {
 } // namespace
 
 world::world(choices& from, story& to)
-  : choose(from), plan(draw_scenario(from)), disk(*this), pool(*this), outside(*this), clients(*this), people(*this),
-    told_(to) {
+  : choose(from), plan(draw_scenario(from)), disk(*this), pool(*this), outside(*this), beside(*this), clients(*this),
+    people(*this), told_(to) {
   for (const auto& d : plan.destinations) books_.emplace_back(d);
   open_shard();
 }
@@ -60,6 +61,7 @@ void world::kill_owner() {
   boss.reset();
   pool.lose_owner();
   outside.lose_owner();
+  beside.lose_owner();
   clients.lose_owner();
   people.lose_owner();
   const auto after = std::chrono::milliseconds{choose.below(1000)};
@@ -80,6 +82,7 @@ void world::run() {
   calm = true;
   pool.recover();
   outside.recover();
+  beside.recover(!choose.chance(200));
   const auto spared = choose.below(static_cast<std::uint32_t>(plan.destinations.size()) + 1);
   for (const auto& d : plan.destinations) outside.come_back(d.id);
   if (spared > 0) {
@@ -129,12 +132,18 @@ bool world::idle() const {
 
 bool world::drained(const held_up& but) const {
   if (!boss || !boss->accepts) return false;
-  if (but.destination == destination_id{} && (!clients.done() || !idle())) return false;
+  if (but.destination == destination_id{} && (!clients.done() || !idle() || !told_all())) return false;
   return std::ranges::all_of(plan.destinations, [&](const destination_plan& d) {
     const auto& b = books_[d.id.value() - 1];
     if (d.id == but.destination) return !but.key || b.all_saved_but(*but.key);
     return disk.progress(d.id).watermark == b.last();
   });
+}
+
+/// The resequencer knows everything that the owner has to say.
+bool world::told_all() const {
+  const auto* mirror = boss->lanes.machine().outside();
+  return mirror == nullptr || beside.is_away() || mirror->lanes().idle();
 }
 
 void world::pass_time(const char* promise) {
@@ -190,9 +199,9 @@ void world::step() {
 
 void world::strike() {
   const auto& f = plan.faults;
-  const std::array<std::uint32_t, 7> rates{f.owner_dies,         f.owner_hands_over,   f.worker_dies,
-                                           f.worker_retires,     f.receiver_goes_away, f.operator_acts,
-                                           f.worker_falls_silent};
+  const std::array<std::uint32_t, 8> rates{f.owner_dies,          f.owner_hands_over,   f.worker_dies,
+                                           f.worker_retires,      f.receiver_goes_away, f.operator_acts,
+                                           f.worker_falls_silent, f.resequencer_loses};
   if (!boss || std::ranges::all_of(rates, [](auto r) { return r == 0; })) return;
   const auto luck = choose.below(1000);
   std::uint32_t above = 1000; // the top of the range strikes, so that zero is quiet
@@ -213,6 +222,7 @@ void world::strike() {
   case 4: toggle_receiver(); break;
   case 5: people.act(); break;
   case 6: pool.fall_silent(); break;
+  case 7: beside.strike(); break;
   default: break;
   }
 }
@@ -229,6 +239,8 @@ void world::check_end() {
   }
   require(boss->lanes.machine().messages_in_memory() == 0, "Bounded memory",
           [] { return "the windows are not empty in the end"; });
+  require(!plan.outside || !beside.keeps_results(), "Bounded memory",
+          [] { return "the resequencer keeps a result in the end"; });
   require(!pool.result_is_kept(), "Bounded memory", [] { return "a result is kept in the end"; });
   require(boss->work.jobs() == 0 && boss->work.table().waiting() == 0, "Bounded memory",
           [] { return "the dispatcher still has work in the end"; });

@@ -14,6 +14,7 @@
 #include "operators.hpp"
 #include "producers.hpp"
 #include "receivers.hpp"
+#include "resequencer.hpp"
 #include "scenario.hpp"
 #include "story.hpp"
 #include "workers.hpp"
@@ -57,6 +58,7 @@ public:
   journal disk;
   workers pool;
   receivers outside;
+  resequencer beside;
   producers clients;
   operators people;
   std::unique_ptr<owner> boss; ///< null while nobody owns the shard
@@ -77,6 +79,7 @@ private:
   void finish_but_one_key(destination_id d);
   void pass_time(const char* promise);
   [[nodiscard]] bool idle() const;
+  [[nodiscard]] bool told_all() const;
   [[nodiscard]] bool drained(const held_up& but) const;
   [[nodiscard]] std::string standing() const;
   void check_end();

@@ -98,10 +98,11 @@ void lane::settle(sequence seq, time_point now) {
   advance_head(now);
 }
 
-void lane::release(std::size_t count, const progress& book, time_point now, std::vector<released_slot>& out) {
+void lane::release(std::size_t count, sequence limit, const progress& book, time_point now,
+                   std::vector<released_slot>& out) {
   for (std::size_t n = 0; n < count;) {
     if (pass(book)) continue;
-    if (cursor_ == next_) return;
+    if (cursor_ == next_ || cursor_ >= limit) return;
     auto& s = slot(cursor_);
     const bool first_time = s.deliveries == 0;
     if (s.state != slot_state::ready || (first_time && unsaved_ >= limits_.max_unsaved)) return;

@@ -83,8 +83,10 @@ public:
   void settle(sequence seq, time_point now);
 
   /// Appends up to `count` messages to `out` and makes them sent: ready, everything before them settled or sent,
-  /// outcomes without a delivery before them durable by `book`, and no more than `max_unsaved` handed over.
-  void release(std::size_t count, const progress& book, time_point now, std::vector<released_slot>& out);
+  /// outcomes without a delivery before them durable by `book`, no more than `max_unsaved` handed over, and none of
+  /// them at or after `limit`.
+  void release(std::size_t count, sequence limit, const progress& book, time_point now,
+               std::vector<released_slot>& out);
   /// What is sent becomes ready again.
   void take_back();
   /// The sequence after the last one that is sent, or settled in order.

@@ -191,11 +191,12 @@ std::optional<lane_mirror::open_call> lane_mirror::end(mirror_call_id id) {
   return std::exchange(call_, std::nullopt);
 }
 
-void lane_mirror::opened(mirror_call_id id, const lanes_found& found, time_point /*now*/) {
-  if (!end(id)) return;
+bool lane_mirror::opened(mirror_call_id id, const lanes_found& found, time_point /*now*/) {
+  if (!end(id)) return false;
   failures_ = 0;
   open_ = true;
   there_.insert(found.results.begin(), found.results.end());
+  return true;
 }
 
 void lane_mirror::answered(mirror_call_id id, const lane_answers& answers, time_point now) {
@@ -260,8 +261,11 @@ void lane_mirror::tick(time_point now) {
 
 std::optional<time_point> lane_mirror::wakeup() const {
   if (call_) return call_->given_up ? std::nullopt : std::optional{call_->deadline};
-  const bool waits = !open_ || !touched_.empty() || !to_store_.empty() || !to_delete_.empty() || forget_;
-  return waits ? std::optional{not_before_} : std::nullopt;
+  return has_news() ? std::optional{not_before_} : std::nullopt;
+}
+
+bool lane_mirror::has_news() const {
+  return !open_ || !touched_.empty() || !to_store_.empty() || !to_delete_.empty() || forget_;
 }
 
 } // namespace reseq::core

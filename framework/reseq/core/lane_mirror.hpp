@@ -27,15 +27,6 @@
 
 namespace reseq::core {
 
-/// Numbers the calls; a late answer is recognised by it.
-using mirror_call_id = strong<struct mirror_call_id_tag>;
-
-/// What is to be asked of the resequencer: `open`, if there are no updates.
-struct mirror_call {
-  mirror_call_id id;
-  std::optional<lane_updates> updates;
-};
-
 /// Why a lane went adrift, or results were stored again.
 enum class drift : std::uint8_t {
   contents, ///< it released something else, or holds another number of sequences
@@ -71,13 +62,17 @@ public:
   [[nodiscard]] bool follows(destination_id lane) const;
 
   // The answer to the call; or none, which is tried again after a wait. Late ones change nothing.
-  void opened(mirror_call_id call, const lanes_found& found, time_point now);
+  bool opened(mirror_call_id call, const lanes_found& found, time_point now); ///< false: it was late
   void answered(mirror_call_id call, const lane_answers& answers, time_point now);
   void failed(mirror_call_id call, const error& why, time_point now);
 
   /// Gives up the call that is overdue. Call at `wakeup()`; early is harmless.
   void tick(time_point now);
   [[nodiscard]] std::optional<time_point> wakeup() const;
+  /// Whether the resequencer has been told everything, and has answered.
+  [[nodiscard]] bool idle() const { return !call_ && !has_news(); }
+  /// Whether the call under way is overdue.
+  [[nodiscard]] bool overdue() const { return call_ && call_->given_up; }
 
   struct effects {
     std::optional<mirror_call> call;   ///< at most one at a time: none until it is answered or has failed
@@ -129,6 +124,7 @@ private:
     bool queued = false;
   };
 
+  [[nodiscard]] bool has_news() const;
   void touch(destination_id id, mirrored& lane);
   void set_adrift(destination_id id, mirrored& lane, drift why);
   void all_adrift();

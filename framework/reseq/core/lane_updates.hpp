@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,15 @@ struct lane_updates {
   std::vector<work_key> unneeded; ///< results that no window holds any more
 
   [[nodiscard]] bool empty() const { return lanes.empty() && !forget_results && results.empty() && unneeded.empty(); }
+};
+
+/// Numbers the calls; a late answer is recognised by it.
+using mirror_call_id = strong<struct mirror_call_id_tag>;
+
+/// What is to be asked of the resequencer: `open`, if there are no updates.
+struct mirror_call {
+  mirror_call_id id;
+  std::optional<lane_updates> updates;
 };
 
 /// What one lane did.

@@ -1,15 +1,28 @@
 #include "reseq/core/result_lookup.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace reseq::core {
 
+std::vector<work_request> result_lookup::found(const std::vector<work_key>& keys) {
+  known_ = true;
+  found_.insert(keys.begin(), keys.end());
+  std::vector<work_request> work;
+  for (auto one = wanted_.begin(); one != wanted_.end();) {
+    const bool there = found_.erase(one->first) > 0;
+    if (!there) work.push_back(std::move(one->second));
+    one = there ? std::next(one) : wanted_.erase(one);
+  }
+  return work;
+}
+
 void result_lookup::want(std::vector<work_request>& work) {
-  if (found_.empty()) return;
+  if (known_ && found_.empty()) return;
   std::erase_if(work, [this](work_request& one) {
     const work_key key{one.at, one.chain};
-    if (found_.erase(key) == 0) return false;
+    if (known_ && found_.erase(key) == 0) return false;
     wanted_.emplace(key, std::move(one));
     return true;
   });
@@ -30,7 +43,7 @@ void result_lookup::head(std::vector<work_key>& keys) {
 }
 
 std::vector<work_key> result_lookup::ask(std::size_t most) {
-  if (!asked_.empty()) return {};
+  if (!known_ || !asked_.empty()) return {};
   for (auto one = wanted_.begin(); one != wanted_.end() && asked_.size() < most; ++one) asked_.push_back(one->first);
   return asked_;
 }

@@ -1,7 +1,7 @@
 /// After a takeover: looks up what an owner before left behind, before workers are asked to do it again.
 ///
-/// A pure state machine. What is found is taken for what it says only if it names the message that is at that position;
-/// everything else is work, as it would be without.
+/// A pure state machine. Until it is told what was left, all work waits here. What is found is taken for what it says
+/// only if it names the message that is at that position; everything else is work, as it would be without.
 #pragma once
 
 #include <cstddef>
@@ -16,8 +16,8 @@ namespace reseq::core {
 
 class result_lookup {
 public:
-  /// Under these keys something was found.
-  explicit result_lookup(const std::vector<work_key>& found = {}) : found_(found.begin(), found.end()) {}
+  /// Under these keys something was found: nothing, if it cannot be known. What is work after all.
+  std::vector<work_request> found(const std::vector<work_key>& keys);
 
   /// Takes out of `work` what is looked up first.
   void want(std::vector<work_request>& work);
@@ -41,6 +41,7 @@ public:
   [[nodiscard]] std::vector<work_key> filled();
 
 private:
+  bool known_ = false;                      ///< what was found
   std::set<work_key> found_;                ///< not wanted yet
   std::map<work_key, work_request> wanted_; ///< to be asked for, or asked for
   std::vector<work_key> asked_;

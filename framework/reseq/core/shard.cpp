@@ -8,6 +8,14 @@
 namespace reseq::core {
 namespace {
 
+/// With order by key each key has a head of its own, and messages come and go in no order: such lanes stay in memory.
+std::unique_ptr<shard_mirror> make_mirror(const std::vector<shard_target>& targets, const resequencing& how) {
+  std::vector<mirrored_lane> lanes;
+  for (const auto& t : targets)
+    if (!t.keys) lanes.push_back({t.id, t.window.next()});
+  return std::make_unique<shard_mirror>(lanes, how);
+}
+
 keyed_target make_keyed(const destination_setup& setup, const shard_target& t, std::uint64_t seed, time_point now) {
   const auto& s = setup.settings;
   return {key_lane({{s.window, s.window_bytes, s.max_unsaved}, s.max_blocked_keys}, t.book.record(), setup.parked, now),
@@ -23,7 +31,7 @@ shard_target::shard_target(destination_setup setup, std::uint64_t seed, time_poi
                                                      : progress::in_total(std::move(setup.progress))),
     window({setup.settings.window, setup.settings.window_bytes, setup.settings.max_unsaved}, book.watermark() + 1, now),
     delivery(setup.settings.batch, setup.settings.retry_max, seed ^ (setup.id.value() * 0xff51afd7ed558ccdU)),
-    last(std::max(setup.last, book.watermark())) {
+    last(std::max(setup.last, book.watermark())), last_at_start(last) {
   for (auto& record : setup.held) {
     const auto seq = record.seq;
     if (!book.is_settled(seq)) held.emplace(seq, held_message{std::move(record), true});
@@ -43,8 +51,8 @@ bool shard_target::is_head(sequence seq) const { return keys ? keys->window.is_h
 bool shard_target::idle() const { return keys ? keys->delivery.idle() : delivery.idle(); }
 
 shard::state::state(std::vector<destination_setup> setups, give_up exhausted, std::uint64_t seed, time_point now,
-                    epoch own)
-  : on_exhausted(exhausted), ours(own) {
+                    epoch own, std::optional<resequencing> how)
+  : on_exhausted(exhausted), ours(own), unfilled(setups.size()) {
   targets.reserve(setups.size());
   for (auto& setup : setups) {
     const auto slot = setup.id.value();
@@ -54,12 +62,13 @@ shard::state::state(std::vector<destination_setup> setups, give_up exhausted, st
     if (!targets.back().keys) skip_settled(targets.back(), now);
     touch(targets.back());
   }
+  if (how) outside = make_mirror(targets, *how);
   settle_down(now);
 }
 
 shard::shard(std::vector<destination_setup> destinations, give_up on_exhausted, std::uint64_t seed, time_point now,
-             epoch ours)
-  : state_(std::make_unique<state>(std::move(destinations), on_exhausted, seed, now, ours)) {}
+             epoch ours, std::optional<resequencing> outside)
+  : state_(std::make_unique<state>(std::move(destinations), on_exhausted, seed, now, ours, outside)) {}
 shard::~shard() = default;
 shard::shard(shard&&) noexcept = default;
 shard& shard::operator=(shard&&) noexcept = default;
@@ -116,9 +125,12 @@ void shard::backlog_failed(destination_id destination, time_point now) {
 
 void shard::worked(std::vector<finished_work> all, time_point now) {
   auto& s = *state_;
-  for (auto& [at, chain, done] : all) {
+  for (auto& one : all) {
+    auto& [at, chain, done, took] = one;
     const auto& waiting = s.jobs.finish({at, chain}, done);
     if (waiting.empty()) ++s.counters.late_answers;
+    if (s.outside && !waiting.empty())
+      s.outside->worked(one, s.targets[waiting.front().lane].find(waiting.front().seq)->message->id());
     if (done.only_to) std::ranges::sort(*done.only_to);
     for (const auto& who : waiting) {
       auto& t = s.targets[who.lane];
@@ -185,16 +197,46 @@ void shard::save_failed(time_point now) {
   if (state_->saving) state_->save_failed(now);
 }
 
+void shard::lanes_opened(mirror_call_id call, const lanes_found& found, time_point now) {
+  auto& s = *state_;
+  s.outside->opened(call, found, now);
+  for (const auto& lane : found.lanes) {
+    const auto* t = s.find(lane.destination);
+    if (t == nullptr || lane.admitted <= t->last_at_start || s.diverged) continue;
+    s.diverged = "the resequencer has seen sequence " + std::to_string(lane.admitted.value()) + " of " + t->name +
+                 ", and the journal had assigned none after " + std::to_string(t->last_at_start.value());
+    s.out.diverged = s.diverged;
+  }
+  s.settle_down(now);
+}
+
+void shard::lanes_answered(mirror_call_id call, const lane_answers& answers, time_point now) {
+  state_->outside->answered(call, answers, now);
+  state_->settle_down(now);
+}
+
+void shard::lanes_failed(mirror_call_id call, const error& why, time_point now) {
+  state_->outside->failed(call, why, now);
+  state_->settle_down(now);
+}
+
+void shard::loaded(result<std::vector<stored_result>> found, time_point now) {
+  worked(state_->outside->loaded(std::move(found)), now);
+}
+
+const shard_mirror* shard::outside() const { return state_->outside.get(); }
+
 void shard::drain() { state_->draining = true; }
 
 bool shard::drained() const {
   const auto& s = *state_;
-  return s.draining && s.requests_under_way == 0 && !s.saving && s.changes.empty();
+  return s.draining && s.requests_under_way == 0 && !s.saving && (s.changes.empty() || s.diverged);
 }
 
 void shard::tick(time_point now) {
   auto& s = *state_;
   if (s.saves.until() && *s.saves.until() <= now) s.saves.elapsed();
+  if (s.outside) s.outside->tick(now);
   while (!s.wakeups.empty() && s.wakeups.begin()->first <= now) {
     auto& t = s.targets[s.wakeups.begin()->second];
     s.wakeups.erase(s.wakeups.begin());
@@ -208,12 +250,14 @@ std::optional<time_point> shard::wakeup() const {
   auto due = state_->saves.until();
   if (const auto& waiting = state_->wakeups; !waiting.empty() && (!due || waiting.begin()->first < *due))
     due = waiting.begin()->first;
+  if (state_->outside && !state_->diverged)
+    if (const auto call = state_->outside->wakeup(); call && (!due || *call < *due)) due = call;
   return due;
 }
 
 effects shard::take() {
   auto& s = *state_;
-  if (!s.saving && !s.saves.until() && !s.changes.empty()) s.out.save = s.begin_save();
+  if (!s.diverged && !s.saving && !s.saves.until() && !s.changes.empty()) s.out.save = s.begin_save();
   return std::exchange(s.out, {});
 }
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "reseq/core/dispatch_table.hpp"
+#include "reseq/core/lane_updates.hpp"
 #include "reseq/core/records.hpp"
 #include "reseq/core/work.hpp"
 #include "reseq/model/clock.hpp"
@@ -40,6 +41,13 @@ struct finished_work {
   position at;
   chain_index chain;
   work_result done;
+  duration took{}; ///< the transforms' time
+};
+
+/// With a resequencer outside of the shard.
+struct resequencing {
+  duration timeout;   ///< how long a delivery waits for it, twice at most, before the shard goes on by itself
+  duration keep_over; ///< results of work that took at least that long are kept there
 };
 
 /// How a receiver answered one request.
@@ -108,10 +116,13 @@ struct effects {
   std::vector<operation_answer> answers;
   std::vector<duration> release_overheads; ///< of each message handed to its receiver: time since the latest finish
                                            ///< among its predecessors in the lane and itself
-  bool check_epoch = false;                ///< a receiver has seen a later epoch: ask the journal
+  std::optional<mirror_call> lanes;        ///< of the resequencer; one at a time
+  std::vector<work_key> load;          ///< results that it may have; one such wish at a time, which is always answered
+  bool check_epoch = false;            ///< a receiver, or the resequencer, has seen a later epoch: ask the journal
+  std::optional<std::string> diverged; ///< the journal has gone backwards, as this says: nothing more is to be accepted
 };
 
-enum class lane_state { running, paused, held, failing };
+enum class lane_state { running, paused, held, failing, diverged };
 
 /// What the head of a lane waits for.
 struct blocked_by {
@@ -120,7 +131,7 @@ struct blocked_by {
   std::string message_id;
   chain_index chain;
   std::optional<std::string> key{}; ///< with order by key
-  std::string phase;                ///< "transform", "delivery", "held", "saving", "reading"
+  std::string phase;                ///< "transform", "resequencer", "delivery", "held", "saving", "reading"
   time_point since{};               ///< when it became the head
   std::uint32_t attempts = 0;       ///< of the delivery, or as held; those of a transform are the dispatcher's
   std::optional<time_point> next_attempt;
@@ -132,8 +143,9 @@ struct destination_status {
   destination_id id;
   std::string name;
   lane_state state = lane_state::running;
-  sequence accepted; ///< last assigned
-  sequence settled;  ///< the watermark, saved
+  std::string reason; ///< if it has diverged
+  sequence accepted;  ///< last assigned
+  sequence settled;   ///< the watermark, saved
   std::uint64_t lag = 0;
   std::uint64_t pending = 0;
   std::uint64_t ready = 0;
@@ -161,13 +173,16 @@ struct shard_counters {
   std::uint64_t late_answers = 0; ///< answers of receivers and workers that nobody waits for
 };
 
+class shard_mirror;
+
 class shard {
 public:
   /// `on_exhausted` says what happens to messages whose transforms used up their attempts, `seed` feeds the jitter of
   /// delivery retries, `ours` is the epoch under which this shard is owned: receivers that name a later one cause
-  /// `effects::check_epoch`. Destinations go on after their saved progress.
+  /// `effects::check_epoch`. Destinations go on after their saved progress. Without `outside` lanes are in memory
+  /// alone.
   shard(std::vector<destination_setup> destinations, give_up on_exhausted, std::uint64_t seed, time_point now,
-        epoch ours = epoch{});
+        epoch ours = epoch{}, std::optional<resequencing> outside = {});
   ~shard();
   shard(shard&&) noexcept;
   shard& operator=(shard&&) noexcept;
@@ -197,6 +212,14 @@ public:
   void saved(time_point now);
   void save_failed(time_point now);
 
+  /// The resequencer's answer to `effects::lanes`, or that it has none; as in `lane_mirror`. If a lane there was ever
+  /// told of more than the journal has assigned, the shard has diverged: it stops, and changes nothing any more.
+  void lanes_opened(mirror_call_id call, const lanes_found& found, time_point now);
+  void lanes_answered(mirror_call_id call, const lane_answers& answers, time_point now);
+  void lanes_failed(mirror_call_id call, const error& why, time_point now);
+  /// The answer to `effects::load`.
+  void loaded(result<std::vector<stored_result>> found, time_point now);
+
   /// Operators. Each is answered by `effects::answers` under its token once durable. `retry` and `skip` act on a held
   /// message: not held gives `errc::conflict`; `retry` without a sequence, on all that the destination holds.
   void pause(std::uint64_t token, destination_id destination, time_point now,
@@ -223,6 +246,8 @@ public:
   [[nodiscard]] std::optional<sequence_status> find(destination_id destination, sequence seq,
                                                     std::string_view key = {}) const;
   [[nodiscard]] const shard_counters& counters() const;
+  /// How lanes went adrift from the resequencer; null without one.
+  [[nodiscard]] const shard_mirror* outside() const;
   /// Messages and bytes in all windows.
   [[nodiscard]] std::uint64_t messages_in_memory() const;
   [[nodiscard]] std::uint64_t bytes_in_memory() const;

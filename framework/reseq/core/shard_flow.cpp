@@ -28,8 +28,10 @@ void shard::state::admit(shard_target& t, position at, const message_ptr& messag
   t.next_bytes = 0;
   if (!t.held.empty() && t.held.contains(seq)) {
     t.window.admit(slot_state::held, at, message, bytes_each, now);
+    if (outside) outside->admitted(t.id, seq);
   } else {
     t.window.admit(slot_state::pending, at, message, bytes_each, now);
+    if (outside) outside->admitted(t.id, seq);
     want(t, seq, now);
   }
   skip_settled(t, now);
@@ -81,6 +83,18 @@ void shard::state::take_backlog(shard_target& t, const std::vector<backlog_item>
 }
 
 void shard::state::settle_down(time_point now) {
+  settle_touched(now);
+  if (!outside || diverged) return;
+  for (const auto id : outside->take(out, now)) touch(*find(id));
+  settle_touched(now);
+}
+
+/// Results of an earlier owner that nobody has wanted when every window is full, nobody will.
+void shard::state::filled(shard_target& t) {
+  if (!std::exchange(t.filled, true) && --unfilled == 0 && outside) outside->filled();
+}
+
+void shard::state::settle_touched(time_point now) {
   for (std::size_t i = 0; i < touched.size(); ++i) {
     auto& t = targets[touched[i]];
     t.touched = false;
@@ -117,9 +131,9 @@ void shard::state::announce_holding(shard_target& t) {
 }
 
 void shard::state::send(shard_target& t, time_point now) {
-  if (draining || t.book.paused() || !t.delivery.may_start(now)) return;
+  if (draining || diverged || t.book.paused() || !t.delivery.may_start(now)) return;
   released.clear();
-  t.window.release(t.delivery.next_size(), t.book, now, released);
+  t.window.release(t.delivery.next_size(), outside ? outside->limit(t.id) : greatest_sequence, t.book, now, released);
   if (released.empty()) return;
   if (!released.front().first_time) ++t.redelivered;
 
@@ -139,9 +153,10 @@ void shard::state::send(shard_target& t, time_point now) {
 }
 
 void shard::state::read(shard_target& t, time_point now) {
-  if (t.reading || t.window.next() > t.last) return;
+  if (t.reading || diverged) return;
+  if (t.window.next() > t.last) return filled(t);
   if (t.reads.until() && now < *t.reads.until()) return;
-  if (!t.window.has_room() || !t.window.fits(t.next_bytes)) return;
+  if (!t.window.has_room() || !t.window.fits(t.next_bytes)) return filled(t);
   t.reads.elapsed();
   t.reading = true;
   out.reads.push_back({t.id, t.window.next(), t.window.free_messages(), t.window.free_bytes()});

@@ -62,14 +62,14 @@ shard_jobs::standing shard_jobs::want(work_key key, job_waiter who) {
   return {false, std::move(known)};
 }
 
-bool shard_jobs::release(work_key key, job_waiter who) {
+shard_jobs::leaving shard_jobs::release(work_key key, job_waiter who) {
+  leaving left;
   const auto which = find(key);
-  if (which == no_slot) return false;
+  if (which == no_slot) return left;
   auto& used = jobs_[which];
-  bool withdrawn = false;
   if (used.one_waits && is_same(used.one, who)) {
     const bool others_wait = used.others && !used.others->empty();
-    withdrawn = !others_wait;
+    left.withdraw = !others_wait;
     used.one_waits = others_wait;
     if (others_wait) {
       used.one = used.others->front();
@@ -78,8 +78,9 @@ bool shard_jobs::release(work_key key, job_waiter who) {
   } else if (used.others) {
     std::erase_if(*used.others, [&](const job_waiter& w) { return is_same(w, who); });
   }
-  if (--used.users == 0) forget(which);
-  return withdrawn;
+  left.forgotten = --used.users == 0;
+  if (left.forgotten) forget(which);
+  return left;
 }
 
 const std::vector<job_waiter>& shard_jobs::finish(work_key key, const work_result& done) {

@@ -34,8 +34,14 @@ public:
   /// `who` wants the result and uses it until it calls `release`.
   standing want(work_key key, job_waiter who);
 
-  /// `who` needs it no more. True when it was the last that waited for work under way: withdraw that.
-  bool release(work_key key, job_waiter who);
+  /// What `release` left behind.
+  struct leaving {
+    bool withdraw = false;  ///< nobody waits any more for work under way: withdraw it
+    bool forgotten = false; ///< nobody uses it any more
+  };
+
+  /// `who` needs it no more.
+  leaving release(work_key key, job_waiter who);
 
   /// The result is there. Whom to give it to; nobody when nobody waits (a late answer). Valid until the next
   /// `finish` or `give_up`.

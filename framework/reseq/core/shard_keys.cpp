@@ -84,7 +84,7 @@ void shard::state::make_room(shard_target& t, time_point now) {
   left.clear();
   t.keys->window.make_room(t.last, now, left);
   for (const auto& [seq, at, uses_job] : left)
-    if (uses_job && jobs.release({at, t.chain}, {index_of(t), seq})) withdraw({at, t.chain});
+    if (uses_job && release_job({at, t.chain}, {index_of(t), seq})) withdraw({at, t.chain});
 }
 
 /// What was asked for since the last `take` nobody has heard of.
@@ -97,7 +97,7 @@ void shard::state::withdraw(work_key what) {
 void shard::state::send_by_key(shard_target& t, time_point now) {
   auto& [lane, delivery, search_next] = *t.keys;
   lane.end_rests(now);
-  if (draining || t.book.paused()) return;
+  if (draining || diverged || t.book.paused()) return;
   for (auto may = delivery.allowance(now); may.count > 0; may = delivery.allowance(now)) {
     released.clear();
     lane.release(may, now, released);
@@ -121,11 +121,11 @@ void shard::state::send_by_key(shard_target& t, time_point now) {
 
 /// What comes next and what parked keys have outside take turns.
 void shard::state::read_by_key(shard_target& t, time_point now) {
-  if (t.reading || (t.reads.until() && now < *t.reads.until())) return;
+  if (t.reading || diverged || (t.reads.until() && now < *t.reads.until())) return;
   auto& keyed = *t.keys;
   const bool search_first = keyed.search_next;
   const bool asked = search_first ? search_keys(t) || read_next(t) : read_next(t) || search_keys(t);
-  if (!asked) return;
+  if (!asked) return filled(t);
   keyed.search_next = !search_first;
   t.reads.elapsed();
   t.reading = true;

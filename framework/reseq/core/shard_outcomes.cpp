@@ -46,6 +46,7 @@ void shard::state::take_result(shard_target& t, sequence seq, const content_ptr&
   if (body) {
     t.keys ? t.keys->window.finish(seq, body, size_bytes(*body), now)
            : t.window.finish(seq, body, size_bytes(*body), now);
+    if (outside && !t.keys) outside->finished(t.id, seq);
     touch(t);
   } else {
     ++counters.dropped;
@@ -61,6 +62,7 @@ void shard::state::settle(shard_target& t, sequence seq, bool delivered, time_po
     if (delivered) t.book.count_delivery(seq);
   } else {
     if (here) t.window.settle(seq, now);
+    if (here && outside) outside->settled(t.id, seq);
     t.book.settle(seq, delivered);
   }
   if (delivered) {
@@ -74,7 +76,14 @@ void shard::state::settle(shard_target& t, sequence seq, bool delivered, time_po
 void shard::state::release_job(shard_target& t, sequence seq) {
   auto& slot = *t.find(seq);
   if (!std::exchange(slot.uses_job, false)) return;
-  if (jobs.release({slot.at, t.chain}, {index_of(t), seq})) out.withdrawn.push_back({slot.at, t.chain});
+  if (release_job({slot.at, t.chain}, {index_of(t), seq})) out.withdrawn.push_back({slot.at, t.chain});
+}
+
+/// Whether it is to be withdrawn.
+bool shard::state::release_job(work_key key, job_waiter who) {
+  const auto job = jobs.release(key, who);
+  if (job.forgotten && outside) outside->unneeded(key);
+  return job.withdraw;
 }
 
 void shard::state::give_up_on(shard_target& t, give_up policy, held_record why, time_point now) {

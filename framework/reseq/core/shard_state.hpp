@@ -17,6 +17,7 @@
 #include "reseq/core/progress.hpp"
 #include "reseq/core/shard.hpp"
 #include "reseq/core/shard_jobs.hpp"
+#include "reseq/core/shard_mirror.hpp"
 
 namespace reseq::core {
 
@@ -82,7 +83,9 @@ struct shard_target {
   progress book;
   lane window;
   delivery_window delivery;
-  sequence last; ///< last assigned
+  sequence last;          ///< last assigned
+  sequence last_at_start; ///< likewise
+  bool filled = false;    ///< the window has been filled once
   std::map<sequence, held_message> held;
   std::unique_ptr<keyed_target> keys; ///< with order by key, instead of `window` and `delivery`
 
@@ -103,7 +106,8 @@ struct shard_target {
 };
 
 struct shard::state {
-  state(std::vector<destination_setup> setups, give_up on_exhausted, std::uint64_t seed, time_point now, epoch ours);
+  state(std::vector<destination_setup> setups, give_up on_exhausted, std::uint64_t seed, time_point now, epoch ours,
+        std::optional<resequencing> how);
 
   shard_target* find(destination_id id);
   [[nodiscard]] const shard_target* find(destination_id id) const;
@@ -135,6 +139,7 @@ struct shard::state {
   void take_result(shard_target& t, sequence seq, const content_ptr& body, time_point now);
   void settle(shard_target& t, sequence seq, bool delivered, time_point now);
   void release_job(shard_target& t, sequence seq);
+  bool release_job(work_key key, job_waiter who);
   void give_up_on(shard_target& t, give_up policy, held_record why, time_point now);
   void refused_by(shard_target& t, sequence seq, const receiver_answer& answer, time_point now, wall_time wall);
 
@@ -147,6 +152,8 @@ struct shard::state {
 
   // What follows from an event, for the targets it touched and for no other.
   void settle_down(time_point now);
+  void settle_touched(time_point now);
+  void filled(shard_target& t);
   void announce_head(shard_target& t);
   void announce_holding(shard_target& t);
   void send(shard_target& t, time_point now);
@@ -169,6 +176,9 @@ struct shard::state {
   give_up on_exhausted;
   epoch ours;
   bool draining = false;
+  std::unique_ptr<shard_mirror> outside; ///< with a resequencer
+  std::size_t unfilled = 0;              ///< targets whose windows were not filled once
+  std::optional<std::string> diverged;
 
   effects out;
   change_buffer changes;

@@ -58,7 +58,8 @@ destination_status shard::state::status(const shard_target& t) const {
   destination_status shown;
   shown.id = t.id;
   shown.name = t.name;
-  shown.state = state_of(t);
+  shown.state = diverged ? lane_state::diverged : state_of(t);
+  shown.reason = diverged.value_or("");
   shown.accepted = t.last;
   shown.settled = t.keys ? t.keys->window.saved_watermark() : t.book.saved_watermark();
   shown.lag = t.last - (t.keys ? sequence{t.keys->window.saved_messages()} : shown.settled);
@@ -107,7 +108,8 @@ std::optional<blocked_by> shard::state::blocked(const shard_target& t) const {
     return shown;
   }
   --shown.ready_behind;
-  shown.phase = undurable ? "saving" : "delivery";
+  const bool unreleased = outside && head >= outside->limit(t.id);
+  shown.phase = undurable ? "saving" : unreleased ? "resequencer" : "delivery";
   shown.attempts = slot->deliveries;
   shown.next_attempt = t.delivery.not_before();
   shown.last_error = t.delivery.last_error();

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "catch.hpp"
+#include "reseq/core/lane_updates.hpp"
 
 using namespace reseq;
 using namespace reseq::core;
@@ -34,9 +35,9 @@ struct fixture {
     book.saved();
     window.trim(book);
   }
-  std::vector<std::uint64_t> release(std::size_t count, time_point now = t0) {
+  std::vector<std::uint64_t> release(std::size_t count, time_point now = t0, sequence limit = greatest_sequence) {
     released.clear();
-    window.release(count, book, now, released);
+    window.release(count, limit, book, now, released);
     std::vector<std::uint64_t> sequences;
     for (const auto& r : released) sequences.push_back(r.seq.value());
     return sequences;
@@ -64,6 +65,22 @@ TEST_CASE("only the contiguous head run is released") {
   f.finish(3);
   CHECK(f.release(1) == numbers{3});
   CHECK(f.release(8) == numbers{4});
+}
+
+TEST_CASE("nothing at or after the limit is released, and outcomes there are passed over all the same") {
+  fixture f({8, 1000, 8});
+  for (int i = 0; i < 4; ++i) f.admit();
+  for (const auto seq : {1, 2, 4}) f.finish(seq);
+  CHECK(f.release(8, t0, sequence{1}).empty());
+  CHECK(f.release(8, t0, sequence{2}) == numbers{1});
+  CHECK(f.release(8, t0, sequence{4}) == numbers{2});
+  f.settle(1, true);
+  f.settle(2, true);
+  f.settle(3, false);
+  f.save();
+  CHECK(f.release(8, t0, sequence{4}).empty());
+  CHECK(f.window.cursor() == sequence{4});
+  CHECK(f.release(8, t0, sequence{5}) == numbers{4});
 }
 
 TEST_CASE("nothing after an outcome without a delivery goes before that is durable") {

@@ -21,6 +21,12 @@ stored_result found(std::uint64_t at, const std::string& message_id) {
   return {key(at), message_id, {std::make_shared<const content>(), {}}};
 }
 
+result_lookup knowing(const std::vector<work_key>& keys) {
+  result_lookup lookup;
+  CHECK(lookup.found(keys).empty());
+  return lookup;
+}
+
 std::vector<std::uint64_t> positions(const std::vector<work_request>& all) {
   std::vector<std::uint64_t> out;
   for (const auto& one : all) out.push_back(one.at.value());
@@ -29,8 +35,22 @@ std::vector<std::uint64_t> positions(const std::vector<work_request>& all) {
 
 } // namespace
 
+TEST_CASE("all work waits until it is known what was found") {
+  result_lookup lookup;
+  std::vector<work_request> wanted{work(1), work(2), work(3)};
+  lookup.want(wanted);
+  CHECK(wanted.empty());
+  CHECK(lookup.ask(10).empty());
+  std::vector<work_key> withdrawn{key(3)};
+  lookup.withdraw(withdrawn);
+  CHECK(withdrawn.empty());
+  CHECK(positions(lookup.found({key(2), key(4)})) == std::vector<std::uint64_t>{1});
+  CHECK(lookup.ask(10) == std::vector{key(2)});
+  CHECK(lookup.filled() == std::vector{key(4)});
+}
+
 TEST_CASE("only work whose result was found is looked up first") {
-  result_lookup lookup({key(2), key(3)});
+  auto lookup = knowing({key(2), key(3)});
   std::vector<work_request> wanted{work(1), work(2), work(4)};
   lookup.want(wanted);
   CHECK(positions(wanted) == std::vector<std::uint64_t>{1, 4});
@@ -43,7 +63,7 @@ TEST_CASE("only work whose result was found is looked up first") {
 }
 
 TEST_CASE("a result is adopted if it names the message at that position, and no other") {
-  result_lookup lookup({key(1), key(2), key(3)});
+  auto lookup = knowing({key(1), key(2), key(3)});
   std::vector<work_request> wanted{work(1), work(2), work(3)};
   lookup.want(wanted);
   CHECK(wanted.empty());
@@ -56,7 +76,7 @@ TEST_CASE("a result is adopted if it names the message at that position, and no 
 }
 
 TEST_CASE("results are asked for some at a time") {
-  result_lookup lookup({key(1), key(2), key(3)});
+  auto lookup = knowing({key(1), key(2), key(3)});
   std::vector<work_request> wanted{work(1), work(2), work(3)};
   lookup.want(wanted);
   CHECK(lookup.ask(2) == std::vector{key(1), key(2)});
@@ -65,7 +85,7 @@ TEST_CASE("results are asked for some at a time") {
 }
 
 TEST_CASE("work that is withdrawn meanwhile is neither adopted nor done") {
-  result_lookup lookup({key(1), key(2)});
+  auto lookup = knowing({key(1), key(2)});
   std::vector<work_request> wanted{work(1), work(2)};
   lookup.want(wanted);
   CHECK(lookup.ask(10).size() == 2);
@@ -79,7 +99,7 @@ TEST_CASE("work that is withdrawn meanwhile is neither adopted nor done") {
 }
 
 TEST_CASE("what becomes a head while it is looked up is a head's work afterwards") {
-  result_lookup lookup({key(1)});
+  auto lookup = knowing({key(1)});
   std::vector<work_request> wanted{work(1)};
   lookup.want(wanted);
   CHECK(lookup.ask(10).size() == 1);
@@ -92,7 +112,7 @@ TEST_CASE("what becomes a head while it is looked up is a head's work afterwards
 }
 
 TEST_CASE("without an answer everything that is looked up is work") {
-  result_lookup lookup({key(1), key(2), key(3), key(4)});
+  auto lookup = knowing({key(1), key(2), key(3), key(4)});
   std::vector<work_request> wanted{work(1), work(2), work(3)};
   lookup.want(wanted);
   CHECK(lookup.ask(2).size() == 2);
@@ -105,7 +125,7 @@ TEST_CASE("without an answer everything that is looked up is work") {
 }
 
 TEST_CASE("what nobody wanted by the time that every window is full, nobody will") {
-  result_lookup lookup({key(1), key(2)});
+  auto lookup = knowing({key(1), key(2)});
   std::vector<work_request> wanted{work(2)};
   lookup.want(wanted);
   CHECK(lookup.filled() == std::vector{key(1)});

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,8 +36,9 @@ inline message_ptr payload(std::size_t bytes) {
 }
 
 struct shard_fixture {
-  explicit shard_fixture(std::vector<destination_setup> setups, give_up on_exhausted = give_up::hold)
-    : tested(std::move(setups), on_exhausted, 1, t0, epoch{3}) {
+  explicit shard_fixture(std::vector<destination_setup> setups, give_up on_exhausted = give_up::hold,
+                         std::optional<resequencing> outside = {})
+    : tested(std::move(setups), on_exhausted, 1, t0, epoch{3}, outside) {
     todo = tested.take();
   }
 

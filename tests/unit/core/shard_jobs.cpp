@@ -33,9 +33,9 @@ TEST_CASE("a result stays known while somebody uses it, and no longer") {
   const auto later = jobs.want(common, second_lane);
   REQUIRE(later.known);
   CHECK(later.known->body == body);
-  jobs.release(common, first_lane);
+  CHECK_FALSE(jobs.release(common, first_lane).forgotten);
   CHECK(jobs.size() == 1);
-  jobs.release(common, second_lane);
+  CHECK(jobs.release(common, second_lane).forgotten);
   CHECK(jobs.size() == 0);
   CHECK(jobs.want(common, first_lane).ask);
 }
@@ -53,8 +53,8 @@ TEST_CASE("work is withdrawn when the last that waits for it leaves") {
   shard_jobs jobs;
   jobs.want(common, first_lane);
   jobs.want(common, second_lane);
-  CHECK_FALSE(jobs.release(common, first_lane));
-  CHECK(jobs.release(common, second_lane));
+  CHECK_FALSE(jobs.release(common, first_lane).withdraw);
+  CHECK(jobs.release(common, second_lane).withdraw);
   CHECK(jobs.size() == 0);
 }
 
@@ -63,7 +63,7 @@ TEST_CASE("work that was given up is asked for again by those who still want it"
   jobs.want(common, first_lane);
   jobs.want(common, second_lane);
   CHECK(jobs.give_up(common).size() == 2);
-  CHECK_FALSE(jobs.release(common, first_lane));
+  CHECK_FALSE(jobs.release(common, first_lane).withdraw);
   CHECK(jobs.wait_again(common, second_lane));
   CHECK(jobs.finish(common, {}).size() == 1);
 }
