@@ -73,12 +73,15 @@ std::size_t key_lane::take(slot k, std::size_t most, time_point now, std::vector
   auto& key = keys_[k];
   if (key.trouble.singly > 0) most = 1;
   std::size_t taken = 0;
+  std::uint64_t taken_bytes = 0;
   for (auto at = key.head; at != none && taken < most; at = entries_[at].after) {
     auto& e = entries_[at];
     if (e.what.state == slot_state::settled && e.durable) continue;
     if (e.what.state != slot_state::ready) break;
     const bool first_time = !e.handed;
     if (first_time && (handed_ >= limits_.max_unsaved || (key.trouble.alone && taken > 0))) break;
+    taken_bytes += e.what.bytes;
+    if (first_time && taken > 0 && taken_bytes > limits_.window_bytes / 16) break; // see `release`
     if (first_time) {
       e.handed = true;
       ++key.handed;

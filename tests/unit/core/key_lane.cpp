@@ -297,3 +297,14 @@ TEST_CASE("by key, the last message that comes in may go over the bytes, and no 
   CHECK(f.tested.offer(slot_state::pending, position{3}, large, 1000, t0) == enters);
   CHECK(f.tested.bytes() == 1010);
 }
+
+TEST_CASE("a key has no more handed over than one message or a sixteenth of the window's bytes") {
+  key_lane_fixture f({{16, 16 * 40, 100}, 10}); // each message has 10 bytes, and its result 5
+  f.offer({"a", "a", "a", "b", "a"});
+  f.finish({1, 2, 3, 4, 5});
+  CHECK(f.release() == numbers{1, 2, 4});
+  key_lane_fixture large({{16, 16 * 10, 100}, 10});
+  large.offer({"a", "a", "b"});
+  large.finish({1, 2, 3});
+  CHECK(large.release() == numbers{1, 3});
+}
