@@ -72,9 +72,10 @@ void dispatcher_state::on(work_wanted& wanted) {
     forget(pipeline, at, chain);
   }
   for (auto& work : wanted.work) {
-    auto& [message, chains] = pipeline.jobs[work.at];
+    auto& [message, wishes] = pipeline.jobs[work.at];
     message = std::move(work.message);
-    if (std::ranges::find(chains, work.chain) == chains.end()) chains.push_back(work.chain);
+    const auto known = std::ranges::find(wishes, work.chain, &job::wish::chain);
+    (known == wishes.end() ? wishes.emplace_back() : *known) = {work.chain, work.asked};
     table->submit({wanted.pipeline, work.at, work.chain}, work.head, now());
   }
   for (const auto& [at, chain] : wanted.heads) table->make_head({wanted.pipeline, at, chain}, now());
@@ -82,11 +83,16 @@ void dispatcher_state::on(work_wanted& wanted) {
   perform();
 }
 
-void dispatcher_state::forget(served& pipeline, position at, core::chain_index chain) {
+core::asking dispatcher_state::forget(served& pipeline, position at, core::chain_index chain) {
   const auto found = pipeline.jobs.find(at);
-  if (found == pipeline.jobs.end()) return;
-  std::erase(found->second.wanted, chain);
-  if (found->second.wanted.empty()) pipeline.jobs.erase(found);
+  if (found == pipeline.jobs.end()) return {};
+  auto& wishes = found->second.wanted;
+  const auto which = std::ranges::find(wishes, chain, &job::wish::chain);
+  if (which == wishes.end()) return {};
+  const auto asked = which->asked;
+  wishes.erase(which);
+  if (wishes.empty()) pipeline.jobs.erase(found);
+  return asked;
 }
 
 void dispatcher_state::on(const hello& who, const worker_actor& handle) {
@@ -238,8 +244,9 @@ void dispatcher_state::take(peer& from, answer& item, std::map<core::pipeline_in
   const auto end = end_of(item.kind);
   if (table->answer(from.id, found->first, chain, end, item.error, now()) && end == core::attempt_end::done) {
     auto& pipeline = pipelines[copy.pipeline.value()];
-    news[copy.pipeline].done.push_back({copy.at, chain, to_result(pipeline, item)});
-    forget(pipeline, copy.at, chain);
+    const auto asked = forget(pipeline, copy.at, chain);
+    news[copy.pipeline].done.push_back(
+      {copy.at, chain, to_result(pipeline, item), asked, std::chrono::nanoseconds{item.took_ns}});
   }
   if (--copy.unanswered == 0) flights.erase(found);
 }
@@ -261,8 +268,9 @@ core::work_result dispatcher_state::to_result(const served& pipeline, answer& it
 
 void dispatcher_state::perform(std::map<core::pipeline_index, work_done> news) {
   for (auto& lost : table->take_given_up()) {
-    forget(pipelines[lost.key.pipeline.value()], lost.key.at, lost.key.chain);
-    news[lost.key.pipeline].given_up.push_back(std::move(lost));
+    const auto [index, at, chain] = lost.key;
+    const auto asked = forget(pipelines[index.value()], at, chain);
+    news[index].given_up.push_back({at, chain, lost.attempts, std::move(lost.last_error), asked});
   }
   for (auto& [index, what] : news) self->send(pipelines[index.value()].shard, std::move(what));
   assign();

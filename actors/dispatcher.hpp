@@ -48,7 +48,11 @@ struct dispatcher_state {
   /// A message that some task needs.
   struct job {
     message_ptr message;
-    std::vector<core::chain_index> wanted;
+    struct wish {
+      core::chain_index chain;
+      core::asking asked;
+    };
+    std::vector<wish> wanted;
   };
 
   /// A copy at a worker.
@@ -86,7 +90,8 @@ struct dispatcher_state {
 
   void take(peer& from, answer& item, std::map<core::pipeline_index, work_done>& news);
   [[nodiscard]] core::work_result to_result(const served& pipeline, answer& item) const;
-  void forget(served& pipeline, position at, core::chain_index chain);
+  /// What it was asked for as.
+  static core::asking forget(served& pipeline, position at, core::chain_index chain);
 
   void perform(std::map<core::pipeline_index, work_done> news = {});
   void assign();

@@ -91,7 +91,7 @@ struct work_wanted {
 /// dispatcher → shard: first answers, and what was given up.
 struct work_done {
   std::vector<core::finished_work> done;
-  std::vector<core::given_up> given_up;
+  std::vector<core::unfinished_work> given_up;
 };
 
 /// shard → sink. One at a time; with order by key as many as it has connections.

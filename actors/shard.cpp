@@ -82,9 +82,9 @@ void shard_state::on(work_done& done) {
   const auto at = now();
   if (!done.done.empty()) setup.machine->worked(std::move(done.done), at);
   for (auto& lost : done.given_up) {
-    spdlog::warn("pipeline {}: position {} used up {} attempts: {}", setup.pipeline, lost.key.at.value(), lost.attempts,
+    spdlog::warn("pipeline {}: position {} used up {} attempts: {}", setup.pipeline, lost.at.value(), lost.attempts,
                  lost.last_error);
-    setup.machine->gave_up(lost.key.at, lost.key.chain, lost.attempts, std::move(lost.last_error), at, wall_now());
+    setup.machine->gave_up(std::move(lost), at, wall_now());
   }
   perform();
 }

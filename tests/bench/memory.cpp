@@ -111,10 +111,13 @@ void run() {
   static_cast<void>(shard.take());
   const auto waiting = per_message(waiting_from);
 
+  std::vector<core::asking> asked;
+  for (const auto& one : work) asked.push_back(one.asked);
   work = {};
   std::vector<core::finished_work> done;
   for (std::uint32_t i = 1; i < in_flight; ++i) // all but the head
-    done.push_back({position{i + 1}, core::chain_index{}, {content_ptr{messages[i], &messages[i]->body()}, {}}});
+    done.push_back(
+      {position{i + 1}, core::chain_index{}, {content_ptr{messages[i], &messages[i]->body()}, {}}, asked[i]});
   shard.worked(std::exchange(done, {}), now);
   const auto ready = per_message(before);
 

@@ -24,8 +24,10 @@ void dispatcher::want(std::vector<core::work_key> withdrawn, std::vector<core::w
   for (auto& wanted : work) {
     auto& j = jobs_[wanted.at];
     j.message = std::move(wanted.message);
-    if (find(wanted.at, wanted.chain) == nullptr)
-      j.wanted.push_back({wanted.chain, newest_, std::nullopt, 0, 0, false});
+    if (auto* known = find(wanted.at, wanted.chain))
+      known->asked = wanted.asked;
+    else
+      j.wanted.push_back({wanted.chain, wanted.asked, newest_, std::nullopt, 0, 0, false});
     table_.submit({pipeline_, wanted.at, wanted.chain}, wanted.head, world_.now);
   }
   for (const auto& [at, chain] : heads) table_.make_head({pipeline_, at, chain}, world_.now);
@@ -44,11 +46,14 @@ dispatcher::wish* dispatcher::find(position at, core::chain_index chain) {
   return which == wanted.end() ? nullptr : &*which;
 }
 
-void dispatcher::forget(position at, core::chain_index chain) {
-  const auto found = jobs_.find(at);
-  if (found == jobs_.end()) return;
-  std::erase_if(found->second.wanted, [&](const wish& w) { return w.chain == chain; });
-  if (found->second.wanted.empty()) jobs_.erase(found);
+core::asking dispatcher::forget(position at, core::chain_index chain) {
+  const auto* wanted = find(at, chain);
+  if (wanted == nullptr) return {};
+  const auto asked = wanted->asked;
+  auto& wishes = jobs_.at(at).wanted;
+  std::erase_if(wishes, [&](const wish& w) { return w.chain == chain; });
+  if (wishes.empty()) jobs_.erase(at);
+  return asked;
 }
 
 void dispatcher::join(std::uint32_t worker, std::uint32_t connection, std::uint32_t slots) {
@@ -185,10 +190,16 @@ void dispatcher::answered(std::uint32_t worker, answer item) {
   perform(std::move(out));
 }
 
+std::vector<position> dispatcher::wanted() const {
+  std::vector<position> all;
+  for (const auto& one : jobs_) all.push_back(one.first);
+  return all;
+}
+
 void dispatcher::take_result(position at, core::chain_index chain, answer& item, news& out) {
   require(find(at, chain) != nullptr, promise,
           [&] { return "an answer counted that nobody wants, for position " + std::to_string(at.value()); });
-  forget(at, chain);
+  const auto asked = forget(at, chain);
   const auto& only = item.made.only_to;
   for (const auto& d : world_.plan.destinations) {
     if (chain.value() != (d.own_chain ? d.id.value() : 0)) continue;
@@ -196,14 +207,14 @@ void dispatcher::take_result(position at, core::chain_index chain, answer& item,
     const auto seq = world_.disk.place(at, d.id);
     if (!meant && seq != sequence{}) world_.book_of(d.id).left_out(seq);
   }
-  out.done.push_back({at, chain, std::move(item.made), item.took});
+  out.done.push_back({at, chain, std::move(item.made), asked, item.took});
 }
 
 void dispatcher::perform(news out) {
   for (auto& lost : table_.take_given_up()) {
     check_given_up(lost);
-    forget(lost.key.at, lost.key.chain);
-    out.given_up.push_back(std::move(lost));
+    const auto asked = forget(lost.key.at, lost.key.chain);
+    out.given_up.push_back({lost.key.at, lost.key.chain, lost.attempts, std::move(lost.last_error), asked});
   }
   if (!out.done.empty() || !out.given_up.empty())
     world_.mail.post(dispatcher_party, shard_party, [this, all = std::move(out)] {

@@ -60,7 +60,8 @@ public:
   void retire(std::uint32_t worker);
   void down(std::uint32_t worker, core::departure how);
 
-  [[nodiscard]] std::size_t jobs() const { return jobs_.size(); }
+  /// The positions of which something is wanted.
+  [[nodiscard]] std::vector<position> wanted() const;
   [[nodiscard]] const core::dispatch_table& table() const { return table_; }
 
 private:
@@ -70,6 +71,7 @@ private:
   };
   struct wish {
     core::chain_index chain;
+    core::asking asked;
     dispatch_id after; ///< copies up to this one were for an earlier wish
     std::optional<time_point> first_sent;
     std::uint32_t deaths = 0; ///< of workers that had it, since one last survived it
@@ -90,11 +92,11 @@ private:
   };
   struct news {
     std::vector<core::finished_work> done;
-    std::vector<core::given_up> given_up;
+    std::vector<core::unfinished_work> given_up;
   };
 
   wish* find(position at, core::chain_index chain);
-  void forget(position at, core::chain_index chain);
+  core::asking forget(position at, core::chain_index chain);
   void take_result(position at, core::chain_index chain, answer& item, news& out);
   void perform(news out = {});
   void check_given_up(const core::given_up& lost);
@@ -136,7 +138,7 @@ public:
   void backlog(destination_id d, result<std::vector<core::backlog_item>> items);
   void searched(destination_id d, result<core::key_backlog> found);
   void worked(std::vector<core::finished_work> done);
-  void gave_up(core::given_up lost);
+  void gave_up(core::unfinished_work lost);
   void lanes_opened(core::mirror_call_id call, const core::lanes_found& found);
   void lanes_answered(core::mirror_call_id call, const core::lane_answers& answers);
   void lanes_failed(core::mirror_call_id call, const error& why);

@@ -57,14 +57,12 @@ void shard_host::note_excluded(const core::work_key& what, const core::work_resu
 }
 
 void shard_host::worked(std::vector<core::finished_work> all) {
-  for (const auto& [at, chain, done, took] : all)
-    if (!done.body || done.only_to) note_excluded({at, chain}, done);
+  for (const auto& one : all)
+    if (!one.done.body || one.done.only_to) note_excluded({one.at, one.chain}, one.done);
   machine_.worked(std::move(all), world_.now);
 }
 
-void shard_host::gave_up(core::given_up lost) {
-  machine_.gave_up(lost.key.at, lost.key.chain, lost.attempts, std::move(lost.last_error), world_.now, world_.wall());
-}
+void shard_host::gave_up(core::unfinished_work lost) { machine_.gave_up(std::move(lost), world_.now, world_.wall()); }
 
 void shard_host::lanes_opened(core::mirror_call_id call, const core::lanes_found& found) {
   machine_.lanes_opened(call, found, world_.now);

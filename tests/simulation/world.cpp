@@ -242,8 +242,11 @@ void world::check_end() {
   require(!plan.outside || !beside.keeps_results(), "Bounded memory",
           [] { return "the resequencer keeps a result in the end"; });
   require(!pool.result_is_kept(), "Bounded memory", [] { return "a result is kept in the end"; });
-  require(boss->work.jobs() == 0 && boss->work.table().waiting() == 0, "Bounded memory",
-          [] { return "the dispatcher still has work in the end"; });
+  for (const auto at : boss->work.wanted())
+    require(false, "Bounded memory",
+            [&] { return "the dispatcher still has work in the end, of position " + std::to_string(at.value()); });
+  require(boss->work.table().waiting() == 0, "Bounded memory",
+          [] { return "the dispatch table still has work in the end"; });
   require(boss->work.table().in_flight() <= pool.hanging(), "Bounded memory",
           [] { return "a worker's slot is still taken in the end"; });
 }

@@ -53,9 +53,10 @@ result_lookup::outcome result_lookup::loaded(std::vector<stored_result> results)
   for (auto& result : results) {
     const auto one = wanted_.find(result.key);
     if (one == wanted_.end() || one->second.message->id() != result.message_id) continue;
+    const auto asked = one->second.asked;
     wanted_.erase(one);
     std::erase(asked_, result.key);
-    out.adopted.push_back(std::move(result));
+    out.adopted.push_back({result.key.at, result.key.chain, std::move(result.done), asked});
   }
   for (const auto& key : std::exchange(asked_, {})) {
     out.worthless.push_back(key);

@@ -29,7 +29,7 @@ public:
   [[nodiscard]] std::vector<work_key> ask(std::size_t most);
 
   struct outcome {
-    std::vector<stored_result> adopted;
+    std::vector<finished_work> adopted;
     std::vector<work_request> work;  ///< for workers after all
     std::vector<work_key> worthless; ///< of other messages, illegible or not wanted any more
   };

@@ -126,8 +126,8 @@ void shard::backlog_failed(destination_id destination, time_point now) {
 void shard::worked(std::vector<finished_work> all, time_point now) {
   auto& s = *state_;
   for (auto& one : all) {
-    auto& [at, chain, done, took] = one;
-    const auto& waiting = s.jobs.finish({at, chain}, done);
+    auto& done = one.done;
+    const auto& waiting = s.jobs.finish({one.at, one.chain}, one.asked, done);
     if (waiting.empty()) ++s.counters.late_answers;
     if (s.outside && !waiting.empty())
       s.outside->worked(one, s.targets[waiting.front().lane].find(waiting.front().seq)->message->id());
@@ -141,16 +141,17 @@ void shard::worked(std::vector<finished_work> all, time_point now) {
   s.settle_down(now);
 }
 
-void shard::gave_up(position at, chain_index chain, std::uint32_t attempts, std::string last_error, time_point now,
-                    wall_time wall) {
+void shard::gave_up(unfinished_work lost, time_point now, wall_time wall) {
   auto& s = *state_;
-  const auto waiting = s.jobs.give_up({at, chain});
+  const auto& [at, chain, attempts, last_error, asked] = lost;
+  const auto waiting = s.jobs.give_up({at, chain}, asked);
   if (waiting.empty()) ++s.counters.late_answers;
   // Only heads are given up. For the lanes that are not there yet, the work starts anew.
   for (const auto& who : waiting) {
     auto& t = s.targets[who.lane];
-    if (!t.is_head(who.seq) && s.jobs.wait_again({at, chain}, who))
-      s.out.work.push_back({at, chain, t.find(who.seq)->message, false});
+    if (t.is_head(who.seq)) continue;
+    if (const auto again = s.jobs.wait_again({at, chain}, who))
+      s.out.work.push_back({at, chain, t.find(who.seq)->message, false, *again});
   }
   for (const auto& who : waiting) {
     auto& t = s.targets[who.lane];

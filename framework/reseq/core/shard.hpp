@@ -41,7 +41,17 @@ struct finished_work {
   position at;
   chain_index chain;
   work_result done;
+  asking asked;    ///< as the request said
   duration took{}; ///< the transforms' time
+};
+
+/// A chain that was given up.
+struct unfinished_work {
+  position at;
+  chain_index chain;
+  std::uint32_t attempts = 0;
+  std::string last_error;
+  asking asked; ///< as the request said
 };
 
 /// With a resequencer outside of the shard.
@@ -87,6 +97,7 @@ struct work_request {
   chain_index chain;
   message_ptr message;
   bool head = false;
+  asking asked{};
 };
 
 struct read_request {
@@ -201,8 +212,7 @@ public:
   /// First answers, or that the dispatcher gave a chain up. Late ones are counted and ignored. What came together goes
   /// to its receiver together, as far as `batch` lets it.
   void worked(std::vector<finished_work> done, time_point now);
-  void gave_up(position at, chain_index chain, std::uint32_t attempts, std::string last_error, time_point now,
-               wall_time wall);
+  void gave_up(unfinished_work lost, time_point now, wall_time wall);
 
   /// A receiver's answer to a request.
   void answered(destination_id destination, request_id request, const receiver_answer& answer, time_point now,

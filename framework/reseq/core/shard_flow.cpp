@@ -51,7 +51,7 @@ void shard::state::want(shard_target& t, sequence seq, time_point now) {
     return;
   }
   if (found.ask)
-    out.work.push_back({slot.at, t.chain, slot.message, head});
+    out.work.push_back({slot.at, t.chain, slot.message, head, *found.ask});
   else if (head)
     out.heads.push_back({slot.at, t.chain});
   if (head) t.announced = seq;

@@ -33,14 +33,19 @@ void shard_jobs::forget(slot which) {
   jobs_.remove(which);
 }
 
-bool shard_jobs::wait(job& for_it, job_waiter who) {
+std::optional<asking> shard_jobs::wait(job& for_it, job_waiter who) {
   if (!for_it.one_waits) {
     for_it.one = who;
-    return for_it.one_waits = true;
+    for_it.one_waits = true;
+    return for_it.asked = ++last_asked_;
   }
   if (!for_it.others) for_it.others = std::make_unique<std::vector<job_waiter>>();
   for_it.others->push_back(who);
-  return false;
+  return std::nullopt;
+}
+
+bool shard_jobs::is_awaited(slot which, asking asked) const {
+  return which != no_slot && jobs_[which].one_waits && jobs_[which].asked == asked;
 }
 
 /// Into `taken_`, in the order in which they came.
@@ -59,7 +64,7 @@ shard_jobs::standing shard_jobs::want(work_key key, job_waiter who) {
   if (!wanted.finished) return {wait(wanted, who), std::nullopt};
   work_result known{wanted.body, std::nullopt};
   if (wanted.only_to) known.only_to = *wanted.only_to;
-  return {false, std::move(known)};
+  return {std::nullopt, std::move(known)};
 }
 
 shard_jobs::leaving shard_jobs::release(work_key key, job_waiter who) {
@@ -83,10 +88,10 @@ shard_jobs::leaving shard_jobs::release(work_key key, job_waiter who) {
   return left;
 }
 
-const std::vector<job_waiter>& shard_jobs::finish(work_key key, const work_result& done) {
+const std::vector<job_waiter>& shard_jobs::finish(work_key key, asking asked, const work_result& done) {
   taken_.clear();
   const auto which = find(key);
-  if (which == no_slot || !jobs_[which].one_waits) return taken_;
+  if (!is_awaited(which, asked)) return taken_;
   auto& finished = jobs_[which];
   finished.finished = true;
   finished.body = done.body;
@@ -95,14 +100,14 @@ const std::vector<job_waiter>& shard_jobs::finish(work_key key, const work_resul
   return taken_;
 }
 
-std::vector<job_waiter> shard_jobs::give_up(work_key key) {
+std::vector<job_waiter> shard_jobs::give_up(work_key key, asking asked) {
   const auto which = find(key);
-  if (which == no_slot) return {};
+  if (!is_awaited(which, asked)) return {};
   take_waiting(jobs_[which]);
   return taken_;
 }
 
-bool shard_jobs::wait_again(work_key key, job_waiter who) {
+std::optional<asking> shard_jobs::wait_again(work_key key, job_waiter who) {
   auto which = find(key);
   if (which == no_slot) which = add(key);
   return wait(jobs_[which], who);

@@ -27,7 +27,7 @@ class shard_jobs {
 public:
   /// What `want` found.
   struct standing {
-    bool ask = false;                 ///< nobody has asked for it: ask a worker
+    std::optional<asking> ask;        ///< nobody has asked for it: ask a worker
     std::optional<work_result> known; ///< the waiter does not wait
   };
 
@@ -43,16 +43,16 @@ public:
   /// `who` needs it no more.
   leaving release(work_key key, job_waiter who);
 
-  /// The result is there. Whom to give it to; nobody when nobody waits (a late answer). Valid until the next
-  /// `finish` or `give_up`.
-  const std::vector<job_waiter>& finish(work_key key, const work_result& done);
+  /// The result that was asked for is there. Whom to give it to; nobody when nobody waits for it any more (a late
+  /// answer). Valid until the next `finish` or `give_up`.
+  const std::vector<job_waiter>& finish(work_key key, asking asked, const work_result& done);
 
   /// The work was given up: nobody asks for it any more, and each who waited has to `wait_again` or `release` it.
   /// Empty when nobody waits.
-  std::vector<job_waiter> give_up(work_key key);
+  std::vector<job_waiter> give_up(work_key key, asking asked);
 
-  /// Waits again after `give_up`, without becoming another user. True: ask a worker.
-  bool wait_again(work_key key, job_waiter who);
+  /// Waits again after `give_up`, without becoming another user. Whether to ask a worker.
+  std::optional<asking> wait_again(work_key key, job_waiter who);
 
   [[nodiscard]] std::size_t size() const { return jobs_.size(); }
 
@@ -60,6 +60,7 @@ private:
   /// Most messages have one destination: its wait costs no allocation.
   struct job {
     work_key key;
+    asking asked; ///< the last time
     std::uint32_t users = 0;
     bool one_waits = false;
     bool finished = false;
@@ -72,12 +73,14 @@ private:
   [[nodiscard]] detail::slot find(work_key key) const;
   detail::slot add(work_key key);
   void forget(detail::slot which);
-  /// True when nobody waited before.
-  static bool wait(job& for_it, job_waiter who);
+  /// Asks when nobody waited before.
+  std::optional<asking> wait(job& for_it, job_waiter who);
+  [[nodiscard]] bool is_awaited(detail::slot which, asking asked) const;
   void take_waiting(job& from);
 
   detail::slab<job> jobs_;
   detail::slot_index by_key_;
+  asking last_asked_;
   std::vector<job_waiter> taken_; ///< kept for its capacity
 };
 

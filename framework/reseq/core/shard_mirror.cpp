@@ -54,13 +54,10 @@ std::vector<finished_work> shard_mirror::loaded(result<std::vector<stored_result
   auto outcome = found ? lookup_.loaded(std::move(*found)) : lookup_.failed();
   for (const auto key : outcome.worthless) lanes_.unneeded(key);
   give_back(std::move(outcome.work));
-  std::vector<finished_work> all;
-  for (auto& one : outcome.adopted) {
-    ++adopted_;
-    // As what it is, whatever time it took: it is there, and stays while a window needs it.
-    all.push_back({one.key.at, one.key.chain, std::move(one.done), keep_over_});
-  }
-  return all;
+  adopted_ += outcome.adopted.size();
+  // Whatever time they took: they are there, and stay while a window needs them.
+  for (auto& one : outcome.adopted) one.took = keep_over_;
+  return std::move(outcome.adopted);
 }
 
 void shard_mirror::give_back(std::vector<work_request> work) {

@@ -18,6 +18,10 @@ struct work_key {
   friend auto operator<=>(const work_key&, const work_key&) = default;
 };
 
+/// Numbers what a shard asks of its dispatcher. The answer names it: what was withdrawn meanwhile, and perhaps asked
+/// again, is recognised by it.
+using asking = strong<struct asking_tag>;
+
 /// A chain's answer.
 struct work_result {
   content_ptr body;                                   ///< null: dropped

@@ -140,6 +140,7 @@ TEST_CASE("the shard hears of what was produced, dropped and narrowed") {
   REQUIRE(items.size() == 3);
   CHECK(items[0].at == position{1});
   CHECK(items[0].chain == core::chain_index{0});
+  CHECK(items[0].asked == core::asking{11});
   REQUIRE(items[0].done.body);
   CHECK(items[0].done.body->payload == "result of m1");
   CHECK_FALSE(items[0].done.only_to);

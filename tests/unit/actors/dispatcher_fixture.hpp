@@ -71,7 +71,8 @@ struct dispatcher_fixture {
             core::pipeline_index pipeline = orders) {
     actors::work_wanted wanted{pipeline, {}, {}, {}};
     for (const auto chain : chains)
-      wanted.work.push_back({position{at}, core::chain_index{chain}, make_message("m" + std::to_string(at)), head});
+      wanted.work.push_back(
+        {position{at}, core::chain_index{chain}, make_message("m" + std::to_string(at)), head, core::asking{10 + at}});
     system.send(dispatcher, std::move(wanted));
   }
 

@@ -97,7 +97,8 @@ TEST_CASE("a head that used up its attempts is given up, and its shard is told")
   const auto& news = f.shard->work_done[0];
   CHECK(news.done.empty());
   REQUIRE(news.given_up.size() == 1);
-  CHECK(news.given_up[0].key == core::task_key{fixture::orders, position{1}, core::chain_index{0}});
+  CHECK(news.given_up[0].at == position{1});
+  CHECK(news.given_up[0].asked == core::asking{11});
   CHECK(news.given_up[0].attempts >= 5);
   CHECK(news.given_up[0].attempts == failed);
   CHECK(news.given_up[0].last_error == "no luck");

@@ -93,6 +93,15 @@ inline actors::reader_actor::behavior_type fake_reader(actors::reader_actor::poi
 
 struct dispatcher_mail {
   std::vector<actors::work_wanted> wanted;
+
+  /// As what the work at that position was asked for last.
+  [[nodiscard]] core::asking asked(position at) const {
+    core::asking last;
+    for (const auto& all : wanted)
+      for (const auto& one : all.work)
+        if (one.at == at) last = one.asked;
+    return last;
+  }
 };
 
 inline actors::dispatcher_actor::behavior_type fake_dispatcher(actors::dispatcher_actor::pointer,

@@ -58,8 +58,9 @@ struct fixture {
     system.send(shard, accepted{{{position{at}, make_message("m" + std::to_string(at)), std::move(enrolled)}}, bytes});
   }
   void work(std::uint64_t at) {
-    system.send(shard,
-                work_done{{{position{at}, core::chain_index{0}, {make_body("r" + std::to_string(at)), {}}}}, {}});
+    core::finished_work one{
+      position{at}, core::chain_index{0}, {make_body("r" + std::to_string(at)), {}}, dispatcher->asked(position{at})};
+    system.send(shard, work_done{{std::move(one)}, {}});
   }
   void answer(const core::send_request& request, core::receiver_answer how = core::confirmed{}) {
     system.send(shard, delivered{request.destination, request.id, std::move(how)});
@@ -214,7 +215,7 @@ TEST_CASE("what a transform used up its attempts for is held, saved, and retried
   fixture f;
   f.accept(1, {{billing, sequence{1}}});
   const core::task_key key{pipeline, position{1}, core::chain_index{0}};
-  f.system.send(f.shard, work_done{{}, {{key, 5, "no luck"}}});
+  f.system.send(f.shard, work_done{{}, {{key.at, key.chain, 5, "no luck", f.dispatcher->asked(key.at)}}});
   REQUIRE(f.journal->saves.size() == 1);
   REQUIRE(f.journal->saves[0].change.held.size() == 1);
   CHECK(f.journal->saves[0].change.held[0].last_error == "no luck");

@@ -14,7 +14,8 @@ using namespace reseq::core;
 work_key key(std::uint64_t at) { return {position{at}, chain_index{}}; }
 
 work_request work(std::uint64_t at) {
-  return {position{at}, chain_index{}, std::make_shared<const message>("m" + std::to_string(at), "", content{}), false};
+  return {position{at}, chain_index{}, std::make_shared<const message>("m" + std::to_string(at), "", content{}), false,
+          asking{10 + at}};
 }
 
 stored_result found(std::uint64_t at, const std::string& message_id) {
@@ -70,7 +71,8 @@ TEST_CASE("a result is adopted if it names the message at that position, and no 
   CHECK(lookup.ask(10).size() == 3);
   const auto outcome = lookup.loaded({found(1, "m1"), found(2, "m1"), found(9, "m9")});
   REQUIRE(outcome.adopted.size() == 1);
-  CHECK(outcome.adopted[0].key == key(1));
+  CHECK(outcome.adopted[0].at == position{1});
+  CHECK(outcome.adopted[0].asked == asking{11});
   CHECK(positions(outcome.work) == std::vector<std::uint64_t>{2, 3});
   CHECK(outcome.worthless == std::vector{key(2), key(3)});
 }

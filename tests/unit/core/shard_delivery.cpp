@@ -59,11 +59,11 @@ TEST_CASE("what became ready while a request was under way makes the next batch"
 TEST_CASE("results that come together are sent together") {
   shard_fixture f({setup(1)});
   for (int i = 0; i < 3; ++i) f.accept({1});
-  f.tested.worked({{position{2}, chain_index{0}, {body(), {}}},
-                   {position{1}, chain_index{0}, {body(), {}}},
-                   {position{3}, chain_index{0}, {body(), {}}}},
+  f.tested.worked({{position{2}, chain_index{0}, {body(), {}}, f.asked(2)},
+                   {position{1}, chain_index{0}, {body(), {}}, f.asked(1)},
+                   {position{3}, chain_index{0}, {body(), {}}, f.asked(3)}},
                   t0);
-  f.todo = f.tested.take();
+  f.take();
   REQUIRE(f.todo.sends.size() == 1);
   CHECK(f.sent() == numbers{1, 2, 3});
 }
@@ -88,8 +88,8 @@ TEST_CASE("a dropped message holds back what follows until that is durable, and 
 TEST_CASE("narrowing is an outcome without a delivery for those left out") {
   shard_fixture f({setup(1), setup(2)});
   f.accept({1, 2});
-  f.tested.worked({{position{1}, chain_index{0}, {body(), std::vector{destination_id{2}}}}}, t0);
-  f.todo = f.tested.take();
+  f.tested.worked({{position{1}, chain_index{0}, {body(), std::vector{destination_id{2}}}, f.asked(1)}}, t0);
+  f.take();
   REQUIRE(f.todo.sends.size() == 1);
   CHECK(f.todo.sends[0].destination == destination_id{2});
   CHECK(f.find(1, 1) == "settled");
@@ -184,7 +184,7 @@ TEST_CASE("a failing receiver gets the same messages again after a backoff, with
   const auto idle = f.todo;
   CHECK(idle.sends.empty());
   f.tested.answered(destination_id{1}, request_id{1}, failing{"503", {}}, t0, f.wall);
-  f.todo = f.tested.take();
+  f.take();
   CHECK(f.todo.sends.empty());
   CHECK(f.status().state == lane_state::failing);
   CHECK(f.status().head->last_error == "503");

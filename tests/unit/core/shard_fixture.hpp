@@ -39,7 +39,17 @@ struct shard_fixture {
   explicit shard_fixture(std::vector<destination_setup> setups, give_up on_exhausted = give_up::hold,
                          std::optional<resequencing> outside = {})
     : tested(std::move(setups), on_exhausted, 1, t0, epoch{3}, outside) {
+    take();
+  }
+
+  void take() {
     todo = tested.take();
+    for (const auto& w : todo.work) askings[{w.at, w.chain}] = w.asked;
+  }
+  /// As it was asked for last.
+  [[nodiscard]] asking asked(std::uint64_t at, std::uint32_t chain = 0) const {
+    const auto found = askings.find({position{at}, chain_index{chain}});
+    return found == askings.end() ? asking{} : found->second;
   }
 
   /// The next message, for those destinations.
@@ -47,33 +57,33 @@ struct shard_fixture {
     accepted_message m{position{++last_position}, payload(bytes), {}};
     for (const auto id : to) m.enrolled.push_back({destination_id{id}, sequence{++last_sequence[id]}});
     tested.accepted({m}, now);
-    todo = tested.take();
+    take();
   }
   void work(std::uint64_t at, content_ptr result = body(), std::uint32_t chain = 0, time_point now = t0) {
-    tested.worked({{position{at}, chain_index{chain}, {std::move(result), {}}}}, now);
-    todo = tested.take();
+    tested.worked({{position{at}, chain_index{chain}, {std::move(result), {}}, asked(at, chain)}}, now);
+    take();
   }
   void give_up_at(std::uint64_t at, std::uint32_t chain = 0) {
-    tested.gave_up(position{at}, chain_index{chain}, 5, "boom", t0, wall);
-    todo = tested.take();
+    tested.gave_up({position{at}, chain_index{chain}, 5, "boom", asked(at, chain)}, t0, wall);
+    take();
   }
   void answer(const send_request& request, const receiver_answer& answer, time_point now = t0) {
     tested.answered(request.destination, request.id, answer, now, wall);
-    todo = tested.take();
+    take();
   }
   void save() {
     tested.saved(t0);
-    todo = tested.take();
+    take();
   }
   void tick(time_point now) {
     tested.tick(now);
-    todo = tested.take();
+    take();
   }
   void read_reply(std::uint32_t to, std::uint64_t from, std::uint64_t until, std::size_t bytes = 10) {
     std::vector<backlog_item> items;
     for (auto n = from; n <= until; ++n) items.push_back({sequence{n}, position{n}, payload(bytes)});
     tested.backlog(destination_id{to}, std::move(items), t0);
-    todo = tested.take();
+    take();
   }
 
   /// The sequences of the only request in `todo`; empty when there is none.
@@ -100,6 +110,7 @@ struct shard_fixture {
 
   shard tested;
   effects todo;
+  std::map<work_key, asking> askings;
   std::uint64_t last_position = 0;
   std::map<std::uint32_t, std::uint64_t> last_sequence;
   wall_time wall{std::chrono::milliseconds{1234}};

@@ -42,11 +42,12 @@ struct fixture : shard_fixture {
   }
   /// Keeps what was to be done already.
   void gather() {
-    auto more = tested.take();
-    more.work.insert(more.work.begin(), todo.work.begin(), todo.work.end());
-    if (more.sends.empty()) more.sends = todo.sends;
-    if (more.load.empty()) more.load = todo.load;
-    todo = std::move(more);
+    auto before = std::move(todo);
+    take();
+    auto& more = todo;
+    more.work.insert(more.work.begin(), before.work.begin(), before.work.end());
+    if (more.sends.empty()) more.sends = before.sends;
+    if (more.load.empty()) more.load = before.load;
   }
   [[nodiscard]] std::vector<lane_name> names() const { return {{destination_id{1}, "d1"}, {destination_id{2}, "d2"}}; }
 
@@ -69,8 +70,8 @@ struct fixture : shard_fixture {
     return copy.open(epoch{9}, {})->results;
   }
   void work_for(std::uint64_t at, duration took) {
-    tested.worked({{position{at}, chain_index{}, {body(), {}}, took}}, t0);
-    todo = tested.take();
+    tested.worked({{position{at}, chain_index{}, {body(), {}}, asked(at), took}}, t0);
+    take();
   }
 
   lane_store store;
@@ -109,7 +110,7 @@ TEST_CASE("without an answer in time the shard releases by itself, and tells the
   f.tick(after(200));
   CHECK(f.sent() == numbers{1});
   f.tested.lanes_failed(call.id, {errc::unavailable, "away", {}}, after(210));
-  f.todo = f.tested.take();
+  f.take();
   CHECK_FALSE(f.todo.lanes);
   REQUIRE(f.tested.wakeup());
   f.tick(*f.tested.wakeup());
@@ -208,7 +209,7 @@ TEST_CASE("a resequencer that has seen more than the journal ever assigned stops
   f.accept({1});
   const auto call = *f.todo.lanes;
   f.tested.lanes_opened(call.id, *f.store.open(epoch{3}, f.names()), t0);
-  f.todo = f.tested.take();
+  f.take();
   REQUIRE(f.todo.diverged);
   CHECK(*f.todo.diverged == "the resequencer has seen sequence 7 of d1, and the journal had assigned none after 0");
   CHECK(f.status().state == lane_state::diverged);

@@ -66,7 +66,7 @@ TEST_CASE(
   "a retried exhausted message is worked out again as the head, and its operator answered when that is durable") {
   auto f = with_exhausted_head();
   f.tested.retry(7, one, sequence{1}, t0, f.wall);
-  f.todo = f.tested.take();
+  f.take();
   REQUIRE(f.asked() == numbers{1});
   CHECK(f.todo.work[0].head);
   REQUIRE(f.todo.save);
@@ -86,7 +86,7 @@ TEST_CASE("a skipped message is settled, and what follows goes once that is dura
   auto f = with_exhausted_head();
   f.work(2);
   f.tested.skip(7, one, sequence{1}, t0, f.wall);
-  f.todo = f.tested.take();
+  f.take();
   CHECK(f.todo.sends.empty());
   REQUIRE(f.todo.save);
   CHECK(f.todo.save->progress[0].watermark == sequence{1});
@@ -106,7 +106,7 @@ TEST_CASE("retry and skip of what is not held are refused, and unknown destinati
   f.tested.retry(3, one, std::nullopt, t0, f.wall);
   f.tested.skip(4, destination_id{9}, sequence{1}, t0, f.wall);
   f.tested.pause(5, destination_id{9}, t0, f.wall);
-  f.todo = f.tested.take();
+  f.take();
   REQUIRE(f.todo.answers.size() == 5);
   CHECK(f.todo.answers[0].outcome.error().code == errc::conflict);
   CHECK(f.todo.answers[1].outcome.error().code == errc::conflict);
@@ -133,7 +133,7 @@ TEST_CASE("a refused message of a batch is found singly and held, and delivered 
   CHECK(f.status().held[0].reason == hold_reason::refused);
   CHECK(f.status().held[0].last_error == "422");
   f.tested.retry(1, one, std::nullopt, t0, f.wall);
-  f.todo = f.tested.take();
+  f.take();
   CHECK(f.asked().empty());
   REQUIRE(f.sent() == numbers{2, 3});
   CHECK(f.todo.sends[0].items[0].attempt == 3);
@@ -147,7 +147,7 @@ TEST_CASE("a dead-lettered message is recorded with its outcome, and its lane go
   f.work(1);
   f.work(2);
   f.tested.answered(one, request_id{1}, refused{"400"}, t0, f.wall);
-  f.todo = f.tested.take();
+  f.take();
   CHECK(f.todo.sends.empty());
   REQUIRE(f.todo.save);
   CHECK(f.todo.save->dead_letters[0].reason == hold_reason::refused);
@@ -176,7 +176,7 @@ TEST_CASE("more dead letters in a row than allowed hold the lane, also across a 
   f.work(1);
   f.work(2);
   f.tested.answered(one, request_id{1}, refused{"400"}, t0, f.wall);
-  f.todo = f.tested.take();
+  f.take();
   f.save();
   f.answer(f.todo.sends[0], refused{"400"});
   REQUIRE(f.todo.save);
@@ -184,7 +184,7 @@ TEST_CASE("more dead letters in a row than allowed hold the lane, also across a 
   CHECK(f.todo.save->held[0].reason == hold_reason::dead_letters);
   f.save();
   f.tested.retry(1, one, std::nullopt, t0, f.wall);
-  f.todo = f.tested.take();
+  f.take();
   f.answer(f.todo.sends[0], confirmed{});
   f.save();
   CHECK(f.todo.save->progress[0].dead_letters_in_a_row == 0);
@@ -196,7 +196,7 @@ TEST_CASE("a paused destination sends nothing while its window fills, and says s
   f.work(1);
   const auto request = f.todo.sends[0];
   f.tested.pause(5, one, t0, f.wall);
-  f.todo = f.tested.take();
+  f.take();
   REQUIRE(f.todo.save);
   CHECK(f.todo.save->progress[0].paused);
   f.save();
@@ -211,7 +211,7 @@ TEST_CASE("a paused destination sends nothing while its window fills, and says s
   CHECK(f.todo.sends.empty());
   CHECK(f.status().state == lane_state::paused);
   f.tested.resume(6, one, t0, f.wall);
-  f.todo = f.tested.take();
+  f.take();
   CHECK(f.sent() == numbers{2});
   REQUIRE(f.todo.save);
   CHECK_FALSE(f.todo.save->progress[0].paused);
@@ -235,10 +235,10 @@ TEST_CASE("a pause that is overtaken by a resume is told so") {
   f.accept({1});
   f.work(1);
   f.tested.pause(5, one, t0, f.wall);
-  f.todo = f.tested.take();
+  f.take();
   f.save();
   f.tested.resume(6, one, t0, f.wall);
-  f.todo = f.tested.take();
+  f.take();
   REQUIRE(f.todo.answers.size() == 1);
   CHECK(f.todo.answers[0].outcome.error().code == errc::conflict);
 }
@@ -246,7 +246,7 @@ TEST_CASE("a pause that is overtaken by a resume is told so") {
 TEST_CASE("an operator's change whose save failed is saved again, and answered only then") {
   auto f = with_exhausted_head();
   f.tested.skip(7, one, sequence{1}, t0, f.wall);
-  f.todo = f.tested.take();
+  f.take();
   f.tested.save_failed(t0);
   f.tick(after(100));
   REQUIRE(f.todo.save);

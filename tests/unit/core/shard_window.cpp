@@ -73,7 +73,7 @@ TEST_CASE("a read that failed, or brought nothing, is asked again after a backof
   f.tick(after(100));
   REQUIRE(f.todo.reads.size() == 1);
   f.tested.backlog(destination_id{1}, {}, after(100));
-  f.todo = f.tested.take();
+  f.take();
   CHECK(f.todo.reads.empty());
   CHECK(f.tested.wakeup() == after(300));
   f.tick(after(300));
@@ -101,7 +101,7 @@ TEST_CASE("what a read brings and does not fit is not read again before there is
   shard_fixture f({d});
   std::vector<backlog_item> items{{sequence{1}, position{1}, payload(10)}, {sequence{2}, position{2}, payload(500)}};
   f.tested.backlog(destination_id{1}, items, t0);
-  f.todo = f.tested.take();
+  f.take();
   CHECK(f.asked() == numbers{1});
   CHECK(f.todo.reads.empty());
   CHECK_FALSE(f.tested.wakeup());
@@ -137,7 +137,7 @@ TEST_CASE("a held message is held after a start, and its lane waits without work
   CHECK(f.status().state == lane_state::held);
   CHECK(f.status().head->ready_behind == 1);
   f.tested.retry(1, d.id, sequence{1}, t0, f.wall);
-  f.todo = f.tested.take();
+  f.take();
   CHECK(f.asked() == numbers{1});
   CHECK(f.todo.work[0].head);
 }
@@ -154,7 +154,7 @@ TEST_CASE("a destination that lags shares a result that another window still hol
   REQUIRE(f.todo.sends.size() == 1);
   const auto request = f.todo.sends[0];
   f.tested.backlog(destination_id{2}, {{sequence{2}, position{2}, payload(10)}}, t0);
-  f.todo = f.tested.take();
+  f.take();
   CHECK(f.asked().empty());
   REQUIRE(f.sent() == numbers{2});
   CHECK(f.todo.sends[0].items[0].body == request.items[0].body);

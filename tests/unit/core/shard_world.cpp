@@ -155,11 +155,11 @@ void shard_world::answer_work() {
   if (asked_.empty()) return;
   const auto which = std::next(asked_.begin(), static_cast<std::ptrdiff_t>(below(asked_.size())));
   const auto [at, chain] = which->first;
-  const bool head = which->second.head;
+  const auto [head, asked] = which->second;
   if (!healthy_ && chance(15)) {
     if (!head) return; // only heads are given up
     asked_.erase(which);
-    shard_->gave_up(position{at}, chain_index{chain}, 5, "boom", now_, {});
+    shard_->gave_up({position{at}, chain_index{chain}, 5, "boom", asked}, now_, {});
     return;
   }
   work_result done;
@@ -173,7 +173,7 @@ void shard_world::answer_work() {
       note_exclusion(d, sequence{static_cast<std::uint64_t>(here - d.journal.begin()) + 1});
   }
   asked_.erase(which);
-  shard_->worked({{position{at}, chain_index{chain}, std::move(done)}}, now_);
+  shard_->worked({{position{at}, chain_index{chain}, std::move(done), asked}}, now_);
 }
 
 void shard_world::answer_request(destination& d) {
@@ -247,7 +247,7 @@ void shard_world::late_events() {
   const auto before = shard_->counters().late_answers;
   auto& d = *random_destination();
   shard_->answered(d.setup.id, request_id{1'000'000}, confirmed{}, now_, {});
-  shard_->worked({{position{last_position_ + 100}, chain_index{}, {make_result(), {}}}}, now_);
+  shard_->worked({{position{last_position_ + 100}, chain_index{}, {make_result(), {}}, asking{1}}}, now_);
   expect(shard_->counters().late_answers == before + 2, "late answers are counted");
   shard_->backlog(destination_id{77}, {}, now_);
   shard_->tick(now_);
@@ -277,7 +277,8 @@ void shard_world::perform() {
   auto todo = shard_->take();
   for (const auto& w : todo.withdrawn) asked_.erase({w.at.value(), w.chain.value()});
   for (const auto& w : todo.work)
-    expect(asked_.emplace(work_id{w.at.value(), w.chain.value()}, asked_work{w.head}).second, "work is asked for once");
+    expect(asked_.emplace(work_id{w.at.value(), w.chain.value()}, asked_work{w.head, w.asked}).second,
+           "work is asked for once");
   for (const auto& w : todo.heads)
     if (const auto found = asked_.find({w.at.value(), w.chain.value()}); found != asked_.end())
       found->second.head = true;

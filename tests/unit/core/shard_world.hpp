@@ -49,6 +49,7 @@ private:
   };
   struct asked_work {
     bool head = false;
+    asking asked;
   };
   using work_id = std::pair<std::uint64_t, std::uint32_t>;
 
