@@ -87,19 +87,6 @@ header_list joined(const content& body) {
   return out;
 }
 
-void append_headers(std::string& out, const content& body) {
-  out += R"(,"headers":{)";
-  bool first = true;
-  for (const auto& [name, value] : joined(body)) {
-    if (!first) out += ',';
-    first = false;
-    json::append_string(out, name);
-    out += ':';
-    json::append_string(out, value);
-  }
-  out += '}';
-}
-
 void append_payload(std::string& out, const content& body) {
   const bool json_type = is_json_type(body.content_type);
   if (!json_type && json::valid_utf8(body.payload)) {
@@ -185,9 +172,23 @@ void append_envelope(std::string& out, const delivery& d) {
   append_text(out, "key", d.key);
   append_number(out, "epoch", d.owner.value());
   append_number(out, "attempt", d.attempt);
-  append_headers(out, *d.body);
+  out += R"(,"headers":)";
+  append_headers_object(out, *d.body);
   append_payload(out, *d.body);
   out += "}\n";
+}
+
+void append_headers_object(std::string& out, const content& body) {
+  out += '{';
+  bool first = true;
+  for (const auto& [name, value] : joined(body)) {
+    if (!first) out += ',';
+    first = false;
+    json::append_string(out, name);
+    out += ':';
+    json::append_string(out, value);
+  }
+  out += '}';
 }
 
 std::optional<line_name> name_of_line(std::string_view line) {

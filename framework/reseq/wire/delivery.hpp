@@ -65,6 +65,9 @@ header_list delivery_headers(const delivery& d);
 /// `"payload_base64"` | the decoded bytes |
 void append_envelope(std::string& out, const delivery& d);
 
+/// Appends the object that is `headers` in that line.
+void append_headers_object(std::string& out, const content& body);
+
 /// What tells a line of `append_envelope` from others.
 struct line_name {
   sequence seq;

@@ -7,16 +7,18 @@ namespace {
 constexpr const char* lock_timeout_text = "the lock was not to be had in time";
 constexpr int oldest_server = 130000; // has pg_xact_status
 
-/// Statements know their plan without statistics, which a young table does not have: no index is ever the worse choice.
 constexpr const char* session_settings =
   "SET synchronous_commit = on; SET client_encoding = 'UTF8'; SET bytea_output = 'hex'; SET timezone = 'UTC'; "
-  "SET client_min_messages = warning; SET jit = off; SET enable_seqscan = off; SET plan_cache_mode = "
-  "force_generic_plan; "
-  "SET search_path = pg_catalog; SET default_transaction_isolation = 'read committed'; "
-  "SET default_transaction_read_only = off; SET statement_timeout = 0; SET work_mem = '32MB'; "
+  "SET client_min_messages = warning; SET default_transaction_isolation = 'read committed'; "
+  "SET default_transaction_read_only = off; SET statement_timeout = 0; "
   // A session whose client is gone without a word must not keep its locks.
   "SET idle_in_transaction_session_timeout = '10s'; SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; "
   "SET tcp_keepalives_count = 3";
+
+/// Statements know their plan without statistics, which a young table does not have: no index is ever the worse choice.
+constexpr const char* journal_settings =
+  "SET jit = off; SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET search_path = pg_catalog; "
+  "SET work_mem = '32MB'";
 
 bool starts(const std::string& state, std::string_view with) { return state.starts_with(with); }
 
@@ -39,11 +41,11 @@ std::string advice(const std::string& state) {
   return {};
 }
 
-result<void> check_server(pqxx::connection& db) {
+result<void> prepare_journal(pqxx::connection& db) {
   if (db.server_version() < oldest_server)
     return fail(errc::incompatible, "PostgreSQL 13 or later is needed", "store.postgres");
   pqxx::nontransaction tx(db);
-  tx.exec(session_settings);
+  tx.exec(journal_settings);
   const auto encoding = tx.exec("SHOW server_encoding");
   if (view_of(encoding[0][0]) != "UTF8")
     return fail(errc::incompatible,
@@ -55,15 +57,20 @@ result<void> check_server(pqxx::connection& db) {
 
 } // namespace
 
-result<std::unique_ptr<database>> database::connect(const server_url& url) {
+result<std::unique_ptr<database>> database::connect(const server_url& url, session_for use) {
+  const bool for_journal = use == session_for::journal;
   try {
     auto connected = std::make_unique<pqxx::connection>(url.conninfo());
     never_reconnect(*connected);
-    if (auto fits = check_server(*connected); !fits) return tl::unexpected(std::move(fits.error()));
+    pqxx::nontransaction(*connected).exec(session_settings);
+    if (auto fits = for_journal ? prepare_journal(*connected) : result<void>{}; !fits)
+      return tl::unexpected(std::move(fits.error()));
     return std::make_unique<database>(std::move(connected), url);
   } catch (const std::exception& e) {
     return fail(errc::unavailable,
-                "cannot connect: " + url.without_secrets(e.what()) + "; store.postgres says where to", "PostgreSQL");
+                "cannot connect: " + url.without_secrets(e.what()) +
+                  (for_journal ? "; store.postgres says where to" : ""),
+                "PostgreSQL");
   }
 }
 

@@ -1,4 +1,5 @@
-/// One connection to the journal's database: cached statements, and what PostgreSQL's errors mean for a caller.
+/// One connection to a database, the journal's or a destination's: cached statements, and what PostgreSQL's errors mean
+/// for a caller.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +16,17 @@
 
 namespace reseq::store::postgres {
 
+/// What a session is for.
+enum class session_for {
+  journal,  ///< only the program's own statements: plans and names are settled
+  receiver, ///< other people's tables: planned and looked up as the role is used to
+};
+
 class database {
 public:
   /// Connects, which takes as long as the URL's `connect_timeout`, and sets the session up: durable commits, whatever
   /// the server's default is. `url` must outlive it.
-  static result<std::unique_ptr<database>> connect(const server_url& url);
+  static result<std::unique_ptr<database>> connect(const server_url& url, session_for use = session_for::journal);
 
   database(std::unique_ptr<pqxx::connection> connected, const server_url& url)
     : connection_(std::move(connected)), url_(url) {}

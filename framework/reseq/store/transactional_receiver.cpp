@@ -1,0 +1,43 @@
+#include "reseq/store/transactional_receiver.hpp"
+
+#include <algorithm>
+#include <optional>
+
+namespace reseq::store {
+
+namespace {
+
+std::string described(const receiver_record& known) {
+  if (known.last == sequence{}) return "it has nothing of this destination";
+  return "the last that it has is sequence " + std::to_string(known.last.value()) +
+         (known.last_message.empty() ? "" : ", message " + known.last_message);
+}
+
+tl::unexpected<core::receiver_answer> contradiction(const std::string& what) {
+  return tl::unexpected<core::receiver_answer>(core::failing{what, std::nullopt});
+}
+
+} // namespace
+
+tl::expected<std::size_t, core::receiver_answer>
+already_received(const receiver_record& known, std::span<const received> items, const receiver_owner& owner) {
+  if (known.owner > owner.owner) return tl::unexpected<core::receiver_answer>(core::stale{known.owner});
+  const auto assigned = std::max(owner.assigned, items.back().item.seq);
+  if (known.last > assigned)
+    return contradiction(described(known) + ", and the journal has given this destination none beyond " +
+                         std::to_string(assigned.value()) +
+                         ": the journal has gone back in time, or another one wrote there");
+  const auto next = std::ranges::find_if(items, [&](const received& one) { return one.item.seq > known.last; });
+  const auto there = static_cast<std::size_t>(next - items.begin());
+  if (there > 0 && items[there - 1].item.seq == known.last && !known.last_message.empty() &&
+      items[there - 1].item.message->id() != known.last_message)
+    return contradiction(described(known) + ", which is message " + items[there - 1].item.message->id() +
+                         " in this journal: another one wrote there");
+  const auto before = next == items.end() ? std::nullopt : next->item.previous;
+  if (there == 0 && before && *before > known.last)
+    return contradiction(described(known) + ", but sequence " + std::to_string(before->value()) +
+                         " was delivered there: the receiver has gone back in time, or is another one than before");
+  return there;
+}
+
+} // namespace reseq::store

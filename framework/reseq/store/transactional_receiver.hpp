@@ -1,0 +1,66 @@
+/// A destination that takes messages and remembers, in the same transaction, which was the last: it holds each message
+/// once, whatever is killed.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include <tl/expected.hpp>
+
+#include "reseq/core/shard.hpp"
+#include "reseq/model/ids.hpp"
+
+namespace reseq::store {
+
+/// Whose messages a receiver takes.
+struct receiver_owner {
+  std::string pipeline;
+  std::string destination;
+  epoch owner;
+  sequence assigned; ///< the last sequence that the journal had given the destination when this owner started
+};
+
+/// A message as the receiver gets it.
+struct received {
+  core::send_item item;
+  std::string headers; ///< a JSON object, as in an envelope
+};
+
+/// What the receiver remembers of one destination. All zero: it has never had anything.
+struct receiver_record {
+  epoch owner;              ///< the latest one that has written, or announced itself
+  sequence last;            ///< the last message that it has
+  std::string last_message; ///< that one's id; empty if that is not known
+};
+
+/// How many of the first `items`, at least one and in ascending order, the receiver has; or why it must get none of
+/// them, which is
+///
+/// - `stale`: a later owner was there;
+/// - `failing`: it lacks what progress says it got, or has what this journal cannot have sent it. One of the two has
+///   gone back in time, or is another one than before.
+tl::expected<std::size_t, core::receiver_answer>
+already_received(const receiver_record& known, std::span<const received> items, const receiver_owner& owner);
+
+/// Used by one thread at a time. Calls block; they connect again by themselves when they must.
+class transactional_receiver {
+public:
+  transactional_receiver() = default;
+  virtual ~transactional_receiver() = default;
+  transactional_receiver(const transactional_receiver&) = delete;
+  transactional_receiver& operator=(const transactional_receiver&) = delete;
+
+  /// Connects and announces the owner, whose predecessors are refused from then on. Trouble is left to `deliver`, which
+  /// does it as well.
+  virtual void open() = 0;
+
+  /// Takes those of `items` (not empty, ascending) that it does not have, all or none of them:
+  ///
+  /// - `confirmed`: it durably has all of them;
+  /// - `refused`: it will never take one of them;
+  /// - `stale`, `failing`: nothing is known to have changed. The same call may be made again.
+  virtual core::receiver_answer deliver(std::span<const received> items) = 0;
+};
+
+} // namespace reseq::store

@@ -1,0 +1,179 @@
+// Tables as transactional destinations: the contract suite, refused rows, and connections that break in a commit.
+
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include <pqxx/pqxx>
+
+#include "catch.hpp"
+#include "cutting_proxy.hpp"
+#include "postgres_server.hpp"
+#include "receiver_contract.hpp"
+#include "reseq/store/postgres/table_receiver.hpp"
+
+namespace reseq::test {
+
+using cut = cutting_proxy::cut;
+using store::postgres::parse_table_url;
+using store::postgres::table_receiver;
+
+namespace {
+
+constexpr auto timeout = std::chrono::seconds{20};
+
+/// A database of its own with the table `ledger`, behind a proxy.
+class table_place final : public receiver_place {
+public:
+  table_place() : proxy(postgres_server::shared().socket_directory()) {
+    direct_ = postgres_server::shared().create_database();
+    const auto begin = direct_.find("///") + 3;
+    url_ = proxy.url(direct_.substr(begin, direct_.find('?') - begin));
+  }
+
+  std::unique_ptr<store::transactional_receiver> access(const store::receiver_owner& owner) override {
+    const auto to = parse_table_url(url_ + (url_.find('?') == std::string::npos ? "?" : "&") + "table=ledger");
+    REQUIRE(to.has_value());
+    return std::make_unique<table_receiver>(*to, owner, timeout);
+  }
+
+  std::vector<seen_message> seen() override {
+    std::vector<seen_message> out;
+    for (const auto& row :
+         sql("SELECT sequence, position, message_id, coalesce(key, ''), "
+             "replace(headers::text, ' ', ''), encode(payload, 'hex') FROM public.ledger ORDER BY ctid"))
+      out.push_back({row[0].as<std::uint64_t>(), row[1].as<std::uint64_t>(), row[2].c_str(), row[3].c_str(),
+                     row[4].c_str(), from_hex(row[5].c_str())});
+    return out;
+  }
+
+  void lose_all() override { sql("TRUNCATE public.ledger; TRUNCATE reseq.delivered"); }
+
+  pqxx::result sql(const std::string& statement) const {
+    pqxx::connection db(direct_);
+    pqxx::work tx(db);
+    auto rows = tx.exec(statement);
+    tx.commit();
+    return rows;
+  }
+
+  cutting_proxy proxy;
+
+private:
+  static std::string from_hex(const std::string& digits) {
+    std::string out;
+    for (std::size_t i = 0; i + 1 < digits.size(); i += 2)
+      out += static_cast<char>(std::stoi(digits.substr(i, 2), nullptr, 16));
+    return out;
+  }
+
+  std::string direct_;
+  std::string url_;
+};
+
+receiver_factory table_places() {
+  return [] { return std::make_unique<table_place>(); };
+}
+
+} // namespace
+
+TEST_CASE("a table holds each message once") { check_receiving(table_places()); }
+TEST_CASE("a table refuses a stale owner") { check_receiver_fencing(table_places()); }
+TEST_CASE("a table that has gone back, or whose journal has, is left as it is") { check_going_back(table_places()); }
+
+TEST_CASE("a commit that the connection broke in is done once, whether the server had done it or not") {
+  table_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  std::uint64_t last = 1;
+  for (const auto where : {cut::before_commit, cut::at_commit, cut::after_commit}) {
+    at.proxy.next_commit(where);
+    const auto batch = messages({last + 1, last + 2}, last);
+    for (int tries = 0; said(receiver->deliver(batch)) != "confirmed"; ++tries) REQUIRE(tries < 5);
+    last += 2;
+    CHECK(sequences_of(at.seen()) == range_of(1, last));
+  }
+}
+
+TEST_CASE("a backend that is killed in the middle takes nothing along, and the next call connects anew") {
+  table_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  at.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = "
+         "current_database()");
+  for (int tries = 0; said(receiver->deliver(messages({2}, 1))) != "confirmed"; ++tries) REQUIRE(tries < 5);
+  CHECK(sequences_of(at.seen()) == range_of(1, 2));
+}
+
+TEST_CASE("a row that violates a constraint is refused and nothing of its batch is there; others go on") {
+  table_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  SECTION("at once") { at.sql("ALTER TABLE public.ledger ADD CHECK (message_id <> 'm3')"); }
+  SECTION("at the end of the transaction") {
+    at.sql("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS "
+           "$$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = 'check_violation'; END$$;"
+           "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON public.ledger DEFERRABLE INITIALLY DEFERRED "
+           "FOR EACH ROW WHEN (NEW.message_id = 'm3') EXECUTE FUNCTION no()");
+  }
+  const auto refusal = said(receiver->deliver(messages({2, 3, 4}, 1)));
+  CHECK(refusal.starts_with("refused: "));
+  CHECK(refusal.find("(23514)") != std::string::npos);
+  CHECK(refusal.find("Failing row") == std::string::npos);
+  CHECK(sequences_of(at.seen()) == range_of(1, 1));
+  CHECK(said(receiver->deliver(messages({2}, 1))) == "confirmed");
+  CHECK(said(receiver->deliver(messages({3}, 2))).starts_with("refused: "));
+  CHECK(said(receiver->deliver(messages({4}, 2))) == "confirmed");
+  CHECK(sequences_of(at.seen()) == std::vector<std::uint64_t>{1, 2, 4});
+}
+
+TEST_CASE("a table of one's own may have other types, and columns more; one that lacks a column is named") {
+  table_place at;
+  at.sql("CREATE TABLE public.ledger (delivered_at timestamp, extra int DEFAULT 7, sequence numeric, position int, "
+         "message_id varchar(300), key text, headers text, payload bytea)");
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1, 2}, 0))) == "confirmed");
+  CHECK(at.sql("SELECT count(*) FROM public.ledger WHERE extra = 7 AND delivered_at IS NOT NULL")[0][0].as<int>() == 2);
+  at.sql("ALTER TABLE public.ledger DROP COLUMN headers");
+  const auto first = said(receiver->deliver(messages({3}, 2)));
+  CHECK(first.starts_with("failing: "));
+  CHECK(said(receiver->deliver(messages({3}, 2))) ==
+        "failing: table \"public\".\"ledger\": the table has no column headers");
+  at.sql("ALTER TABLE public.ledger ADD headers json");
+  CHECK(said(receiver->deliver(messages({3}, 2))) == "confirmed");
+}
+
+TEST_CASE("a role that may only write does") {
+  table_place at;
+  CHECK(said(at.access(owner_with(1))->deliver(messages({1}, 0))) == "confirmed");
+  const auto role = "writer_" + std::string(at.sql("SELECT pg_backend_pid()")[0][0].c_str());
+  at.sql("CREATE ROLE " + role + " LOGIN; GRANT USAGE ON SCHEMA reseq TO " + role +
+         "; GRANT SELECT, INSERT, UPDATE ON reseq.delivered TO " + role + "; GRANT INSERT ON public.ledger TO " + role);
+  at.sql("ALTER DATABASE " + std::string(at.sql("SELECT current_database()")[0][0].c_str()) + " SET role = " + role);
+  const auto writer = at.access(owner_with(2));
+  CHECK(said(writer->deliver(messages({2}, 1))) == "confirmed");
+  at.sql("SET ROLE NONE; REVOKE INSERT ON public.ledger FROM " + role);
+  CHECK(said(writer->deliver(messages({3}, 2))).starts_with("failing: "));
+}
+
+TEST_CASE("a table's URL names the table, and the rest is libpq's") {
+  const auto plain = parse_table_url("postgresql://u:hush@h/db?table=sales.Orders&sslmode=require&x=y");
+  REQUIRE(plain.has_value());
+  CHECK(plain->server == "postgresql://u:hush@h/db?sslmode=require&x=y");
+  CHECK(plain->quoted() == "\"sales\".\"Orders\"");
+  CHECK(parse_table_url("postgresql://h/db?sslmode=require&table=t")->server == "postgresql://h/db?sslmode=require");
+  for (const auto* wrong : {"postgresql://h/db", "postgresql://h/db?table=", "postgresql://h/db?table=a\"b",
+                            "postgresql://h/db?table=a.b.c", "postgresql://h/db?table=.b"})
+    CHECK_FALSE(parse_table_url(wrong).has_value());
+}
+
+TEST_CASE("a database that is away, or whose password is wrong, is named without the password") {
+  const auto to = parse_table_url("postgresql://u:hush@127.0.0.1:1/db?table=t");
+  table_receiver receiver(*to, owner_with(1), timeout);
+  receiver.open();
+  const auto answer = said(receiver.deliver(messages({1}, 0)));
+  CHECK(answer.starts_with("failing: PostgreSQL: cannot connect"));
+  CHECK(answer.find("hush") == std::string::npos);
+}
+
+} // namespace reseq::test

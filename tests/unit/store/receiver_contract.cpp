@@ -1,0 +1,158 @@
+#include "receiver_contract.hpp"
+
+#include "catch.hpp"
+
+namespace reseq::test {
+
+namespace {
+
+bool contains(const std::string& text, const std::string& what) { return text.find(what) != std::string::npos; }
+
+} // namespace
+
+store::receiver_owner owner_with(std::uint64_t epoch, std::uint64_t assigned) {
+  return {"orders", "ledger", reseq::epoch{epoch}, sequence{assigned}};
+}
+
+std::vector<store::received> messages(const std::vector<std::uint64_t>& sequences, std::uint64_t previous,
+                                      const std::string& journal) {
+  std::vector<store::received> out;
+  for (const auto n : sequences) {
+    core::send_item item;
+    item.seq = sequence{n};
+    item.previous = sequence{previous};
+    item.at = position{n + 100};
+    item.message = std::make_shared<const message>(journal + std::to_string(n), n % 2 == 0 ? "key" : "", content{});
+    item.body = std::make_shared<const content>(content{std::string("body\0 ", 6) + std::to_string(n), "", {}});
+    out.push_back({std::move(item), R"({"n":")" + std::to_string(n) + R"("})"});
+    previous = n;
+  }
+  return out;
+}
+
+std::vector<std::uint64_t> range_of(std::uint64_t first, std::uint64_t last) {
+  std::vector<std::uint64_t> out;
+  for (auto n = first; n <= last; ++n) out.push_back(n);
+  return out;
+}
+
+std::vector<std::uint64_t> sequences_of(const std::vector<seen_message>& seen) {
+  std::vector<std::uint64_t> out;
+  for (const auto& one : seen) out.push_back(one.sequence);
+  return out;
+}
+
+std::string said(const core::receiver_answer& answer) {
+  if (const auto* refused = std::get_if<core::refused>(&answer)) return "refused: " + refused->why;
+  if (const auto* stale = std::get_if<core::stale>(&answer)) return "stale " + std::to_string(stale->seen.value());
+  if (const auto* failing = std::get_if<core::failing>(&answer)) return "failing: " + failing->why;
+  return "confirmed";
+}
+
+void check_receiving(const receiver_factory& make) {
+  const auto place = make();
+  const auto first = place->access(owner_with(1));
+  first->open();
+  SECTION("what is delivered is there, byte for byte") {
+    CHECK(said(first->deliver(messages({1, 2}, 0))) == "confirmed");
+    const std::string body("body\0 ", 6);
+    CHECK(place->seen() == std::vector<seen_message>{{1, 101, "m1", "", R"({"n":"1"})", body + "1"},
+                                                     {2, 102, "m2", "key", R"({"n":"2"})", body + "2"}});
+  }
+  SECTION("what comes again is there once") {
+    CHECK(said(first->deliver(messages(range_of(1, 5), 0))) == "confirmed");
+    CHECK(said(first->deliver(messages(range_of(1, 5), 0))) == "confirmed");
+    CHECK(said(first->deliver(messages(range_of(4, 8), 3))) == "confirmed");
+    CHECK(sequences_of(place->seen()) == range_of(1, 8));
+  }
+  SECTION("the next owner finds what the last one brought, whatever progress says") {
+    CHECK(said(first->deliver(messages(range_of(1, 5), 0))) == "confirmed");
+    const auto second = place->access(owner_with(2));
+    CHECK(said(second->deliver(messages(range_of(2, 4), 1))) == "confirmed");
+    CHECK(said(second->deliver(messages(range_of(5, 7), 4))) == "confirmed");
+    CHECK(sequences_of(place->seen()) == range_of(1, 7));
+  }
+  SECTION("the same owner may start again under the same epoch") {
+    CHECK(said(first->deliver(messages({1}, 0))) == "confirmed");
+    const auto again = place->access(owner_with(1));
+    again->open();
+    CHECK(said(again->deliver(messages({1, 2}, 0))) == "confirmed");
+    CHECK(said(first->deliver(messages({2, 3}, 1))) == "confirmed");
+    CHECK(sequences_of(place->seen()) == range_of(1, 3));
+  }
+  SECTION("sequences without a delivery are left out") {
+    CHECK(said(first->deliver(messages({2, 5}, 0))) == "confirmed");
+    CHECK(said(first->deliver(messages({9}, 5))) == "confirmed");
+    CHECK(sequences_of(place->seen()) == std::vector<std::uint64_t>{2, 5, 9});
+  }
+  SECTION("a message that was there, and was dropped when it was worked out again, is behind") {
+    CHECK(said(first->deliver(messages({1, 2, 3}, 0))) == "confirmed");
+    CHECK(said(place->access(owner_with(2))->deliver(messages({4}, 2))) == "confirmed");
+    CHECK(sequences_of(place->seen()) == range_of(1, 4));
+  }
+  SECTION("sequences as great as they get") {
+    constexpr std::uint64_t great = 9'007'199'254'740'990;
+    const auto late = place->access(owner_with(1, great + 1));
+    CHECK(said(late->deliver(messages({great, great + 1}, 0))) == "confirmed");
+    CHECK(said(late->deliver(messages({great, great + 1}, 0))) == "confirmed");
+    CHECK(sequences_of(place->seen()) == std::vector<std::uint64_t>{great, great + 1});
+  }
+}
+
+void check_receiver_fencing(const receiver_factory& make) {
+  const auto place = make();
+  const auto first = place->access(owner_with(9));
+  CHECK(said(first->deliver(messages({1, 2}, 0))) == "confirmed");
+  const auto second = place->access(owner_with(10));
+  SECTION("a stale owner's batch changes nothing once the next one has announced itself") {
+    second->open();
+    CHECK(said(first->deliver(messages({3}, 2))) == "stale 10");
+    CHECK(said(first->deliver(messages({2}, 1))) == "stale 10");
+    CHECK(sequences_of(place->seen()) == range_of(1, 2));
+  }
+  SECTION("nor once the next one has written") {
+    CHECK(said(second->deliver(messages({3}, 2))) == "confirmed");
+    CHECK(said(first->deliver(messages({3, 4}, 2))) == "stale 10");
+    CHECK(sequences_of(place->seen()) == range_of(1, 3));
+  }
+  SECTION("nor when it connects anew") {
+    second->open();
+    const auto late = place->access(owner_with(9));
+    late->open();
+    CHECK(said(late->deliver(messages({3}, 2))) == "stale 10");
+    CHECK(said(second->deliver(messages({3}, 2))) == "confirmed");
+    CHECK(sequences_of(place->seen()) == range_of(1, 3));
+  }
+}
+
+void check_going_back(const receiver_factory& make) {
+  const auto place = make();
+  const auto first = place->access(owner_with(1));
+  CHECK(said(first->deliver(messages(range_of(1, 5), 0))) == "confirmed");
+  SECTION("a receiver that lacks what was delivered gets nothing, and that is said") {
+    place->lose_all();
+    const auto next = place->access(owner_with(2));
+    const auto answer = said(next->deliver(messages({6}, 5)));
+    CHECK(contains(answer, "failing: it has nothing of this destination, but sequence 5 was delivered there"));
+    CHECK(place->seen().empty());
+  }
+  SECTION("an owner notices that while it is at work") {
+    place->lose_all();
+    static_cast<void>(first->deliver(messages({6}, 5)));
+    CHECK(contains(said(first->deliver(messages({6}, 5))), "was delivered there"));
+    CHECK(place->seen().empty());
+  }
+  SECTION("a journal that has gone back does not take the receiver's messages for its own") {
+    const auto other = place->access(owner_with(2, 3));
+    CHECK(contains(said(other->deliver(messages({1, 2}, 0))), "the last that it has is sequence 5, message m5"));
+    CHECK(said(other->deliver(messages({1, 2}, 0))).starts_with("failing: "));
+    CHECK(sequences_of(place->seen()) == range_of(1, 5));
+  }
+  SECTION("nor does another journal that is as far") {
+    const auto other = place->access(owner_with(2, 8));
+    CHECK(contains(said(other->deliver(messages(range_of(4, 8), 3, "other"))), "which is message other5"));
+    CHECK(sequences_of(place->seen()) == range_of(1, 5));
+  }
+}
+
+} // namespace reseq::test
