@@ -10,6 +10,7 @@ struct script {
   std::string_view sha1; ///< what Redis calls it
 };
 
+extern const script append_script;
 extern const script open_script;
 extern const script update_script;
 

@@ -1,0 +1,127 @@
+#include "reseq/store/redis/stream_receiver.hpp"
+
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "reseq/store/redis/scripts.hpp"
+
+namespace reseq::store::redis {
+
+namespace {
+
+/// The core knows when to try again.
+client_options options_with(duration timeout) {
+  client_options options;
+  options.timeout = timeout;
+  options.shortest_wait = options.longest_wait = duration{};
+  return options;
+}
+
+/// What a cluster places a key by.
+std::string_view hash_tag(std::string_view key) {
+  const auto open = key.find('{');
+  if (open == std::string_view::npos) return key;
+  const auto close = key.find('}', open);
+  return close == std::string_view::npos || close == open + 1 ? key : key.substr(open + 1, close - open - 1);
+}
+
+/// 0 when it is empty.
+result<std::uint64_t> number(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty()) return value;
+  if (failed != std::errc{} || end != text.data() + text.size())
+    return fail(errc::corrupt, "what is recorded of the destination is no number");
+  return value;
+}
+
+} // namespace
+
+result<stream_url> parse_stream_url(std::string_view text) {
+  constexpr std::string_view key = "stream=";
+  std::string server(text.substr(0, text.find('?')));
+  auto rest = text.substr(server.size());
+  std::string stream;
+  char before = '?';
+  while (!rest.empty()) {
+    rest.remove_prefix(1);
+    const auto one = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(one.size());
+    if (one.starts_with(key)) {
+      stream = std::string(one.substr(key.size()));
+    } else {
+      server += std::exchange(before, '&') + std::string(one);
+    }
+  }
+  if (stream.empty())
+    return fail(errc::invalid, "the URL names no stream, as in redis://localhost:6379/0?stream=orders");
+  auto read = parse_server_url(server);
+  if (!read) return tl::unexpected(std::move(read.error()));
+  return stream_url{std::move(*read), std::move(stream)};
+}
+
+stream_receiver::stream_receiver(stream_url to, receiver_owner owner, duration timeout)
+  : stream_(std::move(to.stream)),
+    record_("reseq:{" + std::string(hash_tag(stream_)) + "}:receiver:" + owner.pipeline + ":" + owner.destination),
+    owner_(std::move(owner)), client_(std::move(to.server), options_with(timeout)) {}
+
+void stream_receiver::open() {
+  if (auto read = append({}, {})) known_ = std::move(*read);
+}
+
+core::receiver_answer stream_receiver::deliver(std::span<const received> items) {
+  // Again, if somebody else (an owner of the same epoch, a server that lost something) was in between.
+  for (int tries = 0; tries < 3; ++tries) {
+    const bool was_known = known_.has_value();
+    if (!was_known) {
+      auto read = append({}, {});
+      if (!read) return core::failing{read.error().text(), std::nullopt};
+      known_ = std::move(*read);
+    }
+    const auto there = already_received(*known_, items, owner_);
+    if (!there) {
+      known_.reset(); // it may be out of date; and whoever repairs it is not to restart this program
+      if (was_known) continue;
+      return there.error();
+    }
+    const auto expected = known_->last;
+    auto now = append(items.subspan(*there), expected);
+    known_.reset(); // what became of a call without an answer is found out anew
+    if (!now) return core::failing{now.error().text(), std::nullopt};
+    known_ = std::move(*now);
+    if (known_->owner > owner_.owner) return core::stale{known_->owner};
+    if (known_->last == items.back().item.seq) return core::confirmed{};
+    if (*there == items.size() && known_->last == expected) return core::confirmed{};
+  }
+  known_.reset();
+  return core::failing{"somebody else writes to the stream as this destination", std::nullopt};
+}
+
+result<receiver_record> stream_receiver::append(std::span<const received> items, sequence expected) {
+  command call("EVALSHA");
+  call.add(append_script.sha1).number(2).add(stream_).add(record_).number(owner_.owner.value());
+  if (expected == sequence{}) {
+    call.add("");
+  } else {
+    call.number(expected.value());
+  }
+  for (const auto& one : items)
+    call.number(one.item.seq.value())
+      .number(one.item.at.value())
+      .add(one.item.message->id())
+      .add(one.item.message->key())
+      .add(one.headers)
+      .add(one.item.body->payload);
+  const std::array calls{std::move(call)};
+  auto answers = client_.run(append_script, calls);
+  if (!answers) return tl::unexpected(std::move(answers.error()));
+  const auto& said = answers->front();
+  if (said.size() != 3) return fail(errc::internal, "the script answered something else than it does", "Redis");
+  const auto epoch_now = number(said[0].text());
+  const auto last = number(said[1].text());
+  if (!epoch_now || !last) return tl::unexpected((epoch_now ? last : epoch_now).error());
+  return receiver_record{epoch{*epoch_now}, sequence{*last}, std::string(said[2].text())};
+}
+
+} // namespace reseq::store::redis

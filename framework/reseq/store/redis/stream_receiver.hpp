@@ -1,0 +1,54 @@
+/// A Redis stream that a destination fills.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "reseq/model/clock.hpp"
+#include "reseq/model/error.hpp"
+#include "reseq/store/redis/client.hpp"
+#include "reseq/store/redis/server_url.hpp"
+#include "reseq/store/transactional_receiver.hpp"
+
+namespace reseq::store::redis {
+
+struct stream_url {
+  server_url server;
+  std::string stream;
+};
+
+/// Reads a server's URL with `stream=NAME` in its query. `errc::invalid` says what is wrong, and never quotes what may
+/// be a secret.
+result<stream_url> parse_stream_url(std::string_view text);
+
+/// Each call of `deliver` is one script, which is atomic: entries `{sequence}-0` with the fields `sequence`,
+/// `position`, `message_id`, `key`, `headers` and `payload`. Beside the stream, in its slot of a cluster, the hash
+/// `reseq:{stream}:receiver:PIPELINE:DESTINATION` keeps the epoch and the last sequence; without it, the stream's
+/// last-generated-id tells the latter, so that a trimmed stream takes nothing twice either. Entries may be trimmed and
+/// deleted by anybody.
+///
+/// An entry survives what Redis's own persistence makes it survive: `appendonly yes` and `appendfsync always` for a
+/// crash of the machine. Needs Redis 5 or later.
+class stream_receiver : public transactional_receiver {
+public:
+  /// `timeout` is of connecting and of each call.
+  stream_receiver(stream_url to, receiver_owner owner, duration timeout);
+
+  void open() override;
+  /// Never `refused`.
+  core::receiver_answer deliver(std::span<const received> items) override;
+
+private:
+  /// What is recorded after `items` were appended to `expected`, or were not because something else is the last.
+  result<receiver_record> append(std::span<const received> items, sequence expected);
+
+  std::string stream_;
+  std::string record_;
+  receiver_owner owner_;
+  client client_;
+  std::optional<receiver_record> known_; ///< as the last call left it
+};
+
+} // namespace reseq::store::redis

@@ -1,0 +1,115 @@
+// Streams as transactional destinations: the contract suite over a real Redis, and what a Redis can do to one.
+
+#include <csignal>
+#include <string>
+#include <vector>
+
+#include "catch.hpp"
+#include "receiver_contract.hpp"
+#include "redis_server.hpp"
+#include "reseq/store/redis/stream_receiver.hpp"
+
+namespace reseq::test {
+
+using store::redis::command;
+using store::redis::parse_stream_url;
+using store::redis::stream_receiver;
+
+namespace {
+
+constexpr auto timeout = std::chrono::seconds{10};
+
+class stream_place final : public receiver_place {
+public:
+  explicit stream_place(std::vector<std::string> more = {}) : server(std::move(more)) {}
+
+  std::unique_ptr<store::transactional_receiver> access(const store::receiver_owner& owner) override {
+    auto to = parse_stream_url(server.url_text() + "?stream=ledger");
+    REQUIRE(to.has_value());
+    return std::make_unique<stream_receiver>(std::move(*to), owner, timeout);
+  }
+
+  std::vector<seen_message> seen() override {
+    std::vector<seen_message> out;
+    const auto entries = server.ask(command("XRANGE").add("ledger").add("-").add("+"));
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      const auto entry = entries[i];
+      const auto fields = entry[1];
+      REQUIRE(fields.size() == 12);
+      CHECK(entry[0].text() == std::string(fields[1].text()) + "-0");
+      out.push_back({std::stoull(std::string(fields[1].text())), std::stoull(std::string(fields[3].text())),
+                     std::string(fields[5].text()), std::string(fields[7].text()), std::string(fields[9].text()),
+                     std::string(fields[11].text())});
+    }
+    return out;
+  }
+
+  void lose_all() override { server.ask(command("FLUSHALL")); }
+
+  redis_server server;
+};
+
+receiver_factory stream_places() {
+  return [] { return std::make_unique<stream_place>(); };
+}
+
+} // namespace
+
+TEST_CASE("a stream holds each message once") { check_receiving(stream_places()); }
+TEST_CASE("a stream refuses a stale owner") { check_receiver_fencing(stream_places()); }
+TEST_CASE("a stream that has gone back, or whose journal has, is left as it is") { check_going_back(stream_places()); }
+
+TEST_CASE("a Redis that is killed and comes back with its log has each message once") {
+  stream_place at({"--appendonly", "yes", "--appendfsync", "always"});
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1, 2}, 0))) == "confirmed");
+  at.server.restart();
+  const auto again = messages(range_of(2, 4), 1);
+  for (int tries = 0; said(receiver->deliver(again)) != "confirmed"; ++tries) REQUIRE(tries < 5);
+  CHECK(sequences_of(at.seen()) == range_of(1, 4));
+}
+
+TEST_CASE("what was trimmed or deleted is not taken twice, nor when the record is gone with it") {
+  stream_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages(range_of(1, 5), 0))) == "confirmed");
+  at.server.ask(command("XTRIM").add("ledger").add("MAXLEN").add("0"));
+  SECTION("trimmed") {}
+  SECTION("and its record was evicted") { at.server.ask(command("DEL").add("reseq:{ledger}:receiver:orders:ledger")); }
+  const auto next = at.access(owner_with(2));
+  CHECK(said(next->deliver(messages(range_of(4, 6), 3))) == "confirmed");
+  CHECK(sequences_of(at.seen()) == range_of(6, 6));
+  CHECK(said(receiver->deliver(messages({7}, 6))) == "stale 2");
+}
+
+TEST_CASE("a Redis that forgets its scripts is told them again") {
+  stream_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  at.server.ask(command("SCRIPT").add("FLUSH"));
+  CHECK(said(receiver->deliver(messages({2}, 1))) == "confirmed");
+  CHECK(sequences_of(at.seen()) == range_of(1, 2));
+}
+
+TEST_CASE("a key of another type, or a Redis that is away, is said without a password") {
+  stream_place at;
+  at.server.ask(command("SET").add("ledger").add("text"));
+  CHECK(said(at.access(owner_with(1))->deliver(messages({1}, 0))).find("WRONGTYPE") != std::string::npos);
+  const auto away = parse_stream_url("redis://u:hush@127.0.0.1:1/0?stream=s");
+  REQUIRE(away.has_value());
+  stream_receiver receiver(*away, owner_with(1), timeout);
+  const auto answer = said(receiver.deliver(messages({1}, 0)));
+  CHECK(answer.starts_with("failing: "));
+  CHECK(answer.find("127.0.0.1:1") != std::string::npos);
+  CHECK(answer.find("hush") == std::string::npos);
+}
+
+TEST_CASE("a stream's URL names the stream, and the rest is the server's") {
+  CHECK(parse_stream_url("unix:///run/r.sock?db=3&stream={a}b")->server.database == 3);
+  CHECK(parse_stream_url("redis://h/2?stream=s")->server.database == 2);
+  CHECK(parse_stream_url("redis://h/2?stream=s")->stream == "s");
+  for (const auto* wrong : {"redis://h/2", "redis://h/2?stream=", "http://h?stream=s", "redis://h?x=1&stream=s"})
+    CHECK_FALSE(parse_stream_url(wrong).has_value());
+}
+
+} // namespace reseq::test
