@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "reseq/model/ids.hpp"
 #include "reseq/model/settings.hpp"
 #include "reseq/net/http_client.hpp"
+#include "reseq/store/transactional_receiver.hpp"
 #include "reseq/wire/delivery.hpp"
 
 namespace reseq::actors {
@@ -76,6 +78,17 @@ struct file_sink_state {
 /// writing, so that it holds each sequence once whatever was killed. Spawn detached: it blocks in fsync.
 sink_actor::behavior_type file_sink(sink_actor::stateful_pointer<file_sink_state> self, sink_setup setup,
                                     std::string path);
+
+struct transactional_sink_state {
+  static inline const char* name = "transactional_sink";
+  std::unique_ptr<store::transactional_receiver> receiver;
+};
+
+using receiver_maker = std::function<std::unique_ptr<store::transactional_receiver>()>;
+
+/// Hands messages to a receiver that takes them in transactions of its own, `make`'s. Spawn detached: it blocks.
+sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transactional_sink_state> self,
+                                             sink_setup setup, receiver_maker make);
 
 /// How an HTTP answer to a delivery is read.
 core::receiver_answer read_answer(const result<net::client_answer>& got, epoch ours, wall_time now);

@@ -23,6 +23,8 @@
 #include "actors/sinks.hpp"
 #include "actors/system.hpp"
 #include "reseq/net/loop.hpp"
+#include "reseq/store/postgres/table_receiver.hpp"
+#include "reseq/store/redis/stream_receiver.hpp"
 
 namespace reseq::actors {
 
@@ -197,8 +199,26 @@ result<sink_actor> supervisor::parts::start_sink(const pipeline_settings& pipeli
   constexpr std::string_view file_scheme = "file://";
   if (destination.url.starts_with(file_scheme))
     return actors->spawn<caf::detached>(file_sink, std::move(setup), destination.url.substr(file_scheme.size()));
+  const auto what = "destination " + destination.name;
+  store::receiver_owner owner{pipeline.name, destination.name, state.owner, known.last};
+  if (destination.url.starts_with("postgresql://")) {
+    auto table = store::postgres::parse_table_url(destination.url);
+    if (!table) return fail(table.error().code, table.error().what, what);
+    return actors->spawn<caf::detached>(transactional_sink, std::move(setup),
+                                        [to = std::move(*table), owner, timeout = destination.timeout] {
+                                          return std::make_unique<store::postgres::table_receiver>(to, owner, timeout);
+                                        });
+  }
+  if (destination.url.find("://") != std::string::npos && !destination.url.starts_with("http")) {
+    auto stream = store::redis::parse_stream_url(destination.url);
+    if (!stream) return fail(stream.error().code, stream.error().what, what);
+    return actors->spawn<caf::detached>(transactional_sink, std::move(setup),
+                                        [to = std::move(*stream), owner, timeout = destination.timeout] {
+                                          return std::make_unique<store::redis::stream_receiver>(to, owner, timeout);
+                                        });
+  }
   auto to = net::parse_url(destination.url);
-  if (!to) return fail(to.error().code, to.error().what, "destination " + destination.name);
+  if (!to) return fail(to.error().code, to.error().what, what);
   return actors->spawn(http_sink, std::move(setup), &loop, std::move(*to));
 }
 

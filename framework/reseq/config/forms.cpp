@@ -54,6 +54,45 @@ complaint check_http_url(std::string_view rest) {
   return "the URL's port is not a number from 1 to 65535";
 }
 
+/// What `name=` says in the URL's query; empty when it says nothing.
+std::string_view parameter(std::string_view url, std::string_view name) {
+  url.remove_prefix(std::min(url.find('?'), url.size()));
+  while (!url.empty()) {
+    url.remove_prefix(1);
+    const auto one = url.substr(0, url.find('&'));
+    url.remove_prefix(one.size());
+    if (one.starts_with(name) && one.substr(name.size()).starts_with('=')) return one.substr(name.size() + 1);
+  }
+  return {};
+}
+
+/// A table's name, or a schema's, a dot and a table's.
+complaint check_table(std::string_view name) {
+  if (name.empty()) return "names no table, for example postgresql://reseq@localhost/books?table=orders";
+  const auto dot = name.find('.');
+  const auto fits = [](std::string_view part) {
+    return !part.empty() && part.size() <= longest_name &&
+           std::ranges::all_of(part, [](char c) { return is_letter_or_digit(c) || c == '_' || c == '-'; });
+  };
+  if (dot == std::string_view::npos ? fits(name) : fits(name.substr(0, dot)) && fits(name.substr(dot + 1))) return {};
+  return "its table is not of letters, digits, '_' and '-', with a schema and a dot before it if wanted";
+}
+
+complaint check_stream(std::string_view name) {
+  if (name.empty()) return "names no stream, for example redis://localhost:6379/0?stream=orders";
+  const auto fits = [](char c) {
+    return is_letter_or_digit(c) || std::string_view("_-.:").find(c) != std::string::npos;
+  };
+  const auto open = name.find('{');
+  const auto close = name.find('}');
+  // The braces are Redis's hash tag, which what is kept beside the stream shares.
+  const bool tagged = open != std::string_view::npos && close != std::string_view::npos && close > open + 1;
+  std::string letters(name);
+  if (tagged) letters.erase(close, 1).erase(open, 1);
+  if (std::ranges::all_of(letters, fits)) return {};
+  return "its stream is not of letters, digits, '_', '-', '.', ':' and a part in braces";
+}
+
 complaint check_header(std::string_view text, std::string_view others) {
   const auto allowed = [&](char c) { return is_letter_or_digit(c) || others.find(c) != std::string_view::npos; };
   if (!text.empty() && std::ranges::all_of(text, allowed)) return {};
@@ -113,11 +152,14 @@ complaint check_url(std::string_view text) {
     const bool names_file = rest.size() > 1 && rest.front() == '/' && rest.back() != '/';
     return names_file ? complaint{} : "names no file: file:// and an absolute path, for example file:///tmp/out.jsonl";
   }
-  constexpr std::array later{"https", "tcp", "postgresql", "redis", "rediss"};
+  if (scheme == "postgresql") return check_table(parameter(text, "table"));
+  if (scheme == "redis" || scheme == "rediss" || scheme == "unix" || scheme == "redis-sentinel")
+    return check_stream(parameter(text, "stream"));
+  constexpr std::array later{"https", "tcp"};
   if (std::ranges::find(later, scheme) != later.end()) {
     return in_quotes(scheme) + " destinations are not available in this version";
   }
-  return in_quotes(scheme) + " is not a known scheme; known are http and file";
+  return in_quotes(scheme) + " is not a known scheme; known are http, file, postgresql and redis";
 }
 
 complaint check_postgres_url(std::string_view text) {

@@ -189,9 +189,10 @@ const std::vector<option<destination_settings>>& options<destination_settings>()
   static const std::vector<option<destination_settings>> rows{
     {"name", R"("billing")", required(text(at(&row::name), "name", check_name)), "unique in its pipeline"},
     {"url", R"("http://127.0.0.1:9100/billing")", required(text(at(&row::url), "URL", check_url)),
-     "where messages are posted to (http://), or the file they are appended to (file:///path; its folder must exist)"},
+     "where messages are posted to (http://), the file they are appended to (file:///path; its folder must exist), or "
+     "what they are inserted into: a table (postgresql://…?table=T) or a Redis stream (redis://…?stream=S)"},
     {"order", R"("total")", choice(at(&row::order), {{"total", delivery_order::total}, {"key", delivery_order::key}}),
-     "order of all, or within each key only (Reseq-Key; messages without one are a key too); not for files"},
+     "order of all, or within each key only (Reseq-Key; messages without one are a key too); only for HTTP"},
     {"connections", "8", whole(at(&row::connections), 1, 1000),
      "order = \"key\": how many requests, of different keys, may be under way at once"},
     {"batch", "1", whole(at(&row::batch), 1, 10'000),

@@ -103,14 +103,25 @@ private:
     const auto relation = "with order = \"key\" cannot be less than twice";
     refuse_if(d.max_unsaved < 2 * d.batch, label, {"max_unsaved", std::to_string(d.max_unsaved)}, relation, batch);
     refuse_if(d.window < 2 * d.batch, label, {"window", std::to_string(d.window)}, relation, batch);
-    if (d.url.starts_with("file://") && !any_faulty(label, {"url", "order"}))
+    if (any_faulty(label, {"url", "order"})) return;
+    if (d.url.starts_with("file://"))
       add(label + ".order", "cannot be \"key\" for a file, which is written in one order");
+    if (d.url.starts_with("postgresql://"))
+      add(label + ".order", "cannot be \"key\" for a table, which is written in one order");
+    for (const auto* scheme : {"redis://", "rediss://", "unix://", "redis-sentinel://"})
+      if (d.url.starts_with(scheme))
+        add(label + ".order", "cannot be \"key\" for a stream, which is written in one order");
   }
 
-  /// A file belongs to one destination: two would take each other's lines for their own.
+  /// A file, a table or a stream belongs to one destination: two would take each other's messages for their own.
   void check_file(const destination_settings& d, const std::string& label) {
     constexpr std::string_view scheme = "file://";
-    if (!d.url.starts_with(scheme) || found_.faulty(label + ".url")) return;
+    if (d.url.starts_with("http://") || found_.faulty(label + ".url")) return;
+    if (!d.url.starts_with(scheme)) {
+      const auto [other, is_first] = files_.emplace(d.url, label);
+      if (!is_first) add(label + ".url", "is that of " + other->second + " as well");
+      return;
+    }
     const auto path = std::filesystem::path(d.url.substr(scheme.size())).lexically_normal().string();
     const auto [first, is_new] = files_.emplace(path, label);
     if (!is_new) add(label + ".url", "is the file of " + first->second + " as well");

@@ -130,7 +130,7 @@ TEST_CASE("names, addresses, headers and tokens have a form") {
     {"[http]\ntoken = \"hunter 2\"\n",
      {"t.toml:2: http.token: a token holds only visible ASCII characters, and no spaces"}},
   });
-  const auto file = "[[pipeline]]\nname = \"" + long_name + "\"\n";
+  const std::string file = "[[pipeline]]\nname = \"" + long_name + "\"\n";
   CHECK(problems_of({file, {}, {}, {}}) ==
         std::vector<std::string>{"t.toml:2: pipeline[1].name: \"" + long_name.substr(0, 60) + "…\"" + name_form});
 }
@@ -141,9 +141,13 @@ TEST_CASE("a destination's URL is checked without being shown, for it may hold a
     {"billing", "is not a URL, for example http://127.0.0.1:9100/billing"},
     {"https://h/", "\"https\" destinations are not available in this version"},
     {"tcp://h:1", "\"tcp\" destinations are not available in this version"},
-    {"postgresql://u:p@h/d?table=t", "\"postgresql\" destinations are not available in this version"},
-    {"redis://h?stream=s", "\"redis\" destinations are not available in this version"},
-    {"ftp://h/", "\"ftp\" is not a known scheme; known are http and file"},
+    {"postgresql://u:p@h/d", "names no table, for example postgresql://reseq@localhost/books?table=orders"},
+    {"postgresql://u:p@h/d?x=1&table=a.b.c",
+     "its table is not of letters, digits, '_' and '-', with a schema and a dot before it if wanted"},
+    {"redis://h?x=1", "names no stream, for example redis://localhost:6379/0?stream=orders"},
+    {"unix:///run/redis.sock?stream=a*b",
+     "its stream is not of letters, digits, '_', '-', '.', ':' and a part in braces"},
+    {"ftp://h/", "\"ftp\" is not a known scheme; known are http, file, postgresql and redis"},
     {"http://", "the URL names no valid host"},
     {"http://h:secret/", "the URL's port is not a number from 1 to 65535"},
     {"http://h:0/", "the URL's port is not a number from 1 to 65535"},
@@ -155,12 +159,14 @@ TEST_CASE("a destination's URL is checked without being shown, for it may hold a
   };
   for (const auto& [url, what] : wrong) {
     CAPTURE(url);
-    const auto file = "[[pipeline]]\nname = \"a\"\n[[pipeline.destination]]\nname = \"b\"\nurl = \"" + url + "\"\n";
+    const std::string file =
+      "[[pipeline]]\nname = \"a\"\n[[pipeline.destination]]\nname = \"b\"\nurl = \"" + url + "\"\n";
     CHECK(problems_of({file, {}, {}, {}}) ==
           std::vector<std::string>{"t.toml:5: pipeline.a.destination.b.url: " + what});
   }
   for (const auto* url : {"http://h", "http://h:1", "http://[::1]:80/a?b=c", "http://h?x", "file:///tmp/a.jsonl"}) {
-    const auto file = "[[pipeline]]\nname = \"a\"\n[[pipeline.destination]]\nname = \"b\"\nurl = \"" + std::string(url);
+    const std::string file =
+      "[[pipeline]]\nname = \"a\"\n[[pipeline.destination]]\nname = \"b\"\nurl = \"" + std::string(url);
     CHECK(problems_of({file + "\"\n", {}, {}, {}}).empty());
   }
 }
@@ -346,11 +352,18 @@ TEST_CASE("a worker's pipelines are among those that are configured") {
 TEST_CASE("order by key is not for files, and leaves room for other keys beside a request") {
   const std::string key = "t.toml:7: pipeline.orders.destination.billing.";
   const auto by_key = [](const std::string& more) { return destination_with("order = \"key\"\n" + more); };
-  const auto file = "[[pipeline]]\nname = \"orders\"\n\n[[pipeline.destination]]\nname = \"billing\"\n"
-                    "url = \"file:///tmp/a\"\norder = \"key\"\n";
+  const std::string file = "[[pipeline]]\nname = \"orders\"\n\n[[pipeline.destination]]\nname = \"billing\"\n"
+                           "url = \"file:///tmp/a\"\norder = \"key\"\n";
   CHECK(problems_of({by_key(""), {}, {}, {}}).empty());
   CHECK(problems_of({file, {}, {}, {}}) ==
         std::vector<std::string>{key + "order: cannot be \"key\" for a file, which is written in one order"});
+  for (const auto& [url, what] : std::vector<std::pair<std::string, std::string>>{{"postgresql://h/d?table=t", "table"},
+                                                                                  {"redis://h?stream=s", "stream"}}) {
+    auto other = file;
+    other.replace(other.find("file:///tmp/a"), 13, url);
+    CHECK(problems_of({other, {}, {}, {}}) ==
+          std::vector<std::string>{key + "order: cannot be \"key\" for a " + what + ", which is written in one order"});
+  }
   CHECK(problems_of({by_key("batch = 10\nmax_unsaved = 20\nwindow = 20\n"), {}, {}, {}}).empty());
   for (const std::string tight : {"max_unsaved", "window"})
     CHECK(problems_of({by_key("batch = 10\n" + tight + " = 19\n"), {}, {}, {}}) ==
