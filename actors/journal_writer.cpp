@@ -37,6 +37,7 @@ journal_actor::behavior_type writer_state::make_behavior(journal_actor::stateful
       untaken_bytes -= taken.bytes;
       schedule();
     },
+    [this](const refuse& from_now_on) { refused.insert_or_assign(from_now_on.shard, from_now_on.why); },
     [this](flush) {
       flushing = false;
       if (untaken_bytes < options.max_untaken_bytes) commit(); // else `accepted_taken` asks for another
@@ -47,6 +48,7 @@ journal_actor::behavior_type writer_state::make_behavior(journal_actor::stateful
 }
 
 void writer_state::take(submit& request) {
+  if (const auto no = refused.find(request.shard); no != refused.end()) return request.done(tl::unexpected(no->second));
   auto& part = batch[request.shard];
   for (auto& s : request.submissions) batch_bytes += s.message->size_bytes();
   part.commit.submissions.insert(part.commit.submissions.end(), request.submissions.begin(), request.submissions.end());

@@ -54,7 +54,8 @@ struct writer_state {
   std::map<store::shard_handle, collecting> batch;
   std::uint64_t batch_bytes = 0;
   std::uint64_t untaken_bytes = 0;
-  std::set<store::shard_handle> doubted; ///< with a commit whose outcome is not known
+  std::map<store::shard_handle, error> refused; ///< for which nothing is accepted any more
+  std::set<store::shard_handle> doubted;        ///< with a commit whose outcome is not known
   bool flushing = false;
   bool failing = false; ///< the last commit failed, and that was logged
 };

@@ -27,6 +27,13 @@ prometheus::Counter& deliveries(prometheus::Registry& in, const std::string& out
     .Add({{"outcome", outcome}});
 }
 
+std::array<prometheus::Counter*, core::drift_kinds> lane_rebuilds(prometheus::Registry& in) {
+  auto& family = counters(in, "reseq_lane_rebuilds_total", "Lanes that were told to the resequencer anew, by why");
+  std::array<prometheus::Counter*, core::drift_kinds> all{};
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = &family.Add({{"reason", drift_names[i]}});
+  return all;
+}
+
 prometheus::Histogram& histogram(prometheus::Registry& in, const std::string& name, const std::string& help) {
   static const prometheus::Histogram::BucketBoundaries bounds{
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
@@ -48,6 +55,8 @@ metrics::metrics()
     given_up(counter(registry, "reseq_messages_given_up_total", "Messages that used up their attempts")),
     worker_deaths(counter(registry, "reseq_worker_deaths_total", "Workers whose connection ended without a farewell")),
     out_of_order(counter(registry, "reseq_out_of_order_total", "Results that came before an older one of their lane")),
+    rebuilds(lane_rebuilds(registry)),
+    results_adopted(counter(registry, "reseq_results_adopted_total", "Results of an earlier owner that were used")),
     deliveries_confirmed(deliveries(registry, "confirmed")), deliveries_refused(deliveries(registry, "refused")),
     deliveries_failing(deliveries(registry, "failing")), deliveries_stale(deliveries(registry, "stale")),
     accept(histogram(registry, "reseq_accept_seconds", "From a submission's last byte to its receipt")),

@@ -2,6 +2,7 @@
 /// thread.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 
@@ -10,10 +11,14 @@
 #include <prometheus/registry.h>
 
 #include "reseq/core/dispatch_table.hpp"
+#include "reseq/core/lane_mirror.hpp"
 #include "reseq/core/shard.hpp"
 #include "reseq/model/clock.hpp"
 
 namespace reseq::actors {
+
+/// Of `core::drift`, in its order.
+constexpr std::array<const char*, core::drift_kinds> drift_names{"contents", "version", "silence", "results"};
 
 /// The metrics of one supervisor. Gauges of lanes are not here: they are read from the shards when somebody asks.
 class metrics {
@@ -38,6 +43,8 @@ public:
   prometheus::Counter& given_up;
   prometheus::Counter& worker_deaths;
   prometheus::Counter& out_of_order;
+  std::array<prometheus::Counter*, core::drift_kinds> rebuilds; ///< of what the resequencer has, by why
+  prometheus::Counter& results_adopted;
   prometheus::Counter& deliveries_confirmed;
   prometheus::Counter& deliveries_refused;
   prometheus::Counter& deliveries_failing;

@@ -5,6 +5,7 @@
 ///                 save │  └─────saved─────►│  └────work_done─────────┘  └──────answers──────┘
 ///                      └───────────────────┤
 ///                                          ├──read──► reader ──backlog──► shard
+///                                          ├──tell_lanes──► resequencer ──lanes_told──► shard
 ///                                          └──deliver──► sink ──delivered──► shard
 ///
 /// Data goes one way, in batches, without replies; what limits each arrow stands beside its message. Requests exist
@@ -94,6 +95,32 @@ struct work_done {
   std::vector<core::unfinished_work> given_up;
 };
 
+/// shard → resequencer: what happened in the lanes. One at a time.
+struct tell_lanes {
+  core::mirror_call call;
+};
+
+/// resequencer → shard: one of the three.
+struct lanes_told {
+  core::mirror_call_id call;
+  std::optional<core::lanes_found> found;
+  std::optional<core::lane_answers> answers;
+  std::optional<error> trouble;
+};
+
+/// journal → shard, where the resequencer said that there is one.
+struct no_later_owner {};
+
+/// shard → resequencer, after a takeover: results that an owner before may have left. One at a time.
+struct load_results {
+  std::vector<core::work_key> keys;
+};
+
+/// resequencer → shard.
+struct results_loaded {
+  result<std::vector<core::stored_result>> found;
+};
+
 /// shard → sink. One at a time; with order by key as many as it has connections.
 struct deliver {
   core::send_request request;
@@ -104,6 +131,12 @@ struct delivered {
   destination_id destination;
   core::request_id request;
   core::receiver_answer answer;
+};
+
+/// shard → journal: nothing is accepted for it any more.
+struct refuse {
+  store::shard_handle shard;
+  error why;
 };
 
 /// Operators, by HTTP → shard.
@@ -183,19 +216,25 @@ struct flush {};
 struct clear_doubt {};
 
 /// The actors.
-using shard_actor = caf::typed_actor<caf::reacts_to<accepted>, caf::reacts_to<saved>, caf::reacts_to<backlog>,
-                                     caf::reacts_to<searched>, caf::reacts_to<work_done>, caf::reacts_to<delivered>,
-                                     caf::reacts_to<operate>, caf::reacts_to<ask_status>, caf::reacts_to<ask_sequences>,
-                                     caf::reacts_to<drain>, caf::reacts_to<wake>>;
+using shard_actor =
+  caf::typed_actor<caf::reacts_to<accepted>, caf::reacts_to<saved>, caf::reacts_to<backlog>, caf::reacts_to<searched>,
+                   caf::reacts_to<work_done>, caf::reacts_to<delivered>, caf::reacts_to<lanes_told>,
+                   caf::reacts_to<results_loaded>, caf::reacts_to<no_later_owner>, caf::reacts_to<operate>,
+                   caf::reacts_to<ask_status>, caf::reacts_to<ask_sequences>, caf::reacts_to<drain>,
+                   caf::reacts_to<wake>>;
 
 /// Owns the journal's writing side. Detached: it blocks in fsync, or waits for a server.
 using journal_actor = caf::typed_actor<caf::reacts_to<store::shard_handle, shard_actor>, caf::reacts_to<submit>,
-                                       caf::reacts_to<save>, caf::reacts_to<accepted_taken>, caf::reacts_to<flush>,
-                                       caf::reacts_to<clear_doubt>, caf::reacts_to<wake>>;
+                                       caf::reacts_to<save>, caf::reacts_to<accepted_taken>, caf::reacts_to<refuse>,
+                                       caf::reacts_to<flush>, caf::reacts_to<clear_doubt>, caf::reacts_to<wake>>;
 
 /// Owns the journal's reading side. Detached.
 using reader_actor = caf::typed_actor<caf::reacts_to<read_backlog, shard_actor>, caf::reacts_to<ask_message>,
                                       caf::reacts_to<ask_dead_letters>, caf::reacts_to<ask_epoch>>;
+
+/// Owns the connection to a shard's resequencer, where there is one. Detached.
+using resequencer_actor =
+  caf::typed_actor<caf::reacts_to<tell_lanes, shard_actor>, caf::reacts_to<load_results, shard_actor>>;
 
 /// Owns the connections to one receiver.
 using sink_actor = caf::typed_actor<caf::reacts_to<deliver>>;
@@ -239,6 +278,12 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::backlog)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::searched)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::work_wanted)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::work_done)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::tell_lanes)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::lanes_told)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::load_results)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::results_loaded)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::no_later_owner)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::refuse)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::deliver)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::delivered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::operate)

@@ -23,6 +23,10 @@ overloaded(Handlers...) -> overloaded<Handlers...>;
 
 } // namespace
 
+refuse refusal(const shard_setup& of, const std::string& why) {
+  return {of.handle, {errc::unavailable, "has diverged: " + why, "pipeline " + of.pipeline}};
+}
+
 shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_pointer<shard_state> to_self,
                                                       shard_setup with) {
   self = to_self;
@@ -37,6 +41,9 @@ shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_poin
     [this](backlog& piece) { on(piece); },
     [this](searched& piece) { on(piece); },
     [this](work_done& done) { on(done); },
+    [this](lanes_told& answer) { on(answer); },
+    [this](results_loaded& loaded) { on(loaded); },
+    [this](no_later_owner news) { on(news); },
     [this](const delivered& answer) { on(answer); },
     [this](const operate& wish) { on(wish); },
     [this](const ask_status& question) { on(question); },
@@ -86,6 +93,27 @@ void shard_state::on(work_done& done) {
                  lost.last_error);
     setup.machine->gave_up(std::move(lost), at, wall_now());
   }
+  perform();
+}
+
+void shard_state::on(lanes_told& answer) {
+  auto& machine = *setup.machine;
+  if (answer.found)
+    machine.lanes_opened(answer.call, *answer.found, now());
+  else if (answer.answers)
+    machine.lanes_answered(answer.call, *answer.answers, now());
+  else
+    machine.lanes_failed(answer.call, *answer.trouble, now());
+  perform();
+}
+
+void shard_state::on(results_loaded& loaded) {
+  setup.machine->loaded(std::move(loaded.found), now());
+  perform();
+}
+
+void shard_state::on(no_later_owner) {
+  setup.machine->diverge("the resequencer has a later owner than the journal knows of");
   perform();
 }
 
@@ -168,7 +196,12 @@ void shard_state::perform() {
   if (out_of_order > out_of_order_seen)
     setup.measured->out_of_order.Increment(
       static_cast<double>(out_of_order - std::exchange(out_of_order_seen, out_of_order)));
-  if (todo.check_epoch) check_ownership();
+  if (todo.lanes) self->send(setup.resequencer, tell_lanes{std::move(*todo.lanes)}, shard_actor{self});
+  if (!todo.load.empty()) self->send(setup.resequencer, load_results{std::move(todo.load)}, shard_actor{self});
+  if (setup.resequencer) log_drifts();
+  if (todo.diverged) diverge(*todo.diverged);
+  if (todo.check_epoch) check_ownership(false);
+  if (todo.lanes_fenced) check_ownership(true);
   if (!draining.empty() && setup.machine->drained())
     for (const auto& waiting : std::exchange(draining, {})) waiting(true);
   schedule();
@@ -180,12 +213,42 @@ void shard_state::send_work(core::effects& todo) {
                                            std::move(todo.heads), std::move(todo.holding)});
 }
 
-/// A receiver has seen a later epoch than ours. If the journal agrees, somebody else owns the shard.
-void shard_state::check_ownership() {
-  const auto decide = [ours = setup.owner, pipeline = setup.pipeline](const result<epoch>& current) {
+/// Each kind once for what one answer, or its absence, brought.
+void shard_state::log_drifts() {
+  const auto& outside = *setup.machine->outside();
+  for (std::size_t kind = 0; kind < drift_names.size(); ++kind) {
+    const auto drifts = outside.lanes().drifts()[kind];
+    if (drifts == drifts_seen[kind]) continue;
+    const auto more = drifts - std::exchange(drifts_seen[kind], drifts);
+    setup.measured->rebuilds[kind]->Increment(static_cast<double>(more));
+    spdlog::warn("pipeline {}: {} told to the resequencer anew ({})", setup.pipeline,
+                 kind == static_cast<std::size_t>(core::drift::results) ? "results are"
+                 : more == 1                                            ? "a lane is"
+                                                                        : std::to_string(more) + " lanes are",
+                 drift_names[kind]);
+  }
+  if (const auto adopted = outside.adopted(); adopted > adopted_seen) {
+    setup.measured->results_adopted.Increment(static_cast<double>(adopted - adopted_seen));
+    spdlog::info("pipeline {}: {} results of an earlier owner are used", setup.pipeline,
+                 adopted - std::exchange(adopted_seen, adopted));
+  }
+}
+
+/// Nothing of this shard is changed or sent from now on.
+void shard_state::diverge(const std::string& why) {
+  spdlog::critical("pipeline {} has diverged, and is stopped: {}", setup.pipeline, why);
+  self->send(setup.journal, refusal(setup, why));
+}
+
+/// A receiver, or the resequencer, has seen a later epoch than ours. If the journal agrees, somebody else owns the
+/// shard.
+void shard_state::check_ownership(bool for_lanes) {
+  const auto decide = [ours = setup.owner, pipeline = setup.pipeline, for_lanes,
+                       me = shard_actor{self}](const result<epoch>& current) {
     if (!current)
       return spdlog::warn("pipeline {}: the journal could not be asked who owns it: {}", pipeline,
                           current.error().text());
+    if (*current <= ours && for_lanes) return caf::anon_send(me, no_later_owner{});
     if (*current <= ours)
       return spdlog::error("pipeline {}: a receiver answered 412 with a later Reseq-Epoch than the journal knows: the "
                            "receiver's own record is wrong",

@@ -1,6 +1,7 @@
 /// Owns one shard: feeds `core::shard` what happens and carries out what it decides.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -12,7 +13,7 @@
 
 #include "actors/metrics.hpp"
 #include "actors/protocol.hpp"
-#include "reseq/core/shard.hpp"
+#include "reseq/core/shard_mirror.hpp"
 
 namespace reseq::actors {
 
@@ -27,8 +28,12 @@ struct shard_setup {
   journal_actor journal;
   reader_actor reader;
   dispatcher_actor dispatcher;
+  resequencer_actor resequencer; ///< null when the lanes are in memory alone
   std::shared_ptr<metrics> measured;
 };
+
+/// What producers are told when a shard has diverged.
+refuse refusal(const shard_setup& of, const std::string& why);
 
 struct shard_state {
   static inline const char* name = "shard";
@@ -39,6 +44,9 @@ struct shard_state {
   void on(backlog& piece);
   void on(searched& piece);
   void on(work_done& done);
+  void on(lanes_told& answer);
+  void on(results_loaded& loaded);
+  void on(no_later_owner);
   void on(const delivered& answer);
   void on(const operate& wish);
   void on(const ask_status& question);
@@ -48,7 +56,9 @@ struct shard_state {
   void send_work(core::effects& todo);
   void count(const core::receiver_answer& answer);
   void log(const delivered& answer);
-  void check_ownership();
+  void log_drifts();
+  void diverge(const std::string& why);
+  void check_ownership(bool for_lanes);
   void schedule();
   [[nodiscard]] time_point now() const;
 
@@ -61,6 +71,8 @@ struct shard_state {
   std::map<std::pair<destination_id, core::request_id>, time_point> handed_over; ///< requests under way
   std::set<destination_id> failing;                                              ///< whose last answer was one
   std::uint64_t out_of_order_seen = 0;
+  std::array<std::uint64_t, core::drift_kinds> drifts_seen{};
+  std::uint64_t adopted_seen = 0;
 };
 
 } // namespace reseq::actors

@@ -18,7 +18,8 @@
 #include "actors/dispatcher.hpp"
 #include "actors/journal_reader.hpp"
 #include "actors/journal_writer.hpp"
-#include "actors/open_journal.hpp"
+#include "actors/open_stores.hpp"
+#include "actors/resequencer.hpp"
 #include "actors/shard.hpp"
 #include "actors/sinks.hpp"
 #include "actors/system.hpp"
@@ -40,6 +41,7 @@ struct supervisor::parts {
   dispatcher_actor dispatcher;
   std::vector<shard_actor> shards;
   std::vector<sink_actor> sinks;
+  std::vector<resequencer_actor> resequencers;
   caf::io::middleman_actor cluster;
   std::uint16_t cluster_port = 0;
   std::unique_ptr<http_api> api;
@@ -49,6 +51,7 @@ struct supervisor::parts {
   result<void> start_pipelines(const registry& transforms);
   result<shard_setup> start_shard(const pipeline_settings& pipeline, store::shard_state& state,
                                   core::pipeline_index index, const std::set<destination_id>& own);
+  resequencer_actor start_resequencer(resequencer_setup outside, const shard_setup& shard);
   result<sink_actor> start_sink(const pipeline_settings& pipeline, const destination_settings& destination,
                                 const store::shard_state& state, const store::destination_state& known);
   result<void> listen_for_workers();
@@ -182,13 +185,34 @@ result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipe
   setup.handle = state.handle;
   setup.index = index;
   setup.owner = state.owner;
+  auto keeps = make_resequencer(settings, {pipeline.name, 0});
+  if (!keeps) return tl::unexpected(keeps.error());
+  resequencer_setup outside{pipeline.name, state.owner, {}, std::move(*keeps)};
+  for (const auto& lane : lanes) outside.lanes.push_back({lane.id, lane.settings.name, lane.last});
+  std::optional<core::resequencing> how;
+  if (outside.keeps) how = core::resequencing{settings.store.redis_timeout, settings.store.keep_results_over};
   setup.machine = std::make_shared<core::shard>(std::move(lanes), pipeline.retry.on_exhausted, random_seed(),
-                                                std::chrono::steady_clock::now(), state.owner);
+                                                std::chrono::steady_clock::now(), state.owner, how);
+  if (outside.keeps) setup.resequencer = start_resequencer(std::move(outside), setup);
   setup.journal = writer;
   setup.reader = reader;
   setup.dispatcher = dispatcher;
   setup.measured = measured;
   return setup;
+}
+
+/// A shard whose journal has gone backwards accepts nothing from the first request on. A resequencer that does not
+/// answer now is asked again, by the shard.
+resequencer_actor supervisor::parts::start_resequencer(resequencer_setup outside, const shard_setup& shard) {
+  const auto found = outside.keeps->open(outside.owner, outside.lanes);
+  // The journal has just made us the owner: it knows of no later one.
+  if (!found && (found.error().code == errc::diverged || found.error().code == errc::fenced)) {
+    caf::anon_send(writer, refusal(shard, found.error().what));
+    shard.machine->diverge(found.error().what);
+  }
+  resequencers.push_back(
+    actors->spawn<caf::detached>(become<resequencer_state, resequencer_actor, resequencer_setup>, std::move(outside)));
+  return resequencers.back();
 }
 
 result<sink_actor> supervisor::parts::start_sink(const pipeline_settings& pipeline,
@@ -297,6 +321,7 @@ void supervisor::parts::stop() {
   };
   for (auto& one : shards) end(one);
   for (auto& one : sinks) end(one);
+  for (auto& one : resequencers) end(one);
   end(cluster);
   end(dispatcher);
   end(reader);

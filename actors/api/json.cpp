@@ -85,6 +85,7 @@ json to_json(const api_pipeline& of, const core::destination_status& status) {
             {"owner", ""},
             {"epoch", of.owner.value()},
             {"blocked_by", status.head ? to_json(*status.head) : json(nullptr)}};
+  if (!status.reason.empty()) made["reason"] = status.reason;
   if (!status.by_key) return made;
   made["oldest_keys"] = json::array();
   for (const auto& head : status.heads) made["oldest_keys"].push_back(to_json(head));

@@ -163,6 +163,7 @@ private:
 
   world& world_;
   core::shard machine_;
+  std::map<core::work_key, core::asking> asked_; ///< the last time; an answer to an earlier one does not count
   std::optional<time_point> scheduled_;
   std::uint64_t most_messages_ = 0;
   bool draining_ = false;

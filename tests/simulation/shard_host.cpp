@@ -58,7 +58,8 @@ void shard_host::note_excluded(const core::work_key& what, const core::work_resu
 
 void shard_host::worked(std::vector<core::finished_work> all) {
   for (const auto& one : all)
-    if (!one.done.body || one.done.only_to) note_excluded({one.at, one.chain}, one.done);
+    if ((!one.done.body || one.done.only_to) && asked_.at({one.at, one.chain}) == one.asked)
+      note_excluded({one.at, one.chain}, one.done);
   machine_.worked(std::move(all), world_.now);
 }
 
@@ -103,6 +104,7 @@ void shard_host::drain() {
 
 void shard_host::perform() {
   auto todo = machine_.take();
+  for (const auto& wanted : todo.work) asked_.insert_or_assign({wanted.at, wanted.chain}, wanted.asked);
   if (!todo.work.empty() || !todo.heads.empty() || !todo.holding.empty() || !todo.withdrawn.empty())
     world_.mail.post(shard_party, dispatcher_party,
                      [this, withdrawn = std::move(todo.withdrawn), work = std::move(todo.work),

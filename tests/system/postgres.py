@@ -24,7 +24,7 @@ class OnPostgres(SystemTest):
         super().setUp()
         self.server = PostgresServer()
         self.addCleanup(self.server.close)
-        self.store = {"kind": "postgres", "postgres": self.server.create_database("journal")}
+        self.store = {"kind": "postgres", "postgres": self.server.create_database("journal"), "redis": ""}
         self.book = self.receiver()
 
     def start(self, destinations: list, **tables) -> Supervisor:

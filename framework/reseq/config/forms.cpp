@@ -172,6 +172,19 @@ complaint check_postgres_url(std::string_view text) {
   return {};
 }
 
+complaint check_redis_url(std::string_view text) {
+  if (text.empty()) return {};
+  constexpr std::array schemes{"redis://", "rediss://", "unix://", "redis-sentinel://"};
+  if (std::ranges::none_of(schemes, [&](const char* scheme) { return text.starts_with(scheme); })) {
+    return "is not a Redis URL, for example redis://localhost:6379/0, unix:///run/redis.sock or "
+           "redis-sentinel://one,two/master";
+  }
+  if (!std::ranges::all_of(text, is_visible)) {
+    return "a URL holds only visible ASCII characters; write others as %XX";
+  }
+  return {};
+}
+
 complaint check_token(std::string_view text) {
   if (std::ranges::all_of(text, is_visible)) return {};
   return "a token holds only visible ASCII characters, and no spaces";

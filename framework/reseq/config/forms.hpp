@@ -30,6 +30,8 @@ complaint check_url(std::string_view text);
 
 /// The URL of a PostgreSQL database. Never quotes it.
 complaint check_postgres_url(std::string_view text);
+/// Empty, or a URL of one of Redis's schemes; what is behind them is looked at when it is used.
+complaint check_redis_url(std::string_view text);
 
 /// Something that goes into an HTTP header as it is: printable ASCII without spaces. Never quotes it.
 complaint check_token(std::string_view text);

@@ -22,6 +22,9 @@ struct node_settings {
 struct store_settings {
   std::string kind;     ///< "embedded" or "postgres"
   std::string postgres; ///< URL; may hold a password
+  std::string redis;    ///< likewise; empty: lanes are in memory alone
+  duration redis_timeout{};
+  duration keep_results_over{}; ///< results of work that took at least that long are kept in Redis
   duration retention{};
 
   friend bool operator==(const store_settings&, const store_settings&) = default;

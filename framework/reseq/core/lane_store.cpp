@@ -36,6 +36,13 @@ result<void> check(const lane_update& update) {
 
 } // namespace
 
+error ahead(const lane_name& lane, sequence admitted) {
+  return {errc::diverged,
+          "the resequencer was told of sequence " + std::to_string(admitted.value()) + " of " + lane.name +
+            ", and the journal has assigned none after " + std::to_string(lane.assigned.value()),
+          {}};
+}
+
 result<void> check(const lane_updates& updates) {
   std::set<destination_id> seen;
   for (const auto& lane : updates.lanes) {
@@ -48,6 +55,9 @@ result<void> check(const lane_updates& updates) {
 
 result<lanes_found> lane_store::open(epoch ours, std::span<const lane_name> lanes) {
   if (owner_ > ours) return fenced(owner_);
+  for (const auto& lane : lanes)
+    if (const auto at = lanes_.find(lane.destination); at != lanes_.end() && at->second.admitted > lane.assigned)
+      return tl::unexpected(ahead(lane, at->second.admitted));
   lanes_found found;
   for (const auto& [id, lane] : lanes_)
     if (std::ranges::find(lanes, id, &lane_name::destination) != lanes.end())

@@ -48,6 +48,9 @@ private:
   std::map<work_key, stored_result> results_;
 };
 
+/// What `open` says of a lane that was told of more than was assigned.
+error ahead(const lane_name& lane, sequence admitted);
+
 /// What no resequencer takes: `errc::invalid` says why.
 result<void> check(const lane_updates& updates);
 

@@ -27,6 +27,7 @@ constexpr sequence greatest_sequence{(std::uint64_t{1} << 53U) - 1};
 struct lane_name {
   destination_id destination;
   std::string name;
+  sequence assigned = greatest_sequence; ///< the last one that the journal has assigned
 };
 
 /// What happened in one lane since its last step, in this order. With step 1 the lane is empty before, whatever was
@@ -91,7 +92,7 @@ struct lane_answers {
 struct lanes_found {
   struct lane {
     destination_id destination;
-    sequence admitted; ///< the greatest; greater than any that was ever assigned: the journal has gone backwards
+    sequence admitted; ///< the greatest
 
     friend bool operator==(const lane&, const lane&) = default;
   };

@@ -31,7 +31,7 @@ shard_target::shard_target(destination_setup setup, std::uint64_t seed, time_poi
                                                      : progress::in_total(std::move(setup.progress))),
     window({setup.settings.window, setup.settings.window_bytes, setup.settings.max_unsaved}, book.watermark() + 1, now),
     delivery(setup.settings.batch, setup.settings.retry_max, seed ^ (setup.id.value() * 0xff51afd7ed558ccdU)),
-    last(std::max(setup.last, book.watermark())), last_at_start(last) {
+    last(std::max(setup.last, book.watermark())) {
   for (auto& record : setup.held) {
     const auto seq = record.seq;
     if (!book.is_settled(seq)) held.emplace(seq, held_message{std::move(record), true});
@@ -201,14 +201,12 @@ void shard::save_failed(time_point now) {
 void shard::lanes_opened(mirror_call_id call, const lanes_found& found, time_point now) {
   auto& s = *state_;
   s.outside->opened(call, found, now);
-  for (const auto& lane : found.lanes) {
-    const auto* t = s.find(lane.destination);
-    if (t == nullptr || lane.admitted <= t->last_at_start || s.diverged) continue;
-    s.diverged = "the resequencer has seen sequence " + std::to_string(lane.admitted.value()) + " of " + t->name +
-                 ", and the journal had assigned none after " + std::to_string(t->last_at_start.value());
-    s.out.diverged = s.diverged;
-  }
   s.settle_down(now);
+}
+
+void shard::diverge(std::string why) {
+  state_->diverged = why;
+  state_->out.diverged = std::move(why);
 }
 
 void shard::lanes_answered(mirror_call_id call, const lane_answers& answers, time_point now) {
@@ -218,6 +216,7 @@ void shard::lanes_answered(mirror_call_id call, const lane_answers& answers, tim
 
 void shard::lanes_failed(mirror_call_id call, const error& why, time_point now) {
   state_->outside->failed(call, why, now);
+  if (why.code == errc::diverged) diverge(why.what);
   state_->settle_down(now);
 }
 

@@ -129,7 +129,8 @@ struct effects {
                                            ///< among its predecessors in the lane and itself
   std::optional<mirror_call> lanes;        ///< of the resequencer; one at a time
   std::vector<work_key> load;          ///< results that it may have; one such wish at a time, which is always answered
-  bool check_epoch = false;            ///< a receiver, or the resequencer, has seen a later epoch: ask the journal
+  bool check_epoch = false;            ///< a receiver has seen a later epoch: ask the journal
+  bool lanes_fenced = false;           ///< the resequencer has: ask the journal, and `diverge` if it knows of none
   std::optional<std::string> diverged; ///< the journal has gone backwards, as this says: nothing more is to be accepted
 };
 
@@ -222,11 +223,13 @@ public:
   void saved(time_point now);
   void save_failed(time_point now);
 
-  /// The resequencer's answer to `effects::lanes`, or that it has none; as in `lane_mirror`. If a lane there was ever
-  /// told of more than the journal has assigned, the shard has diverged: it stops, and changes nothing any more.
+  /// The resequencer's answer to `effects::lanes`, or that it has none; as in `lane_mirror`. After `errc::diverged` the
+  /// shard stops, and changes nothing any more.
   void lanes_opened(mirror_call_id call, const lanes_found& found, time_point now);
   void lanes_answered(mirror_call_id call, const lane_answers& answers, time_point now);
   void lanes_failed(mirror_call_id call, const error& why, time_point now);
+  /// The journal has gone backwards, as `why` says: stops, likewise.
+  void diverge(std::string why);
   /// The answer to `effects::load`.
   void loaded(result<std::vector<stored_result>> found, time_point now);
 

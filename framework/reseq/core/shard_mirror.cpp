@@ -17,17 +17,10 @@ void shard_mirror::worked(const finished_work& result, const std::string& messag
   if (result.took >= keep_over_) lanes_.keep({{result.at, result.chain}, message_id, result.done});
 }
 
-void shard_mirror::filled() {
-  filled_ = true;
-  if (!looked_) return;
-  for (const auto key : lookup_.filled()) lanes_.unneeded(key);
-}
-
 void shard_mirror::opened(mirror_call_id call, const lanes_found& found, time_point now) {
   if (!lanes_.opened(call, found, now)) return;
   looked_ = true;
   give_back(lookup_.found(found.results));
-  if (filled_) filled();
 }
 
 void shard_mirror::answered(mirror_call_id call, const lane_answers& answers, time_point now) {
@@ -68,12 +61,14 @@ std::vector<destination_id> shard_mirror::take(effects& out, time_point now) {
   lookup_.withdraw(out.withdrawn);
   lookup_.want(out.work); // before `heads`, which speak of it
   lookup_.head(out.heads);
+  if (filled_)
+    for (const auto key : lookup_.filled()) lanes_.unneeded(key);
   give_back(std::move(out.work));
   out.work = std::exchange(for_workers_, {});
   if (auto keys = lookup_.ask(most_loaded); !keys.empty()) out.load = std::move(keys);
   auto todo = lanes_.take(now);
   if (todo.call) out.lanes = std::move(todo.call);
-  out.check_epoch = out.check_epoch || todo.check_epoch;
+  out.lanes_fenced = out.lanes_fenced || todo.check_epoch;
   return std::move(todo.moved);
 }
 

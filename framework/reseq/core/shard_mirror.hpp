@@ -30,7 +30,7 @@ public:
   /// No window needs the result of that work any more, if it has one.
   void unneeded(work_key key) { lanes_.unneeded(key); }
   /// Every window has been filled once: results that nobody has wanted by now are deleted.
-  void filled();
+  void filled() { filled_ = true; }
 
   // Answers, as in `lane_mirror`; what may be sent shows in the next `take`.
   void opened(mirror_call_id call, const lanes_found& found, time_point now);

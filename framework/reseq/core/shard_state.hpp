@@ -83,9 +83,8 @@ struct shard_target {
   progress book;
   lane window;
   delivery_window delivery;
-  sequence last;          ///< last assigned
-  sequence last_at_start; ///< likewise
-  bool filled = false;    ///< the window has been filled once
+  sequence last;       ///< last assigned
+  bool filled = false; ///< the window has been filled once
   std::map<sequence, held_message> held;
   std::unique_ptr<keyed_target> keys; ///< with order by key, instead of `window` and `delivery`
 

@@ -18,6 +18,7 @@ enum class errc {
   full,          ///< a bounded queue or backlog is full; room comes as it drains
   no_space,      ///< the disk is full; may come back by itself
   fenced,        ///< a later owner exists: stop, change nothing
+  diverged,      ///< a store has gone backwards: stop, change nothing
   in_doubt,      ///< a commit may or may not have happened; look before doing it again
   corrupt,       ///< what was read cannot be what was written
   incompatible,  ///< written by another version, or in use by somebody else

@@ -29,7 +29,8 @@ public:
   /// step 1 of a version. Results stay. Lanes that are not in `lanes` are forgotten. Again under the same epoch: the
   /// same again.
   ///
-  /// `errc::fenced`: a later epoch has it, and nothing happened.
+  /// `errc::fenced`: a later epoch has it, and nothing happened. `errc::diverged`: an owner before told a lane of more
+  /// than the journal has ever assigned, so that has gone backwards; nothing happened.
   virtual result<core::lanes_found> open(epoch ours, std::span<const core::lane_name> lanes) = 0;
 
   /// Does what `updates` say, each lane in one atomic step, and answers what each released. After `open`.

@@ -40,6 +40,7 @@ unsigned status_of(errc code) {
   case errc::full: return 429;
   case errc::unavailable:
   case errc::fenced:
+  case errc::diverged:
   case errc::in_doubt: return 503;
   case errc::no_space: return 507;
   case errc::corrupt:

@@ -50,6 +50,9 @@ inline actors::shard_actor::behavior_type fake_shard(actors::shard_actor::pointe
     [=](const actors::searched& m) { mail->searches.push_back(m); },
     [=](const actors::work_done& m) { mail->work_done.push_back(m); },
     [=](const actors::delivered& m) { mail->delivered.push_back(m); },
+    [](const actors::lanes_told&) {},
+    [](const actors::results_loaded&) {},
+    [](actors::no_later_owner) {},
     [](const actors::operate&) {},
     [](const actors::ask_status&) {},
     [](const actors::ask_sequences&) {},
@@ -61,6 +64,7 @@ inline actors::shard_actor::behavior_type fake_shard(actors::shard_actor::pointe
 struct journal_mail {
   std::vector<actors::save> saves;
   std::vector<std::uint64_t> taken_bytes;
+  std::vector<actors::refuse> refused;
 };
 
 inline actors::journal_actor::behavior_type fake_journal_writer(actors::journal_actor::pointer,
@@ -70,6 +74,7 @@ inline actors::journal_actor::behavior_type fake_journal_writer(actors::journal_
     [](const actors::submit&) {},
     [=](const actors::save& m) { mail->saves.push_back(m); },
     [=](const actors::accepted_taken& m) { mail->taken_bytes.push_back(m.bytes); },
+    [=](const actors::refuse& m) { mail->refused.push_back(m); },
     [](actors::flush) {},
     [](actors::clear_doubt) {},
     [](const actors::wake&) {},

@@ -174,9 +174,9 @@ TEST_CASE("a RESEQ_ variable that names no key is a problem") {
         texts{"environment variable RESEQ_STORE_RETENTON: names no key; the nearest is RESEQ_STORE_RETENTION"});
   CHECK(problems_of({"", {}, {{"RESEQ_STORE_RETENTION", "5"}}, {}}) ==
         texts{"environment variable RESEQ_STORE_RETENTION: store.retention: needs a unit, for example \"750ms\""});
-  CHECK(problems_of({"", {}, {{"RESEQ_STORE_REDIS", "redis://u:secret@h/"}}, {}}) ==
-        texts{"environment variable RESEQ_STORE_REDIS: store.redis: is not available in this version: lanes are in the "
-              "supervisor's memory, whatever the kind"});
+  CHECK(problems_of({"", {}, {{"RESEQ_STORE_REDIS", "http://u:secret@h/"}}, {}}) ==
+        texts{"environment variable RESEQ_STORE_REDIS: store.redis: is not a Redis URL, for example "
+              "redis://localhost:6379/0, unix:///run/redis.sock or redis-sentinel://one,two/master"});
 }
 
 TEST_CASE("${NAME} in a string of the file is the environment's") {

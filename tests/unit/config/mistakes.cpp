@@ -175,8 +175,11 @@ TEST_CASE("what this version does not do is refused, and its defaults are accept
   const std::string later = "is not available in this version";
   check_all({
     {"[store]\nkind = \"mysql\"\n", {"t.toml:2: store.kind: \"mysql\" is not one of \"embedded\", \"postgres\""}},
-    {"[store]\nredis = \"redis://u:secret@h/\"\n",
-     {"t.toml:2: store.redis: " + later + ": lanes are in the supervisor's memory, whatever the kind"}},
+    {"[store]\nredis = \"redis.example\"\nredis_timeout = \"0ms\"\nkeep_results_over = \"2\"\n",
+     {"t.toml:2: store.redis: is not a Redis URL, for example redis://localhost:6379/0, unix:///run/redis.sock or "
+      "redis-sentinel://one,two/master",
+      "t.toml:3: store.redis_timeout: 0s is below 1ms",
+      "t.toml:4: store.keep_results_over: \"2\" needs a unit, for example 750ms"}},
     {"[store]\nlease = \"redis\"\nlease_ttl = \"3s\"\n",
      {"t.toml:2: store.lease: " + later +
         ": the embedded store uses a file lock, and PostgreSQL serves who started last",

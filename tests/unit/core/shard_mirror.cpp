@@ -32,7 +32,7 @@ struct fixture : shard_fixture {
   /// Whatever the shard says to the resequencer is done and answered, until it has nothing to say.
   void talk() {
     while (todo.lanes) {
-      const auto call = std::move(*todo.lanes);
+      const auto call = *std::exchange(todo.lanes, std::nullopt);
       if (call.updates)
         tested.lanes_answered(call.id, *store.apply(epoch{3}, *call.updates), t0);
       else
@@ -48,6 +48,7 @@ struct fixture : shard_fixture {
     more.work.insert(more.work.begin(), before.work.begin(), before.work.end());
     if (more.sends.empty()) more.sends = before.sends;
     if (more.load.empty()) more.load = before.load;
+    if (!more.lanes) more.lanes = before.lanes;
   }
   [[nodiscard]] std::vector<lane_name> names() const { return {{destination_id{1}, "d1"}, {destination_id{2}, "d2"}}; }
 
@@ -167,6 +168,24 @@ TEST_CASE("work that another lane's head shares is a head's work after the look-
   CHECK(f.todo.work[1].head);
 }
 
+TEST_CASE("what an earlier owner left is used for what is read from the journal, and deleted if that is not there") {
+  auto waiting = setup(1);
+  waiting.last = sequence{2};
+  fixture f({waiting});
+  f.leave_behind({left(1), left(9)});
+  REQUIRE(f.todo.reads.size() == 1);
+  f.talk();
+  f.tested.backlog(destination_id{1},
+                   {{sequence{1}, position{1}, payload(10)}, {sequence{2}, position{2}, payload(10)}}, t0);
+  f.gather();
+  CHECK(f.asked() == numbers{2});
+  REQUIRE(f.todo.load.size() == 1);
+  f.load();
+  f.talk();
+  CHECK(f.sent() == numbers{1});
+  CHECK(f.kept() == std::vector{work_key{position{1}, chain_index{}}});
+}
+
 TEST_CASE("results that cannot be loaded are worked out again") {
   fixture f;
   f.leave_behind({left(1)});
@@ -208,10 +227,12 @@ TEST_CASE("a resequencer that has seen more than the journal ever assigned stops
   f.leave_behind({}, 7);
   f.accept({1});
   const auto call = *f.todo.lanes;
-  f.tested.lanes_opened(call.id, *f.store.open(epoch{3}, f.names()), t0);
+  auto names = f.names();
+  names[0].assigned = sequence{1};
+  f.tested.lanes_failed(call.id, f.store.open(epoch{3}, names).error(), t0);
   f.take();
   REQUIRE(f.todo.diverged);
-  CHECK(*f.todo.diverged == "the resequencer has seen sequence 7 of d1, and the journal had assigned none after 0");
+  CHECK(*f.todo.diverged == "the resequencer was told of sequence 7 of d1, and the journal has assigned none after 1");
   CHECK(f.status().state == lane_state::diverged);
   CHECK(f.status().reason == *f.todo.diverged);
   f.work(1);

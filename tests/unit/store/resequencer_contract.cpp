@@ -137,6 +137,21 @@ void check_fencing(const place_factory& make) {
     CHECK(place->access()->open(epoch{4}, lanes(2)).error().code == errc::fenced);
     CHECK(numbers(now.must_apply(step(1, 1, 2, {}, {1})).released) == sequence_list{1});
   }
+  SECTION("an owner whose journal has assigned less than a lane was told of takes nothing over") {
+    lane_owner old(place->access(), 1);
+    old.must_apply(step(1, 1, 1, range(1, 3)));
+    auto known = lanes(1);
+    known[0].assigned = sequence{2};
+    for (int tries = 0; tries < 2; ++tries) {
+      const auto refused = place->access()->open(epoch{2}, known);
+      REQUIRE_FALSE(refused);
+      CHECK(refused.error().code == errc::diverged);
+      CHECK(refused.error().what.find("sequence 3") != std::string::npos);
+    }
+    CHECK(numbers(old.must_apply(step(1, 1, 2, {}, {1})).released) == sequence_list{1});
+    known[0].assigned = sequence{3};
+    CHECK(place->access()->open(epoch{2}, known));
+  }
   SECTION("after a takeover no lane goes on: each is taken anew") {
     lane_owner old(place->access(), 1);
     old.must_apply(step(1, 1, 1, range(1, 3)));

@@ -1,15 +1,22 @@
 -- Takes a shard over, and says what the owner before left.
 --
 -- KEYS: the shard's hash, the results' hash
--- ARGV: the new owner's epoch, what the names of the lanes' keys begin with
+-- ARGV: the new owner's epoch, what the names of the lanes' keys begin with, then for each lane its name and the last
+-- sequence that was assigned
 -- Answers the epoch that is in force. If it is ours, then also the fields of all results, and a name and the greatest
--- sequence admitted for each lane that was there: all lanes are forgotten.
+-- sequence admitted for each lane that was there: all lanes are forgotten. If a lane was told of more than was assigned,
+-- nothing is changed, and the answer is the epoch, its name and that sequence.
 local shard, results = KEYS[1], KEYS[2]
 local ours, prefix = ARGV[1], ARGV[2]
 
 local epoch = redis.call('HGET', shard, 'epoch')
 -- Epochs and versions are compared as numbers and sequences never: no double is ever turned into text.
 if epoch and tonumber(epoch) > tonumber(ours) then return {epoch} end
+
+for i = 3, #ARGV, 2 do
+  local admitted = string.match(redis.call('HGET', shard, 'lane:' .. ARGV[i]) or '', ' admitted=(%d+) ')
+  if admitted and tonumber(admitted) > tonumber(ARGV[i + 1]) then return {epoch or ours, ARGV[i], admitted, ''} end
+end
 
 local lanes = {}
 local marks = redis.call('HGETALL', shard)

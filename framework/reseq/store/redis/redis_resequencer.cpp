@@ -43,9 +43,13 @@ result<core::lanes_found> redis_resequencer::open(epoch ours, std::span<const co
     .add(prefix_ + "results")
     .number(ours.value())
     .add(prefix_ + "lane:");
+  for (const auto& lane : lanes) call.add(lane.name).number(lane.assigned.value());
   const auto answers = client_->run(open_script, std::array{std::move(call)});
   if (!answers) return tl::unexpected(answers.error());
   const auto& answer = answers->front();
+  if (answer.size() == 4)
+    for (const auto& lane : lanes)
+      if (lane.name == answer[1].text()) return tl::unexpected(core::ahead(lane, decode_sequence(answer[2].text())));
   if (auto fine = check_epoch(answer, ours); !fine) return tl::unexpected(std::move(fine.error()));
   if (answer.size() != 3) return fail(errc::corrupt, "the script's answer cannot be read", prefix_);
 

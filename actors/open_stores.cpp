@@ -1,0 +1,35 @@
+#include "actors/open_stores.hpp"
+
+#include <random>
+
+#include <spdlog/spdlog.h>
+
+#include "reseq/store/postgres/postgres_journal.hpp"
+#include "reseq/store/redis/redis_resequencer.hpp"
+#include "reseq/store/sqlite/sqlite_journal.hpp"
+
+namespace reseq::actors {
+
+result<std::unique_ptr<store::journal>> open_journal(const config::settings& settings) {
+  if (settings.store.kind != "postgres") return store::sqlite::open_sqlite(settings.node.data_dir);
+  store::postgres::postgres_options options;
+  options.url = settings.store.postgres;
+  options.node = settings.node.name;
+  options.retention = settings.store.retention;
+  options.tell = [](const std::string& news) { spdlog::warn("{}", news); };
+  return store::postgres::open_postgres(options);
+}
+
+result<std::unique_ptr<store::resequencer>> make_resequencer(const config::settings& settings, const shard_id& shard) {
+  const auto& kept = settings.store;
+  if (kept.kind != "postgres" || kept.redis.empty()) return nullptr;
+  auto where = store::redis::parse_server_url(kept.redis);
+  if (!where) return fail(where.error().code, where.error().what, "store.redis");
+  store::redis::client_options options;
+  options.timeout = kept.redis_timeout;
+  options.seed = std::random_device{}();
+  auto client = std::make_shared<store::redis::client>(std::move(*where), options);
+  return std::make_unique<store::redis::redis_resequencer>(std::move(client), shard);
+}
+
+} // namespace reseq::actors

@@ -1,0 +1,45 @@
+#include "actors/resequencer.hpp"
+
+#include <utility>
+
+#include <spdlog/spdlog.h>
+
+namespace reseq::actors {
+
+resequencer_actor::behavior_type
+resequencer_state::make_behavior(resequencer_actor::stateful_pointer<resequencer_state> to_self,
+                                 resequencer_setup with) {
+  setup = std::move(with);
+  return {
+    [this, to_self](const tell_lanes& what, const shard_actor& owner) { to_self->send(owner, tell(what.call)); },
+    [this, to_self](const load_results& what, const shard_actor& owner) {
+      auto found = setup.keeps->load(what.keys);
+      log(found ? std::nullopt : std::optional{found.error()});
+      to_self->send(owner, results_loaded{std::move(found)});
+    },
+  };
+}
+
+lanes_told resequencer_state::tell(const core::mirror_call& call) {
+  lanes_told answer{call.id, {}, {}, {}};
+  if (call.updates) {
+    auto done = setup.keeps->apply(*call.updates);
+    done ? void(answer.answers = std::move(*done)) : void(answer.trouble = std::move(done.error()));
+  } else {
+    auto found = setup.keeps->open(setup.owner, setup.lanes);
+    found ? void(answer.found = std::move(*found)) : void(answer.trouble = std::move(found.error()));
+  }
+  log(answer.trouble);
+  return answer;
+}
+
+/// The beginning and the end of a failure, not each of its tries.
+void resequencer_state::log(const std::optional<error>& trouble) {
+  if (trouble && !std::exchange(away, true))
+    spdlog::warn("pipeline {}: the resequencer cannot be told, and deliveries go on without it: {}", setup.pipeline,
+                 trouble->text());
+  else if (!trouble && std::exchange(away, false))
+    spdlog::info("pipeline {}: the resequencer answers again", setup.pipeline);
+}
+
+} // namespace reseq::actors

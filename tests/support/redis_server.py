@@ -1,0 +1,88 @@
+"""A Redis of a test's own: in a temporary directory, on a unix socket, ended with the test."""
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from waiting import PATIENCE_SECONDS, eventually
+
+PR_SET_PDEATHSIG = 1
+
+
+class RedisServer:
+    def __init__(self, *settings: str):
+        """`settings` as on the command line; it saves only when it is told to."""
+        self.folder = tempfile.mkdtemp(prefix="reseq-redis-")
+        self._settings = settings
+        self._process = None
+        self.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._socket}"
+
+    def start(self) -> None:
+        log = open(os.path.join(self.folder, "server.log"), "ab")  # noqa: SIM115: the server's
+        with log:
+            self._process = subprocess.Popen(
+                ["redis-server", "--port", "0", "--unixsocket", self._socket, "--dir", self.folder, "--save", "",
+                 *self._settings], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=self._in_child,
+            )  # fmt: skip
+        eventually("Redis answers", lambda: self.ask("PING") == "PONG")
+
+    def ask(self, *words: str):
+        """What Redis answers to one command: text, a number, None or a list of these."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(PATIENCE_SECONDS)
+            connection.connect(self._socket)
+            encoded = [word.encode() for word in words]
+            connection.sendall(b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in encoded))
+            with connection.makefile("rb") as answer:
+                return read_answer(answer)
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(PATIENCE_SECONDS)
+
+    def close(self) -> None:
+        if self._process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _socket(self) -> str:
+        return os.path.join(self.folder, "redis.sock")
+
+    @staticmethod
+    def _in_child() -> None:
+        """The server ends with the test, however that ends."""
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def read_answer(file):
+    line = file.readline()
+    if not line.endswith(b"\r\n"):
+        raise OSError("Redis has closed the connection")
+    kind, rest = line[:1], line[1:-2]
+    if kind == b"-":
+        raise OSError(f"Redis: {rest.decode()}")
+    if kind == b"+":
+        return rest.decode()
+    if kind == b":":
+        return int(rest)
+    if int(rest) < 0:
+        return None
+    if kind == b"*":
+        return [read_answer(file) for _ in range(int(rest))]
+    return file.read(int(rest) + 2)[:-2].decode(errors="surrogateescape")

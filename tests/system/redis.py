@@ -1,0 +1,228 @@
+"""The lanes in Redis and the journal on PostgreSQL, under load, while Redis loses, forgets and brings back things and
+both servers and the programs are killed: nothing is lost, nothing is out of order, and deliveries never wait for long."""
+
+import signal
+import threading
+import time
+import unittest
+from collections import Counter
+
+from book import check_book, file_entries
+from client import Load
+from harness import FULL, SEED, SystemTest, Supervisor, pipeline, record_figure
+from postgres_server import PostgresServer
+from redis_server import RedisServer
+from waiting import eventually
+
+ROUNDS = 10 if FULL else 1
+MAX_UNSAVED = 16
+RESULTS = "reseq:{p:0}:results"
+PENDING = "reseq:{p:0}:lane:http:pending"
+
+
+class OnBoth(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.database = PostgresServer()
+        self.addCleanup(self.database.close)
+        self.redis = RedisServer()
+        self.addCleanup(self.redis.close)
+        self.store = {
+            "kind": "postgres", "postgres": self.database.create_database("journal"), "redis": self.redis.url,
+            "keep_results_over": "0ms",
+        }  # fmt: skip
+        self.book = self.receiver()
+
+    def start(self, destinations: list, work: dict = None, **tables) -> Supervisor:
+        work = work or {"use": "delay", "min": "1ms", "max": "8ms"}
+        return self.supervisor(self.config([pipeline("p", destinations, [work])], store=self.store, **tables))
+
+    def http_destination(self) -> dict:
+        return {"name": "http", "url": self.book.url(), "max_unsaved": MAX_UNSAVED}
+
+
+class Faults(OnBoth):
+    def setUp(self):
+        super().setUp()
+        self.file = self.path("out.jsonl")
+        to_file = {"name": "file", "url": f"file://{self.file}", "max_unsaved": MAX_UNSAVED, "batch": 4}
+        self.running = self.start([self.http_destination(), to_file], worker={"slots": 4})
+        self.load = Load(lambda: self.running.http, "p", SEED)
+        self.addCleanup(self.load.stop)
+        self.moment = threading.Event()  # never set
+        self.rebuilds = Counter()
+
+    def test_nothing_is_lost_doubled_or_out_of_order_whatever_becomes_of_redis(self):
+        victims = [
+            self.kill_redis, self.flush_all, self.flush_scripts, self.set_back, self.evict, self.stop_redis,
+            self.kill_supervisor, self.kill_both_servers,
+        ] * ROUNDS  # fmt: skip
+        self.random.shuffle(victims)
+        for victim in victims:
+            self.let_some_arrive(self.random.randrange(10, 40))
+            victim()
+        self.let_some_arrive(30)
+        sent = self.load.stop()
+        self.check(sent)
+        self.count_rebuilds()
+        for reason in ("version", "silence"):
+            self.assertGreater(self.rebuilds[reason], 0, f"no lane was rebuilt ({reason}): this run has proved nothing")
+        record_figure(f"Redis: lanes told anew, by why, over {len(victims)} faults",
+                      ", ".join(f"{reason} {count:.0f}" for reason, count in sorted(self.rebuilds.items())))  # fmt: skip
+
+    def let_some_arrive(self, count: int) -> None:
+        wanted = len(self.book.confirmed()) + count
+        eventually(f"{wanted} deliveries have arrived", lambda: len(self.book.confirmed()) >= wanted)
+        self.moment.wait(self.random.uniform(0, 0.02))
+
+    def kill_redis(self) -> None:
+        self.redis.kill()
+        self.let_some_arrive(10)  # without it
+        self.redis.start()
+        self.wait_until_followed()
+
+    def flush_all(self) -> None:
+        self.redis.ask("FLUSHALL")
+
+    def flush_scripts(self) -> None:
+        self.redis.ask("SCRIPT", "FLUSH")
+
+    def set_back(self) -> None:
+        """As a replica is that is promoted and lacks what was written last."""
+        self.redis.ask("SAVE")
+        self.let_some_arrive(20)
+        self.redis.kill()
+        self.redis.start()
+        self.wait_until_followed()
+
+    def evict(self) -> None:
+        used = int(next(line.split(":")[1] for line in self.redis.ask("INFO", "memory").splitlines()
+                        if line.startswith("used_memory:")))  # fmt: skip
+        self.redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-random")
+        self.redis.ask("CONFIG", "SET", "maxmemory", str(used - 1))
+        self.let_some_arrive(20)
+        self.redis.ask("CONFIG", "SET", "maxmemory", "0")
+        self.wait_until_followed()
+
+    def stop_redis(self) -> None:
+        self.redis.signal(signal.SIGSTOP)
+        self.let_some_arrive(20)
+        self.redis.signal(signal.SIGCONT)
+        self.wait_until_followed()
+
+    def kill_supervisor(self) -> None:
+        self.count_rebuilds()
+        self.running.kill()
+        self.running = self.restart(self.running)
+
+    def kill_both_servers(self) -> None:
+        self.redis.kill()
+        self.database.stop(signal.SIGKILL)
+        self.redis.start()
+        self.database.start()
+        self.wait_until_followed()
+
+    def wait_until_followed(self) -> None:
+        """Redis has lanes again, and they move."""
+        eventually("the lanes are told anew", lambda: self.redis.ask("EXISTS", "reseq:{p:0}:shard") == 1)
+        before = self.redis.ask("HGET", "reseq:{p:0}:shard", "lane:http")
+        eventually("the lane moves", lambda: self.redis.ask("HGET", "reseq:{p:0}:shard", "lane:http") != before)
+
+    def count_rebuilds(self) -> None:
+        self.rebuilds.update(self.running.metrics().by_label("reseq_lane_rebuilds_total", "reason"))
+
+    def check(self, sent: dict) -> None:
+        for name in ("http", "file"):
+            eventually(f"{name} has accepted all", lambda: self.running.destination("p", name)["accepted"] >= len(sent))
+            self.running.wait_until_settled("p", name, len(sent), 60)
+        entries = self.book.entries("http")
+        self.assert_nothing_wrong(check_book(entries, sent, max_unsaved=MAX_UNSAVED))
+        lines = file_entries(self.file)
+        self.assertEqual([line.sequence for line in lines], list(range(1, len(sent) + 1)))
+        self.assert_nothing_wrong(check_book(lines, sent))
+        eventually("no result is kept for ever", lambda: self.redis.ask("HLEN", RESULTS) == 0)
+        eventually("no sequence is pending for ever", lambda: self.redis.ask("ZCARD", PENDING) == 0)
+        print(f"      seed {SEED}: {len(sent)} messages, {len(entries) - len(sent)} delivered again", flush=True)
+
+
+class Away(OnBoth):
+    def test_without_redis_everything_is_delivered_and_its_absence_is_logged_once(self):
+        self.redis.kill()
+        running = self.start([self.http_destination()])
+        sent = running.submit_all("p", [f"alone-{number}" for number in range(50)])
+        running.wait_until_settled("p", "http", len(sent))
+        self.assert_nothing_wrong(check_book(self.book.entries("http"), sent))
+        self.assertEqual(running.logged("deliveries go on without it"), 1)
+        self.redis.start()
+        running.wait_for_line("the resequencer answers again")
+
+    def test_a_redis_that_does_not_answer_holds_a_delivery_up_for_no_longer_than_twice_the_timeout(self):
+        self.store["redis_timeout"] = "300ms"
+        running = self.start([self.http_destination()])
+        running.submit_all("p", ["before"])
+        running.wait_until_settled("p", "http", 1)
+        self.redis.signal(signal.SIGSTOP)
+        started = time.monotonic()
+        running.submit_all("p", ["while-it-hangs"])
+        eventually("it is delivered", lambda: len(self.book.confirmed()) == 2)
+        self.assertGreater(time.monotonic() - started, 0.25, "nothing waited for Redis: this has proved nothing")
+        self.assertLess(time.monotonic() - started, 5)
+        self.redis.signal(signal.SIGCONT)
+
+
+class Takeover(OnBoth):
+    def test_expensive_work_is_not_done_again_after_the_supervisor_is_killed(self):
+        self.book.answer = lambda request: 503
+        self.store["keep_results_over"] = "50ms"
+        running = self.start([self.http_destination()], {"use": "delay", "min": "60ms", "max": "100ms"})
+        sent = running.submit_all("p", [f"dear-{number}" for number in range(20)])
+        eventually("all results are kept", lambda: self.redis.ask("HLEN", RESULTS) == len(sent))
+        running.kill()
+        self.book.answer = lambda request: 200
+        after = self.restart(running)
+        after.wait_until_settled("p", "http", len(sent))
+        self.assert_nothing_wrong(check_book(self.book.entries("http"), sent, max_unsaved=MAX_UNSAVED))
+        self.assertEqual(after.metrics().total("reseq_results_adopted_total"), len(sent))
+        self.assertEqual(after.metrics().total("reseq_dispatches_total"), 0, "work was done again")
+        eventually("the results are deleted", lambda: self.redis.ask("HLEN", RESULTS) == 0)
+
+    def test_results_of_cheap_work_are_not_kept(self):
+        self.book.answer = lambda request: 503
+        self.store["keep_results_over"] = "10s"
+        running = self.start([self.http_destination()])
+        running.submit_all("p", ["cheap"])
+        eventually("it is ready", lambda: self.redis.ask("ZCARD", "reseq:{p:0}:lane:http:pending") == 0)
+        self.assertEqual(self.redis.ask("HLEN", RESULTS), 0)
+
+
+class Reading(OnBoth):
+    def test_an_operator_reads_the_lanes_with_redis_cli(self):
+        running = self.start([self.http_destination()], {"use": "delay", "min": "1h", "max": "1h"})
+        running.submit_all("p", ["one", "two", "three"])
+        eventually("they are pending", lambda: self.redis.ask("ZRANGE", PENDING, "0", "-1") == ["1", "2", "3"])
+        self.assertIn("version=1", self.redis.ask("HGET", "reseq:{p:0}:shard", "lane:http"))
+        self.assertEqual(self.redis.ask("HGET", "reseq:{p:0}:shard", "epoch"), "1")
+
+
+class Divergence(OnBoth):
+    def test_a_journal_that_has_gone_backwards_stops_the_shard(self):
+        running = self.start([self.http_destination()])
+        sent = running.submit_all("p", [f"lost-{number}" for number in range(20)])
+        running.wait_until_settled("p", "http", len(sent))
+        self.assertEqual(running.stop(), 0)
+        self.store["postgres"] = self.database.create_database("restored")  # from before all of this
+        after = self.start([self.http_destination()])
+        after.wait_for_line("pipeline p has diverged, and is stopped: the resequencer was told of sequence 20 of http")
+        self.assertEqual(after.destination("p", "http")["state"], "diverged")
+        self.assertIn("sequence 20", after.destination("p", "http")["reason"])
+        refused = after.submit("p", b"x", "refused")
+        self.assertEqual(refused.status, 503)
+        self.assertIn("has diverged", refused.json()["detail"])
+        self.assertEqual(len(self.book.entries("http")), len(sent))
+        after.kill()
+        again = self.restart(after)
+        self.assertEqual(again.destination("p", "http")["state"], "diverged", "what was seen was forgotten")
+
+
+if __name__ == "__main__":
+    unittest.main()
