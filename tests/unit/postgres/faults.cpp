@@ -1,6 +1,7 @@
 // Connections that break at the worst moment, owners that come and go, and a server that is away.
 
 #include <chrono>
+#include <csignal>
 #include <future>
 #include <thread>
 
@@ -21,8 +22,9 @@ namespace {
 /// A database with a proxy before it.
 class place {
 public:
-  place() : proxy(postgres_server::shared().socket_directory()) {
-    direct_ = postgres_server::shared().create_database();
+  place() : place(postgres_server::shared()) {}
+  explicit place(postgres_server& server) : proxy(server.socket_directory()) {
+    direct_ = server.create_database();
     const auto begin = direct_.find("///") + 3;
     options.url = proxy.url(direct_.substr(begin, direct_.find('?') - begin));
     options.node = "test";
@@ -144,6 +146,34 @@ TEST_CASE("a session that is still committing when its connection breaks is wait
   holder.reset();
   CHECK(must(committing.get()).receipts[0] == receipt{"a", false, position{1}});
   CHECK(at.news.find("broke in happened") != std::string::npos);
+}
+
+TEST_CASE("a lost transaction whose number somebody else got did not happen") {
+  postgres_server server;
+  place at(server);
+  at.options.doubt_patience = 30s;
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit({submit("a")}));
+  auto holder = at.hold_commits();
+  // Numbers that stand only in what was not written yet are given again after a crash.
+  {
+    pqxx::connection db(server.url());
+    pqxx::nontransaction tx(db);
+    tx.exec("ALTER SYSTEM SET wal_writer_delay = '10s'");
+    tx.exec("SELECT pg_reload_conf()");
+  }
+  auto committing = std::async(std::launch::async, [&] { return shard.commit({submit("b")}); });
+  at.wait_until_held();
+  at.proxy.refuse(true);
+  server.stop(SIGKILL);
+  holder.reset();
+  server.start();
+  for (int i = 0; i < 50; ++i) at.sql("SELECT pg_current_xact_id()");
+  at.proxy.refuse(false);
+  CHECK(code_of(committing.get()) == errc::unavailable);
+  CHECK(at.news.find("did not happen") != std::string::npos);
+  at.sql("DROP TRIGGER wait ON reseq.message");
+  CHECK(must(shard.commit({submit("b")})).receipts[0] == receipt{"b", false, position{2}});
 }
 
 TEST_CASE("a session of ours that never ends its commit is ended, and nothing of it happened") {

@@ -136,9 +136,12 @@ result<outcome> writer::look(database& db, pqxx::work& tx) {
     if (doubted)
       for (const auto& staged : doubt_->what->shards())
         if (&staged.shard() == shard) before = staged.last_before();
-    const position ours = became == outcome::committed ? shard->heads.last : before;
     const position theirs = last_position(db, tx, *shard);
-    if (theirs < ours) return tl::unexpected(went_back(ours, theirs));
+    if (theirs < before) return tl::unexpected(went_back(before, theirs));
+    // Positions are surer than the transaction's number: after a crash of the server somebody else may have got that.
+    if (shard->heads.last > before) became = theirs > before ? outcome::committed : outcome::aborted;
+    if (became == outcome::committed && theirs < shard->heads.last)
+      return tl::unexpected(went_back(shard->heads.last, theirs));
     if (became == outcome::unknown && theirs > before) became = outcome::committed;
     record_backend(db, tx, *shard);
     read_partitions(db, tx, *shard);
