@@ -37,13 +37,14 @@ def server_user() -> str:
 
 
 class PostgresServer:
-    def __init__(self):
+    def __init__(self, bootstrap_user: str = "reseq"):
+        self._superuser = bootstrap_user
         self.folder = tempfile.mkdtemp(prefix="reseq-postgres-")
         self._user = server_user()
         if self._user:
             shutil.chown(self.folder, self._user, pwd.getpwnam(self._user).pw_gid)
         self._process = None
-        self._run("initdb", "--pgdata", self._data, "--username=reseq", "--auth=trust", "--encoding=UTF8",
+        self._run("initdb", "--pgdata", self._data, f"--username={bootstrap_user}", "--auth=trust", "--encoding=UTF8",
                   "--locale=C", "--no-sync", "--no-instructions")  # fmt: skip
         self.start()
 
@@ -56,7 +57,7 @@ class PostgresServer:
         return self._process.pid
 
     def url(self, database: str) -> str:
-        return f"postgresql:///{database}?host={self.folder}&user=reseq"
+        return f"postgresql:///{database}?host={self.folder}&user={self._superuser}"
 
     def create_database(self, name: str) -> str:
         """An empty one; says where it is."""

@@ -1,0 +1,28 @@
+-- The roles around a journal in PostgreSQL, with no more rights than each needs. Run once, as an administrator, with psql:
+--
+--   psql -v program_password=… -v reader_password=… -f roles.sql
+--
+-- The program's role owns one database and is nothing else: it makes the schema `reseq` there and its partitions, and ends
+-- only sessions of its own.
+CREATE ROLE reseq LOGIN PASSWORD :'program_password' NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT;
+CREATE DATABASE reseq OWNER reseq ENCODING 'UTF8' TEMPLATE template0;
+REVOKE ALL ON DATABASE reseq FROM PUBLIC;
+
+-- Who looks: reads the tables, payloads too, and changes nothing.
+CREATE ROLE reseq_reader LOGIN PASSWORD :'reader_password' NOSUPERUSER NOCREATEDB NOCREATEROLE;
+GRANT CONNECT ON DATABASE reseq TO reseq_reader;
+GRANT pg_read_all_stats TO reseq_reader; -- whether the owner's session is there
+
+\connect reseq
+CREATE SCHEMA reseq AUTHORIZATION reseq;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA reseq TO reseq_reader;
+-- For the tables that the program is going to make.
+ALTER DEFAULT PRIVILEGES FOR ROLE reseq IN SCHEMA reseq GRANT SELECT ON TABLES TO reseq_reader;
+
+-- A destination's role, where a table of somebody else's is filled (postgresql://filler@…/books?table=ledger), needs in
+-- that database, once the schema reseq and its table delivered are there (the first start makes them, if it may):
+--
+--   GRANT USAGE ON SCHEMA reseq TO filler;
+--   GRANT SELECT, INSERT, UPDATE ON reseq.delivered TO filler;
+--   GRANT INSERT ON public.ledger TO filler;

@@ -1,0 +1,87 @@
+"""What conf/ gives to operators does what it says: roles with no more rights than they need, queries that tell what is
+stuck, units that systemd understands."""
+
+import os
+import shutil
+import subprocess
+import unittest
+
+from harness import GIVES_UP_SOON, SystemTest, pipeline
+from postgres_server import PostgresServer, programs
+from waiting import PATIENCE_SECONDS, eventually
+
+CONF = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "conf")
+
+
+class Database(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.server = PostgresServer(bootstrap_user="admin")
+        self.addCleanup(self.server.close)
+
+    def psql(self, user: str, database: str, *arguments: str) -> subprocess.CompletedProcess:
+        url = f"postgresql:///{database}?host={self.server.folder}&user={user}"
+        return subprocess.run(
+            [os.path.join(programs(), "psql"), "-XAF", "|", "-v", "ON_ERROR_STOP=1", *arguments, url],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS,
+            env={"PATH": os.environ["PATH"]},
+        )  # fmt: skip
+
+    def make_roles(self) -> None:
+        made = self.psql("admin", "postgres", "-v", "program_password=one", "-v", "reader_password=two",
+                         "-f", os.path.join(CONF, "sql", "roles.sql"))  # fmt: skip
+        self.assertEqual(made.returncode, 0, made.stderr)
+
+    def start(self):
+        self.book = self.receiver()
+        destination = {"name": "billing", "url": self.book.url()}
+        failing = [{"use": "delay", "min": "0ms", "max": "0ms", "fail_rate": 1.0}]
+        url = f"postgresql:///reseq?host={self.server.folder}&user=reseq"
+        return self.supervisor(self.config(
+            [pipeline("p", [destination], failing, retry=GIVES_UP_SOON)],
+            store={"kind": "postgres", "postgres": url, "redis": ""},
+        ))  # fmt: skip
+
+    def test_the_programs_role_is_enough_and_the_queries_tell_what_is_stuck(self):
+        self.make_roles()
+        running = self.start()
+        running.submit_all("p", ["stuck-one", "two", "three"])
+        running.wait_for_state("p", "billing", "held")
+        eventually("all three are counted", lambda: "p|billing|3|0|3|0|f" in self.stuck())
+        shown = self.stuck()
+        self.assertRegex(shown, r"p\|billing\|1\|1\|stuck-one\|exhausted\|3\|[^|]*failed on purpose[^|]*\|")
+        self.assertRegex(shown, r"p\|1\|a\|\d+\|t\|")
+        running.post("/v1/pipelines/p/messages/0:1/skip")
+        eventually("one is settled", lambda: "p|billing|3|1|2|0|f" in self.stuck())
+
+    def stuck(self) -> str:
+        """What the file's queries say to the reader."""
+        asked = self.psql("reseq_reader", "reseq", "-t", "-f", os.path.join(CONF, "sql", "stuck.sql"))
+        self.assertEqual(asked.returncode, 0, asked.stderr)
+        return asked.stdout
+
+    def test_the_reader_reads_and_changes_nothing(self):
+        self.make_roles()
+        running = self.start()
+        running.submit_all("p", ["kept"])
+        read = self.psql("reseq_reader", "reseq", "-tc", "SELECT id FROM reseq.message")
+        self.assertEqual(read.stdout.strip(), "kept", read.stderr)
+        for statement in ("DELETE FROM reseq.message", "UPDATE reseq.shard SET epoch = 9", "DROP TABLE reseq.held",
+                          "CREATE TABLE reseq.mine ()", "CREATE TABLE public.mine ()"):  # fmt: skip
+            refused = self.psql("reseq_reader", "reseq", "-c", statement)
+            self.assertIn("permission denied" if "DROP" not in statement else "must be owner", refused.stderr)
+
+
+class Units(unittest.TestCase):
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd is not installed")
+    def test_systemd_understands_the_units(self):
+        for name in ("reseq-supervisor.service", "reseq-worker.service"):
+            done = subprocess.run(["systemd-analyze", "verify", "--man=no", os.path.join(CONF, "systemd", name)],
+                                  capture_output=True, text=True, check=False)  # fmt: skip
+            complaints = [line for line in done.stderr.splitlines()
+                          if "reseq" in line and "is not executable" not in line]  # fmt: skip
+            self.assertEqual(complaints, [])
+
+
+if __name__ == "__main__":
+    unittest.main()
