@@ -1,0 +1,158 @@
+"""Tables and streams as destinations, under load, while everything around them is killed: each message is there once."""
+
+import json
+import os
+import signal
+import threading
+import unittest
+
+from client import Load, digest
+from harness import FULL, SEED, SystemTest, pipeline, record_figure
+from postgres_server import PostgresServer
+from redis_server import RedisServer
+from waiting import eventually
+
+ROUNDS = 20 if FULL else 2
+IN_COMMIT = "SELECT pid FROM pg_stat_activity WHERE datname = 'books' AND state = 'active' AND query ~* '^commit'"
+
+
+class Transactional(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.server = PostgresServer()
+        self.addCleanup(self.server.close)
+        self.redis = RedisServer("--appendonly", "yes", "--appendfsync", "always")
+        self.addCleanup(self.redis.close)
+        self.moment = threading.Event()  # never set
+
+    def start_all(self, journal: dict, database: str, batch: int) -> None:
+        """`journal` is the store; the table is in `database`."""
+        table = {"name": "table", "url": self.server.url(database) + "&table=ledger"}
+        stream = {"name": "stream", "url": f"{self.redis.url}?stream=ledger"}
+        shared = {"max_unsaved": 16, "batch": batch, "retry_max": "200ms"}
+        work = {"use": "delay", "min": "1ms", "max": "8ms"}
+        self.database = database
+        config = self.config([pipeline("p", [{**table, **shared}, {**stream, **shared}], [work])],
+                             store=journal, worker={"slots": 4})  # fmt: skip
+        self.running = self.supervisor(config)
+        self.load = Load(lambda: self.running.http, "p", SEED)
+        self.addCleanup(self.load.stop)
+
+    def table_sequence(self) -> int:
+        try:
+            return int(self.server.sql("SELECT coalesce(max(sequence), 0) FROM public.ledger", self.database)[0][0])
+        except OSError:  # not created yet
+            return 0
+
+    def stream_sequence(self) -> int:
+        newest = self.redis.ask("XREVRANGE", "ledger", "+", "-", "COUNT", "1")
+        return int(newest[0][0].split("-")[0]) if newest else 0
+
+    def let_some_arrive(self, count: int) -> None:
+        for name, sequence in (("table", self.table_sequence), ("stream", self.stream_sequence)):
+            wanted = sequence() + count
+            eventually(f"{name} has {count} more", lambda of=sequence, least=wanted: of() >= least)
+        self.moment.wait(self.random.uniform(0, 0.02))
+
+    def kill_supervisor(self) -> None:
+        self.running.kill()
+        self.running = self.restart(self.running)
+
+    def kill_redis(self) -> None:
+        self.redis.kill()
+        self.redis.start()
+
+    def kill_server(self) -> None:
+        self.server.stop(signal.SIGKILL)
+        self.server.start()
+
+    def stop_server_at_once(self) -> None:
+        self.server.stop(signal.SIGQUIT)
+        self.server.start()
+
+    def kill_committing_backend(self) -> None:
+        """Which makes the server start all of them again."""
+        query = IN_COMMIT.replace("books", self.database)
+        os.kill(int(eventually("a commit is under way", lambda: self.server.sql(query, self.database))[0][0]),
+                signal.SIGKILL)  # fmt: skip
+        self.server.wait_until_ready()
+
+    def kill_all(self) -> None:
+        self.running.kill()
+        self.redis.kill()
+        self.server.stop(signal.SIGKILL)
+        self.server.start()
+        self.redis.start()
+        self.running = self.restart(self.running)
+
+    def ordeal(self, what: str) -> None:
+        victims = [self.kill_supervisor, self.kill_redis, self.kill_server, self.stop_server_at_once,
+                   self.kill_committing_backend, self.kill_all] * ROUNDS  # fmt: skip
+        self.random.shuffle(victims)
+        for victim in victims:
+            self.let_some_arrive(self.random.randrange(5, 30))
+            victim()
+        self.let_some_arrive(10)
+        sent = self.load.stop()
+        for name in ("table", "stream"):
+            eventually(f"{name} has accepted all", lambda of=name: self.running.destination("p", of)["accepted"] >= len(sent))
+            self.running.wait_until_settled("p", name, len(sent), 60)
+        self.assertEqual(self.running.stop(), 0)
+        self.check("table", self.rows(), sent)
+        self.check("stream", self.entries(), sent)
+        record_figure(f"{what}: messages, each once in table and stream, over {len(victims)} kills", str(len(sent)))
+
+    def rows(self) -> list:
+        rows = self.server.sql("SELECT sequence, position, message_id, encode(payload, 'hex'), headers->>'content-type' "
+                               "FROM public.ledger ORDER BY sequence", self.database)  # fmt: skip
+        return [(int(row[0]), int(row[1]), row[2], digest(bytes.fromhex(row[3])), row[4]) for row in rows]
+
+    def entries(self) -> list:
+        out = []
+        for name, words in self.redis.ask("XRANGE", "ledger", "-", "+"):
+            fields = dict(zip(words[::2], words[1::2]))
+            self.assertEqual(name, fields["sequence"] + "-0")
+            headers = json.loads(fields["headers"])
+            out.append((int(fields["sequence"]), int(fields["position"]), fields["message_id"],
+                        digest(fields["payload"].encode(errors="surrogateescape")), headers["content-type"]))  # fmt: skip
+        return out
+
+    def check(self, name: str, seen: list, sent: dict) -> None:
+        self.assertEqual([one[0] for one in seen], list(range(1, len(sent) + 1)), f"seed {SEED}: {name}: sequences")
+        expected = sorted((self.load.receipts[key].position, key, body, "text/plain") for key, body in sent.items())
+        self.assertEqual([one[1:] for one in seen], expected, f"seed {SEED}: {name}: messages")
+
+    def test_each_message_is_there_once_with_an_embedded_journal(self):
+        self.server.create_database("books")
+        self.start_all({"kind": "embedded"}, "books", 4)
+        self.ordeal("Embedded journal")
+
+    def test_each_message_is_there_once_with_the_journal_in_the_same_database(self):
+        url = self.server.create_database("journal")
+        self.start_all({"kind": "postgres", "postgres": url}, "journal", 1)
+        self.ordeal("PostgreSQL journal")
+
+    def test_a_destination_that_lost_what_it_had_gets_nothing_more_and_says_so(self):
+        self.server.create_database("books")
+        self.start_all({"kind": "embedded"}, "books", 4)
+        self.let_some_arrive(20)
+        sent = self.load.stop()
+        self.running.wait_until_settled("p", "table", len(sent))
+        self.running.wait_until_settled("p", "stream", len(sent))
+        self.server.sql("TRUNCATE public.ledger, reseq.delivered", "books")
+        self.redis.ask("FLUSHALL")
+        self.running.submit("p", b"next", "next")
+        for name in ("table", "stream"):
+            found = eventually(f"{name} fails", lambda of=name: self.trouble(of))
+            self.assertIn(f"but sequence {len(sent)} was delivered there", found)
+        self.assertEqual(self.server.sql("SELECT count(*) FROM public.ledger", "books"), [["0"]])
+        self.assertEqual(self.redis.ask("EXISTS", "ledger"), 0)
+
+    def trouble(self, name: str) -> str:
+        state = self.running.destination("p", name)
+        text = json.dumps(state)
+        return text if "was delivered there" in text else ""
+
+
+if __name__ == "__main__":
+    unittest.main()
