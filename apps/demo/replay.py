@@ -57,7 +57,7 @@ def configuration(commits: int, data_dir: str, receiver: str) -> str:
         "data_dir": json.dumps(data_dir),
         "url": json.dumps(f"http://{receiver}/commits"),
         "hang_rate": min(0.1, max(0.005, 5 / commits)),
-        "crash_rate": min(0.05, max(0.002, 3 / commits)),
+        "crash_rate": min(0.05, max(0.005, 3 / commits)),
     }
     with open(CONFIGURATION, encoding="utf-8") as file:
         text = file.read()
