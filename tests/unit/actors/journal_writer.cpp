@@ -452,3 +452,15 @@ TEST_CASE("what a search for keys finds goes to the shard that asked") {
   REQUIRE(mail->searches.size() == 2);
   CHECK_FALSE(mail->searches[1].found);
 }
+
+TEST_CASE("for a shard that has diverged nothing is accepted, and others go on") {
+  fixture f;
+  f.system.send(f.writer, refuse{fixture::one, {errc::unavailable, "has diverged", "pipeline orders"}});
+  const auto refused = f.post({"a"});
+  const auto taken = f.post({"b"}, 10, store::shard_handle{2});
+  f.system.run();
+  REQUIRE_FALSE(refused.get());
+  CHECK(refused.get().error().what == "has diverged");
+  CHECK(taken.get());
+  CHECK(f.commits() == groups{{"b"}});
+}
