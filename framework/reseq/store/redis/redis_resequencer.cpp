@@ -24,6 +24,13 @@ std::vector<core::work_key> decode_keys(const reply& fields) {
   return out;
 }
 
+command values_of(std::string_view hash, std::span<const core::work_key> keys) {
+  command wanted("HMGET");
+  wanted.add(hash);
+  for (const auto key : keys) wanted.add(encode_key(key));
+  return wanted;
+}
+
 sequence decode_sequence(std::string_view text) {
   std::uint64_t value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
@@ -79,10 +86,7 @@ result<std::vector<core::stored_result>> redis_resequencer::load(std::span<const
   std::vector<core::stored_result> found;
   for (; !keys.empty(); keys = keys.subspan(std::min(load_at_once, keys.size()))) {
     const auto some = keys.first(std::min(load_at_once, keys.size()));
-    command wanted("HMGET");
-    wanted.add(prefix_ + "results");
-    for (const auto key : some) wanted.add(encode_key(key));
-    const auto answers = client_->run(std::array{std::move(wanted)});
+    const auto answers = client_->run(std::array{values_of(prefix_ + "results", some)});
     if (!answers) return tl::unexpected(answers.error());
     const auto& values = answers->front();
     for (std::size_t i = 0; i < values.size() && i < some.size(); ++i)
