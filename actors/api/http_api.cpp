@@ -5,7 +5,6 @@
 namespace reseq::actors {
 
 using api::endpoint;
-using api::error_response;
 using api::problem_response;
 using api::route;
 

@@ -1,4 +1,5 @@
-"""Thousands of destinations in one pipeline: each keeps its order, and a delivery costs what it costs with one."""
+"""Thousands of destinations in one pipeline, or of keys in one destination: each keeps its order, and a delivery costs what
+it costs with one."""
 
 import asyncio
 import http.client
@@ -14,6 +15,7 @@ from harness import FULL, Program, Supervisor, SystemTest, pipeline, program, re
 from waiting import eventually
 
 MANY = 10_000 if FULL else 1_000
+KEYS = 1_000
 BURST = 10_000 if FULL else 4_000
 ROUNDS = 5
 A_REQUEST = 1000
@@ -24,7 +26,7 @@ MOST_LOOK_SECONDS = 2.0
 
 
 class OrderReceiver:
-    """Confirms deliveries over any number of connections, and checks the order at each path."""
+    """Confirms deliveries over any number of connections, and checks the order at each path, or of each key there."""
 
     def __init__(self):
         self.complaints = []
@@ -41,10 +43,12 @@ class OrderReceiver:
 
     def take(self, head: bytes) -> None:
         path = head.split(b" ", 2)[1].decode()
-        sequence = int(head.partition(b"Reseq-Sequence: ")[2].partition(b"\r")[0])
-        if sequence != self.last.get(path, 0) + 1:
-            self.complaints.append(f"{path}: {sequence} came after {self.last.get(path, 0)}")
-        self.last[path] = sequence
+        sequence = int(header_of(head, b"Reseq-Sequence"))
+        key = header_of(head, b"Reseq-Key")
+        last = self.last.get((path, key), 0)
+        if sequence <= last or (not key and sequence != last + 1):
+            self.complaints.append(f"{path} {key}: {sequence} came after {last}")
+        self.last[path, key] = sequence
         self.taken += 1
 
     def _run(self, listening: threading.Event) -> None:
@@ -53,6 +57,10 @@ class OrderReceiver:
         self.port = self._loop.run_until_complete(serving).sockets[0].getsockname()[1]
         listening.set()
         self._loop.run_forever()
+
+
+def header_of(head: bytes, name: bytes) -> bytes:
+    return head.partition(name + b": ")[2].partition(b"\r")[0]
 
 
 class _Connection(asyncio.Protocol):
@@ -77,15 +85,18 @@ class _Connection(asyncio.Protocol):
 
 
 class Measured:
-    """A supervisor with `count` destinations, driven in bursts that go round them."""
+    """A supervisor with `count` destinations, driven in bursts that go round them, and with order by key round `keys`."""
 
-    def __init__(self, test: SystemTest, count: int):
+    def __init__(self, test: SystemTest, count: int, keys: int = 0):
         self.receiver = OrderReceiver()
         test.addCleanup(self.receiver.stop)
         self.count = count
+        self.keys = keys
         urls = [f"http://127.0.0.1:{self.receiver.port}/{number}" for number in range(count)]
-        destinations = [{"name": f"d{number}", "url": url} for number, url in enumerate(urls)]
-        tables = {"node": {"name": f"n{count}", "data_dir": test.path(f"data-{count}")}}
+        order = "key" if keys else "total"
+        destinations = [{"name": f"d{number}", "url": url, "order": order} for number, url in enumerate(urls)]
+        name = f"n{count}-{keys}"
+        tables = {"node": {"name": name, "data_dir": test.path(f"data-{name}")}}
         started = time.monotonic()
         self.running = test.supervisor(test.config([pipeline("p", destinations)], **tables))
         self.start_seconds = time.monotonic() - started
@@ -112,7 +123,19 @@ class Measured:
         connection.close()
 
     def _envelope(self, number: int) -> dict:
-        return {"id": f"m{number}", "destinations": [f"d{number % self.count}"], "payload": "x" * 256}
+        key = {"key": f"k{number % self.keys}"} if self.keys else {}
+        return {"id": f"m{number}", "destinations": [f"d{number % self.count}"], "payload": "x" * 256, **key}
+
+
+def relative_cost(one: Measured, many: Measured, warm_up: int) -> float:
+    """Of a delivery with many, beside one: the median of several rounds."""
+    ratios = []
+    for each in (one, many):
+        each.cost_of_burst(warm_up)  # connections, caches
+    for _ in range(ROUNDS):
+        costs = [each.cost_of_burst(BURST) for each in (one, many)]
+        ratios.append(costs[1] / costs[0])
+    return statistics.median(ratios)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -130,13 +153,7 @@ def resident_bytes(running: Supervisor) -> int:
 class ManyDestinations(SystemTest):
     def test_a_delivery_costs_the_same_with_thousands_of_destinations_as_with_one(self):
         one, many = Measured(self, 1), Measured(self, MANY)
-        ratios = []
-        for each in (one, many):
-            each.cost_of_burst(max(BURST, MANY))  # connections, caches
-        for _ in range(ROUNDS):
-            costs = [each.cost_of_burst(BURST) for each in (one, many)]
-            ratios.append(costs[1] / costs[0])
-        cost = statistics.median(ratios)
+        cost = relative_cost(one, many, max(BURST, MANY))
         started = time.monotonic()
         shown = many.running.get("/v1/pipelines/p")["destinations"]
         self.assertEqual(many.running.metrics().total("reseq_messages_accepted_total"), many.receiver.taken)
@@ -155,6 +172,17 @@ class ManyDestinations(SystemTest):
         self.assertLess(bytes_each, MOST_BYTES_EACH)
         self.assertLess(many.start_seconds, MOST_START_SECONDS)
         self.assertLess(look_seconds, MOST_LOOK_SECONDS)
+
+
+class ManyKeys(SystemTest):
+    def test_a_delivery_costs_the_same_with_a_thousand_keys_as_with_one(self):
+        one, many = Measured(self, 1, 1), Measured(self, 1, KEYS)
+        cost = relative_cost(one, many, BURST)
+        record_figure(f"{KEYS} keys: processor time of a delivery", f"{cost:.2f} of that with one key")
+        for each in (one, many):
+            self.assertEqual(each.running.stop(), 0)
+            self.assert_nothing_wrong(each.receiver.complaints)
+        self.assertLess(cost, MOST_COST)
 
 
 class FewDescriptors(SystemTest):
