@@ -26,6 +26,7 @@ outgoing batched(const sink_setup& setup, const std::vector<core::send_item>& it
   for (const auto& item : items) wire::append_envelope(lines, to_delivery(setup, item));
   const auto first = to_delivery(setup, items.front());
   std::vector<sequence> all;
+  all.reserve(items.size());
   for (const auto& item : items) all.push_back(item.seq);
   const bool by_key = setup.destination.order == delivery_order::key;
   const auto id =

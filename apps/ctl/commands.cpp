@@ -186,7 +186,7 @@ private:
   [[nodiscard]] result<json> hold_of(const std::string& pipeline, const json& destination) const {
     const auto& head = object_in(destination, "blocked_by");
     if (text_in(head, "phase") != "held") return json();
-    const auto list = get(held_path(pipeline));
+    auto list = get(held_path(pipeline));
     if (!list) return list;
     for (const auto& one : list_in(*list, "held"))
       if (text_in(one, "destination") == text_in(destination, "name") &&
@@ -199,14 +199,14 @@ private:
   [[nodiscard]] result<json> retry_held_at(const std::vector<std::string>& destinations) const {
     for (const auto& one : destinations)
       if (auto known = get(destination_path(what_.pipeline, one)); !known) return known;
-    const auto list = get(held_path(what_.pipeline));
+    auto list = get(held_path(what_.pipeline));
     if (!list) return list;
     std::uint64_t changed = 0;
     for (const auto& one : list_in(*list, "held")) {
       const auto destination = text_in(one, "destination");
       if (std::find(destinations.begin(), destinations.end(), destination) == destinations.end()) continue;
       const auto path = "/v1/pipelines/" + what_.pipeline + "/messages/" + place_in(one) + "/retry";
-      const auto done = post(path, json{{"destinations", json::array({destination})}}.dump());
+      auto done = post(path, json{{"destinations", json::array({destination})}}.dump());
       if (done)
         changed += number_in(*done, "changed");
       else if (done.error().code != errc::conflict)

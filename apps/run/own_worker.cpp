@@ -15,8 +15,6 @@
 
 #include <spdlog/spdlog.h>
 
-extern char** environ;
-
 namespace reseq::apps {
 namespace {
 
@@ -29,6 +27,7 @@ constexpr auto longest_pause = 2000ms;
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> list;
+  list.reserve(texts.size() + 1);
   for (auto& text : texts) list.push_back(text.data());
   list.push_back(nullptr);
   return list;

@@ -64,13 +64,14 @@ void stop_signals::run_until_stopped(const std::function<void()>& stop, duration
 void notify_service_manager(const char* state) {
   const char* path = std::getenv("NOTIFY_SOCKET");
   sockaddr_un address{};
-  if (!path || std::strlen(path) >= sizeof address.sun_path) return;
+  const auto size = path ? std::strlen(path) : 0;
+  if (size == 0 || size >= sizeof address.sun_path) return;
   address.sun_family = AF_UNIX;
-  std::strcpy(address.sun_path, path);
+  std::memcpy(address.sun_path, path, size);
   if (address.sun_path[0] == '@') address.sun_path[0] = '\0'; // an abstract socket
   const auto fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return;
-  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + std::strlen(path));
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size);
   if (sendto(fd, state, std::strlen(state), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address), length) < 0)
     spdlog::warn("the service manager could not be told \"{}\": {}", state, std::strerror(errno));
   close(fd);
