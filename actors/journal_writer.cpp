@@ -126,18 +126,22 @@ void writer_state::settle(collecting& part, result<store::shard_committed> outco
     for (auto& request : part.submits) request.done(tl::unexpected(outcome.error()));
     return;
   }
+  measured->accepted.Increment(static_cast<double>(outcome->accepted.size()));
+  // Before the receipts: who has one finds the message in the shard's state.
+  if (!outcome->accepted.empty() && owner != shards.end()) tell(owner->second, std::move(outcome->accepted));
   auto next = outcome->receipts.begin();
   for (auto& request : part.submits) {
     const auto end = std::next(next, static_cast<std::ptrdiff_t>(request.submissions.size()));
     request.done(std::vector<result<receipt>>(std::make_move_iterator(next), std::make_move_iterator(end)));
     next = end;
   }
-  measured->accepted.Increment(static_cast<double>(outcome->accepted.size()));
-  if (outcome->accepted.empty() || owner == shards.end()) return;
-  accepted told{std::move(outcome->accepted), 0};
+}
+
+void writer_state::tell(const shard_actor& owner, std::vector<core::accepted_message> news) {
+  accepted told{std::move(news), 0};
   for (const auto& m : told.messages) told.bytes += m.message->size_bytes();
   untaken_bytes += told.bytes;
-  self->send(owner->second, std::move(told));
+  self->send(owner, std::move(told));
 }
 
 void writer_state::expire() {

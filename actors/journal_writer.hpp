@@ -44,6 +44,7 @@ struct writer_state {
   void failed(const std::vector<store::shard_commit>& commits, const error& why);
   void look_up_doubted();
   void settle(collecting& part, result<store::shard_committed> outcome);
+  void tell(const shard_actor& owner, std::vector<core::accepted_message> news);
   void expire();
 
   journal_actor::stateful_pointer<writer_state> self = nullptr;

@@ -2,8 +2,8 @@
 """Runs the system tests, a file after the other, and prints a line for each test: run_system.py PROGRAMS_DIR [FILE…]
 
 A system test is a unittest in tests/system/*.py. It finds the programs in the folder that RESEQ_TEST_PROGRAMS names.
-Its name, or its first line of documentation, is a sentence. Adds "PASSED FAILED" to the file that RESEQ_TEST_RESULTS
-names. Each file runs in a process, and a process group, of its own: what it leaves behind is ended with it.
+Its name, or its first line of documentation, is a sentence. Adds "PASSED FAILED", and "0 1 NAME" for each that failed, to
+the file that RESEQ_TEST_RESULTS names. Each file runs in a process, and a process group, of its own: what it leaves behind is ended with it.
 """
 
 import glob
@@ -24,6 +24,7 @@ class LineResult(unittest.TestResult):
     def __init__(self):
         super().__init__()
         self.passed = 0
+        self.failed = []  # names
         self._started = 0.0
 
     def startTest(self, test):
@@ -52,12 +53,11 @@ class LineResult(unittest.TestResult):
         super().addSkip(test, reason)
         self._print("skip", test, reason)
 
-    def failed(self) -> int:
-        return len(self.failures) + len(self.errors) + len(self.unexpectedSuccesses)
-
     def _print(self, word, test, details=""):
         name = test.shortDescription() or test.id().rsplit(".", 1)[-1].removeprefix("test_").replace("_", " ")
         print(f"{word}  {name}, {time.monotonic() - self._started:.1f} s", flush=True)
+        if word == "FAIL":
+            self.failed.append(name)
         if details:
             print(details, flush=True)
 
@@ -70,8 +70,9 @@ def run_one(path: str) -> int:
     result = LineResult()
     unittest.defaultTestLoader.loadTestsFromName(module).run(result)
     with open(os.environ["RESEQ_TEST_RESULTS"], "a", encoding="ascii") as results:
-        results.write(f"{result.passed} {result.failed()}\n")
-    return 1 if result.failed() else 0
+        results.write(f"{result.passed} 0\n")
+        results.writelines(f"0 1 {os.path.basename(path)}: {name}\n" for name in result.failed)
+    return 1 if result.failed else 0
 
 
 def run_file(path: str, environment: dict) -> bool:
@@ -88,7 +89,7 @@ def run_file(path: str, environment: dict) -> bool:
         end_group(process)
     if code not in (0, 1):
         with open(environment["RESEQ_TEST_RESULTS"], "a", encoding="ascii") as results:
-            results.write("0 1\n")
+            results.write(f"0 1 {os.path.basename(path)}: ended with code {code}\n")
     return code == 0
 
 

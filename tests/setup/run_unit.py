@@ -3,7 +3,8 @@
 
     run_unit.py BUILD_DIR [REGEX of those to leave out]
 
-Adds "PASSED FAILED", in test cases, to the file that RESEQ_TEST_RESULTS names.
+Adds "PASSED FAILED", in test cases, and the program's name if any failed, to the file that RESEQ_TEST_RESULTS names: a line
+for each program.
 """
 
 import os
@@ -32,8 +33,8 @@ def counts_of(output: str, succeeded: bool) -> tuple:
 
 
 def run(build: str, left_out: str) -> tuple:
-    """(passed, failed, ctest's exit code), after printing a line for each program and what failing ones said."""
-    passed = failed = 0
+    """(lines for the results, ctest's exit code), after printing a line for each program and what failing ones said."""
+    results = []
     with tempfile.TemporaryDirectory() as folder:
         report = os.path.join(folder, "report.xml")
         command = ["ctest", "--test-dir", build, "--parallel", "2", "--timeout", str(SECONDS_EACH), "--quiet"]
@@ -44,21 +45,21 @@ def run(build: str, left_out: str) -> tuple:
             succeeded = test.get("status") == "run"
             output = test.findtext("system-out") or ""
             good, bad = counts_of(output, succeeded)
-            passed, failed = passed + good, failed + bad
+            results.append(f"{good} {bad} {test.get('name') if bad else ''}".rstrip())
             word, time = ("ok  " if succeeded else "FAIL"), float(test.get("time"))
             print(f"{word}  {test.get('name')}: {good} of {good + bad} test cases, {time:.1f} s", flush=True)
             if not succeeded:
                 print(output)
-    return passed, failed, code
+    return results, code
 
 
 def main() -> int:
-    passed, failed, code = run(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")
-    if code and not failed:
-        failed = 1
-    with open(os.environ["RESEQ_TEST_RESULTS"], "a", encoding="ascii") as results:
-        results.write(f"{passed} {failed}\n")
-    return 1 if failed else 0
+    results, code = run(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "")
+    if code and all(line.endswith(" 0") for line in results):
+        results.append(f"0 1 ctest: ended with code {code}")
+    with open(os.environ["RESEQ_TEST_RESULTS"], "a", encoding="ascii") as file:
+        file.writelines(f"{line}\n" for line in results)
+    return 1 if code else 0
 
 
 if __name__ == "__main__":

@@ -36,6 +36,10 @@ def server_user() -> str:
     return next(name for name in ("postgres", "nobody") if name in known)
 
 
+def wait_for_end_of(pids: list) -> None:
+    eventually("the server's processes have ended", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids))
+
+
 class PostgresServer:
     def __init__(self, bootstrap_user: str = "reseq"):
         self._superuser = bootstrap_user
@@ -97,7 +101,22 @@ class PostgresServer:
         children = self.backends()
         self._process.send_signal(how)
         self._process.wait(PATIENCE_SECONDS)
-        eventually("its backends have ended", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in children))
+        wait_for_end_of(children)
+
+    def kill_backend(self, query: str, database: str) -> None:
+        """Kills one whose process id `query` answers, once there is one. The server then ends all of them, starts
+        again, and answers."""
+        backends = self.backends()
+
+        def kill_one() -> int:
+            pid = int(next(iter(self.sql(query, database)), [0])[0])
+            if pid:
+                os.kill(pid, signal.SIGKILL)  # fails if it has just ended: another one then
+            return pid
+
+        backends.append(eventually("a backend is killed", kill_one))
+        wait_for_end_of(backends)
+        self.wait_until_ready()
 
     def backends(self) -> list:
         """The process ids of the server's children."""

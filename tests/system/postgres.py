@@ -72,15 +72,13 @@ class Kills(OnPostgres):
         self.running.kill()
         self.running = self.restart(self.running)
 
-    def committing_backend(self) -> int:
-        return int(eventually("a commit is under way", lambda: self.journal(IN_COMMIT))[0][0])
-
     def kill_committing_backend(self) -> None:
         """Which makes the server start all of them again."""
-        os.kill(self.committing_backend(), signal.SIGKILL)
+        self.server.kill_backend(IN_COMMIT, "journal")
 
     def terminate_committing_backend(self) -> None:
-        self.journal(f"SELECT pg_terminate_backend({self.committing_backend()})")
+        eventually("a backend that commits is ended",
+                   lambda: self.journal(f"SELECT pg_terminate_backend(pid) FROM ({IN_COMMIT}) AS found LIMIT 1"))
 
     def stop_at_once(self) -> None:
         self.server.stop(signal.SIGQUIT)

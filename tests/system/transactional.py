@@ -72,10 +72,7 @@ class Transactional(SystemTest):
 
     def kill_committing_backend(self) -> None:
         """Which makes the server start all of them again."""
-        query = IN_COMMIT.replace("books", self.database)
-        os.kill(int(eventually("a commit is under way", lambda: self.server.sql(query, self.database))[0][0]),
-                signal.SIGKILL)  # fmt: skip
-        self.server.wait_until_ready()
+        self.server.kill_backend(IN_COMMIT.replace("books", self.database), self.database)
 
     def kill_all(self) -> None:
         self.running.kill()

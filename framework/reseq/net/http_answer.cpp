@@ -9,7 +9,7 @@ parsed<std::size_t> answer_reader::take(std::string_view in) {
   std::size_t taken = 0;
   while (!done() && taken < in.size()) {
     const auto rest = in.substr(taken);
-    const auto size = has_head_ ? take_body(rest) : take_head(rest);
+    auto size = has_head_ ? take_body(rest) : take_head(rest);
     if (!size) return size;
     if (*size == 0) break;
     taken += *size;

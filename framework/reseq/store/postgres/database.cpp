@@ -92,7 +92,7 @@ error database::explain(const std::exception_ptr& what) {
     broken_ = true;
     return {errc::unavailable, url_.without_secrets(e.what()), "PostgreSQL"};
   } catch (const pqxx::sql_error& e) {
-    const std::string state = e.sqlstate();
+    const auto& state = e.sqlstate();
     if (broken() || state.empty() || starts(state, "57P") || starts(state, "08")) {
       broken_ = true;
       return {errc::unavailable, url_.without_secrets(e.what()), "PostgreSQL"};

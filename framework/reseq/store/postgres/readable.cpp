@@ -65,9 +65,9 @@ std::string from_readable(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '\\' || i + 1 == text.size()) {
-      out += text[i];
-    } else if (text[++i] == 'x' && i + 2 < text.size()) {
+    const bool escaped = text[i] == '\\' && i + 1 < text.size();
+    if (escaped) ++i;
+    if (escaped && text[i] == 'x' && i + 2 < text.size()) {
       out += byte_of(text[i + 1], text[i + 2]);
       i += 2;
     } else {
