@@ -26,6 +26,7 @@ class OnPostgres(SystemTest):
         self.addCleanup(self.server.close)
         self.store = {"kind": "postgres", "postgres": self.server.create_database("journal"), "redis": ""}
         self.book = self.receiver()
+        self.moment = threading.Event()  # never set
 
     def start(self, destinations: list, **tables) -> Supervisor:
         work = {"use": "delay", "min": "1ms", "max": "8ms"}
@@ -46,7 +47,6 @@ class Kills(OnPostgres):
         self.running = self.start([self.http_destination(), to_file], worker={"slots": 4})
         self.load = Load(lambda: self.running.http, "p", SEED)
         self.addCleanup(self.load.stop)
-        self.moment = threading.Event()  # never set
 
     def test_nothing_is_lost_doubled_or_out_of_order_whatever_is_killed(self):
         victims = [self.kill_supervisor, self.kill_committing_backend, self.stop_at_once, self.kill_server] * ROUNDS
@@ -165,6 +165,7 @@ class Owners(OnPostgres):
         self.assertEqual(self.journal("SELECT owner, epoch FROM reseq.shard"), [["b", "2"]])
 
     def test_an_owner_that_is_stopped_in_the_middle_of_a_commit_does_not_keep_others_out(self):
+        self.journal("ALTER DATABASE journal SET commit_delay = 0")  # or it is hardly ever in what comes before a COMMIT
         first = self.start([self.http_destination()])
         owner = [first]
         load = Load(lambda: owner[-1].http, "p", SEED)
@@ -172,6 +173,7 @@ class Owners(OnPostgres):
         in_transaction = "SELECT pid FROM pg_stat_activity WHERE application_name = 'reseq' AND state LIKE 'idle in%'"
 
         def stopped_inside() -> list:
+            self.moment.wait(self.random.uniform(0, 0.005))
             first.signal(signal.SIGSTOP)
             found = self.journal(in_transaction)
             if not found:
