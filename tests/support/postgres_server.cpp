@@ -1,10 +1,13 @@
 #include "postgres_server.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -77,6 +80,12 @@ pid_t launch(const std::vector<std::string>& command, const fs::path& log) {
   if (child < 0) throw std::runtime_error("cannot fork");
   if (child == 0) become(command, log);
   return child;
+}
+
+std::vector<pid_t> children_of(pid_t parent) {
+  const auto id = std::to_string(parent);
+  std::ifstream file("/proc/" + id + "/task/" + id + "/children");
+  return {std::istream_iterator<pid_t>(file), {}};
 }
 
 } // namespace
@@ -152,10 +161,17 @@ void postgres_server::wait_until_ready() {
   }
 }
 
+/// After the end of the first process the others notice by themselves, and no new server starts before they have ended.
 void postgres_server::stop(int signal) {
+  const auto others = children_of(process_);
   kill(process_, signal);
   waitpid(process_, nullptr, 0);
   process_ = 0;
+  const auto ended = [](pid_t one) { return kill(one, 0) != 0; };
+  for (const auto end = std::chrono::steady_clock::now() + patience; !std::ranges::all_of(others, ended);) {
+    if (std::chrono::steady_clock::now() > end) throw std::runtime_error("PostgreSQL's processes do not end");
+    std::this_thread::sleep_for(std::chrono::milliseconds{1}); // for other processes; there is no event
+  }
 }
 
 std::string postgres_server::url(const std::string& database) const {

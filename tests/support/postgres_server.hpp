@@ -34,7 +34,7 @@ public:
   std::string create_database();
 
   void start();
-  /// `kill -9` of the server's first process, or the kind of stop that a signal asks for, and waits for its end.
+  /// `kill -9` of the server's first process, or the kind of stop that a signal asks for, and waits for the end of all.
   void stop(int signal);
 
 private:

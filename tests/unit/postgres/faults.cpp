@@ -42,12 +42,13 @@ public:
     return rows;
   }
 
-  /// From now on a commit with messages waits for the advisory lock 1, which a connection that this gives holds.
-  std::unique_ptr<pqxx::connection> hold_commits() {
+  /// From now on a commit that adds rows to `table` waits for the advisory lock 1, which a connection that this gives
+  /// holds.
+  std::unique_ptr<pqxx::connection> hold_commits(const std::string& table = "reseq.message") {
     sql("CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS "
         "$$BEGIN PERFORM pg_advisory_xact_lock_shared(1); RETURN NULL; END$$;"
-        "CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON reseq.message DEFERRABLE INITIALLY DEFERRED "
-        "FOR EACH ROW EXECUTE FUNCTION wait()");
+        "CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON " +
+        table + " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()");
     auto holder = std::make_unique<pqxx::connection>(direct_);
     pqxx::nontransaction tx(*holder);
     tx.exec("SELECT pg_advisory_lock(1)");
@@ -149,12 +150,19 @@ TEST_CASE("a session that is still committing when its connection breaks is wait
 }
 
 TEST_CASE("a lost transaction whose number somebody else got did not happen") {
+  const bool accepts = GENERATE(true, false);
+  const std::string table = accepts ? "reseq.message" : "reseq.operation";
+  CAPTURE(table);
   postgres_server server;
   place at(server);
   at.options.doubt_patience = 30s;
   opened shard(must(at.open()), specs(1));
   must(shard.commit({submit("a")}));
-  auto holder = at.hold_commits();
+  core::journal_change change;
+  change.progress.push_back({destination_id{1}, sequence{1}, {}, sequence{1}, 0, false});
+  change.operations.push_back({"pause", destination_id{1}, {}, at_ms(5)});
+  const auto commit = [&] { return accepts ? shard.commit({submit("b")}) : shard.commit({}, change); };
+  auto holder = at.hold_commits(table);
   // Numbers that stand only in what was not written yet are given again after a crash.
   {
     pqxx::connection db(server.url());
@@ -162,7 +170,7 @@ TEST_CASE("a lost transaction whose number somebody else got did not happen") {
     tx.exec("ALTER SYSTEM SET wal_writer_delay = '10s'");
     tx.exec("SELECT pg_reload_conf()");
   }
-  auto committing = std::async(std::launch::async, [&] { return shard.commit({submit("b")}); });
+  auto committing = std::async(std::launch::async, commit);
   at.wait_until_held();
   at.proxy.refuse(true);
   server.stop(SIGKILL);
@@ -172,8 +180,25 @@ TEST_CASE("a lost transaction whose number somebody else got did not happen") {
   at.proxy.refuse(false);
   CHECK(code_of(committing.get()) == errc::unavailable);
   CHECK(at.news.find("did not happen") != std::string::npos);
-  at.sql("DROP TRIGGER wait ON reseq.message");
-  CHECK(must(shard.commit({submit("b")})).receipts[0] == receipt{"b", false, position{2}});
+  at.sql("DROP TRIGGER wait ON " + table);
+  must(commit());
+  CHECK(at.sql("SELECT FROM reseq.operation").size() == (accepts ? 0 : 1));
+  CHECK(must(shard.commit({submit("c")})).receipts[0]->at == position{accepts ? 3U : 2U});
+}
+
+TEST_CASE("a save that the server did before the connection broke is not done again") {
+  place at;
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit({submit("a")}));
+  core::journal_change change;
+  change.progress.push_back({destination_id{1}, sequence{1}, {}, sequence{1}, 0, false});
+  change.operations.push_back({"pause", destination_id{1}, {}, at_ms(5)});
+  for (std::size_t saves = 1; saves < 4; ++saves) {
+    at.proxy.next_commit(saves == 2 ? cut::before_commit : cut::after_commit);
+    CHECK(shard.commit({}, change).has_value() == (saves != 2));
+    if (saves == 2) must(shard.commit({}, change));
+    CHECK(at.sql("SELECT FROM reseq.operation").size() == saves);
+  }
 }
 
 TEST_CASE("a session of ours that never ends its commit is ended, and nothing of it happened") {

@@ -38,6 +38,11 @@ constexpr const char* insert_enrolment =
   "FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[]) AS e (destination, first, last, "
   "last_position, positions)";
 
+constexpr const char* write_last_save =
+  "INSERT INTO reseq.last_save VALUES ($1, $2, $3) "
+  "ON CONFLICT (shard) DO UPDATE SET epoch = excluded.epoch, number = excluded.number";
+constexpr const char* find_last_save = "SELECT FROM reseq.last_save WHERE shard = $1 AND epoch = $2 AND number = $3";
+
 std::string_view bytes(const digest& fingerprint) {
   return {reinterpret_cast<const char*>(fingerprint.data()), fingerprint.size()};
 }
@@ -125,9 +130,7 @@ result<void> batch::hold_fences(database& db, pqxx::work& tx, std::span<const co
   std::erase_if(writing, [&](auto* shard) { return std::ranges::find(accepting, shard) != accepting.end(); });
   for (const auto& [kind, shards] : {std::pair{fence::accept, &accepting}, std::pair{fence::write, &writing}}) {
     if (shards->empty()) continue;
-    auto held = hold(db, tx, kind, *shards);
-    if (!held) return tl::unexpected(std::move(held.error()));
-    transaction_ = std::move(*held);
+    if (auto held = hold(db, tx, kind, *shards); !held) return held;
   }
   return {};
 }
@@ -137,7 +140,21 @@ result<void> batch::write(database& db, pqxx::work& tx, std::span<const commit_p
   for (const auto& part : parts)
     if (auto applied = apply(db, tx, part); !applied) return applied;
   for (auto& staged : staged_) write_indexes(db, tx, staged.shard(), staged.indexes());
+  if (!staged_.empty() && !accepts()) {
+    const auto& shard = staged_.front().shard();
+    db.run(tx, write_last_save, shard.number, shard.owner.value(), number_);
+  }
   return {};
+}
+
+bool batch::accepts() const {
+  return std::ranges::any_of(staged_, [](const auto& one) { return one.shard().heads.last > one.last_before(); });
+}
+
+bool batch::saved(database& db, pqxx::work& tx) const {
+  if (staged_.empty()) return false;
+  const auto& shard = staged_.front().shard();
+  return !db.run(tx, find_last_save, shard.number, shard.owner.value(), number_).empty();
 }
 
 result<void> batch::apply(database& db, pqxx::work& tx, const commit_part& part) {

@@ -25,15 +25,19 @@ struct commit_part {
 /// waits, and with it its shards, until it is known which.
 class batch {
 public:
-  batch(const id_keys& keys, wall_time now) : keys_(keys), now_ms_(now.time_since_epoch().count()) {}
+  /// `number`: of no other batch under the same epoch.
+  batch(const id_keys& keys, wall_time now, std::uint64_t number)
+    : keys_(keys), now_ms_(now.time_since_epoch().count()), number_(number) {}
   ~batch() { undo(); }
   batch(const batch&) = delete;
   batch& operator=(const batch&) = delete;
 
   /// Writes everything inside the caller's transaction, or answers why not.
   result<void> write(database& db, pqxx::work& tx, std::span<const commit_part> parts);
-  /// Of the transaction, for `outcome_of`.
-  [[nodiscard]] const std::string& transaction() const { return transaction_; }
+  /// Whether it was committed, if it accepted nothing; else the last positions tell. Not by the transaction's number,
+  /// which PostgreSQL gives again when it crashes before it has written of the first one. Only once its locks are free,
+  /// or it may still be under way.
+  [[nodiscard]] bool saved(database& db, pqxx::work& tx) const;
   [[nodiscard]] const std::deque<staged_shard>& shards() const { return staged_; }
 
   void undo();
@@ -44,10 +48,11 @@ private:
   staged_shard& stage(owned_shard& shard);
   result<void> hold_fences(database& db, pqxx::work& tx, std::span<const commit_part> parts);
   result<void> apply(database& db, pqxx::work& tx, const commit_part& part);
+  [[nodiscard]] bool accepts() const;
 
   const id_keys& keys_;
   std::int64_t now_ms_;
-  std::string transaction_;
+  std::uint64_t number_;
   std::deque<staged_shard> staged_; ///< stays where it is
   std::vector<shard_committed> answers_;
 };

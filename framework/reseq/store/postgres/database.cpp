@@ -5,7 +5,7 @@ namespace reseq::store::postgres {
 namespace {
 
 constexpr const char* lock_timeout_text = "the lock was not to be had in time";
-constexpr int oldest_server = 130000; // has pg_xact_status
+constexpr int oldest_server = 130000; // has gen_random_uuid
 
 constexpr const char* session_settings =
   "SET synchronous_commit = on; SET client_encoding = 'UTF8'; SET bytea_output = 'hex'; SET timezone = 'UTC'; "

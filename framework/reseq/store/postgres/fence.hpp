@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
 
 #include "reseq/model/error.hpp"
 #include "reseq/model/ids.hpp"
@@ -20,13 +19,8 @@ enum class fence {
   write,  ///< anything else; goes together with itself and with `accept`
 };
 
-/// Holds the fences of `shards`, at least one, until the transaction ends. Answers what PostgreSQL calls it, for
-/// `outcome_of`; `errc::fenced` when a shard has a later owner.
-result<std::string> hold(database& db, pqxx::work& tx, fence kind, std::span<owned_shard* const> shards);
-
-enum class outcome { committed, aborted, unknown };
-
-/// What became of a transaction whose session is over. Only once its locks are free, or it may still be under way.
-outcome outcome_of(database& db, pqxx::work& tx, const std::string& transaction);
+/// Holds the fences of `shards`, at least one, until the transaction ends; `errc::fenced` when a shard has a later
+/// owner.
+result<void> hold(database& db, pqxx::work& tx, fence kind, std::span<owned_shard* const> shards);
 
 } // namespace reseq::store::postgres

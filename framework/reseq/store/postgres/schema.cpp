@@ -106,6 +106,13 @@ CREATE TABLE reseq.unrouted (
   UNIQUE (shard, id)
 );
 
+-- The last transaction that accepted nothing: by this, its owner knows whether it happened when the connection broke.
+CREATE TABLE reseq.last_save (
+  shard integer PRIMARY KEY,
+  epoch bigint NOT NULL,
+  number bigint NOT NULL
+) WITH (fillfactor = 30);
+
 -- Derived from message, and written behind it.
 CREATE TABLE reseq.enrolment (
   shard integer NOT NULL,

@@ -53,7 +53,7 @@ result<std::vector<shard_committed>> writer::commit(std::span<const commit_part>
   auto db = ready();
   if (!db) return tl::unexpected(std::move(db.error()));
   if (auto room = make_room(**db, parts); !room) return tl::unexpected(std::move(room.error()));
-  auto next = std::make_unique<batch>(keys_, now);
+  auto next = std::make_unique<batch>(keys_, now, ++batches_);
   const auto done = (*db)->transact([&](pqxx::work& tx) { return next->write(**db, tx, parts); });
   if (!done && done.error().code == errc::in_doubt) return clear_doubt(std::move(next), parts);
   if (!done) return tl::unexpected(done.error());
@@ -113,7 +113,7 @@ result<void> writer::rejoin(database& db) {
   const auto found = db.transact([&](pqxx::work& tx) { return look(db, tx); });
   if (!found) return tl::unexpected(found.error());
   if (!doubt_) return {};
-  const bool happened = *found == outcome::committed;
+  const bool happened = *found;
   options_.tell(std::string("PostgreSQL: the commit that the connection broke in ") +
                 (happened ? "happened" : "did not happen"));
   if (happened)
@@ -123,30 +123,28 @@ result<void> writer::rejoin(database& db) {
   return {};
 }
 
-/// What became of the commit in doubt; an error when the database is not what it was.
-result<outcome> writer::look(database& db, pqxx::work& tx) {
-  if (shards_.empty()) return outcome::aborted;
+/// Whether the commit in doubt happened; an error when the database is not what it was.
+result<bool> writer::look(database& db, pqxx::work& tx) {
+  if (shards_.empty()) return false;
   tx.exec("SET LOCAL lock_timeout = '" + std::to_string(options_.opening.patience.count()) + "ms'");
   const std::vector<owned_shard*> all(shards_.begin(), shards_.end());
   if (auto held = hold(db, tx, fence::accept, all); !held) return tl::unexpected(std::move(held.error()));
-  const bool doubted = doubt_.has_value();
-  auto became = doubted ? outcome_of(db, tx, doubt_->what->transaction()) : outcome::aborted;
+  bool accepted = false;
+  bool accepts = false;
   for (auto* shard : shards_) {
     position before = shard->heads.last;
-    if (doubted)
+    if (doubt_)
       for (const auto& staged : doubt_->what->shards())
         if (&staged.shard() == shard) before = staged.last_before();
     const position theirs = last_position(db, tx, *shard);
     if (theirs < before) return tl::unexpected(went_back(before, theirs));
-    // Positions are surer than the transaction's number: after a crash of the server somebody else may have got that.
-    if (shard->heads.last > before) became = theirs > before ? outcome::committed : outcome::aborted;
-    if (became == outcome::committed && theirs < shard->heads.last)
-      return tl::unexpected(went_back(shard->heads.last, theirs));
-    if (became == outcome::unknown && theirs > before) became = outcome::committed;
+    accepts = accepts || shard->heads.last > before;
+    accepted = accepted || (shard->heads.last > before && theirs > before);
+    if (accepted && theirs < shard->heads.last) return tl::unexpected(went_back(shard->heads.last, theirs));
     record_backend(db, tx, *shard);
     read_partitions(db, tx, *shard);
   }
-  return became;
+  return accepts ? accepted : doubt_ && doubt_->what->saved(db, tx);
 }
 
 result<void> writer::make_room(database& db, std::span<const commit_part> parts) {

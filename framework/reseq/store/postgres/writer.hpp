@@ -51,7 +51,7 @@ private:
   result<database*> ready();
   result<database*> rejoined(std::chrono::milliseconds longest);
   result<void> rejoin(database& db);
-  result<outcome> look(database& db, pqxx::work& tx);
+  result<bool> look(database& db, pqxx::work& tx);
   result<void> make_room(database& db, std::span<const commit_part> parts);
   result<std::vector<shard_committed>> clear_doubt(std::unique_ptr<batch> what, std::span<const commit_part> parts);
   void adopt_late();
@@ -63,6 +63,7 @@ private:
   std::uint64_t joined_; ///< the session that has rejoined
   std::vector<partitioned_shard*> shards_;
   std::optional<doubt> doubt_;
+  std::uint64_t batches_ = 0;
   std::map<partitioned_shard*, std::vector<core::accepted_message>> adopted_; ///< durable, and not reported yet
 };
 
