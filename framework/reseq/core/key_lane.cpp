@@ -151,9 +151,12 @@ void key_lane::remove(slot e) {
   entries_.remove(e);
 }
 
-void key_lane::change(lane_slot& s, slot_state to) {
-  if (auto* count = count_of(s.state)) --*count;
-  s.state = to;
+void key_lane::change(entry& e, slot_state to) {
+  auto& key = keys_[e.key];
+  if (e.what.state == slot_state::ready) --key.ready;
+  if (to == slot_state::ready) ++key.ready;
+  if (auto* count = count_of(e.what.state)) --*count;
+  e.what.state = to;
   if (auto* count = count_of(to)) ++*count;
 }
 
@@ -188,6 +191,7 @@ void key_lane::advance_head(slot k, time_point now) {
   key.stalled = false;
   key.held = false;
   moved_.push_back(k);
+  if (key.ready > 0) holding_.push_back(k);
 }
 
 void key_lane::take_heads(std::vector<sequence>& out) {
@@ -198,19 +202,29 @@ void key_lane::take_heads(std::vector<sequence>& out) {
   }
 }
 
+void key_lane::take_holding(std::vector<sequence>& out) {
+  for (const auto k : std::exchange(holding_, {})) {
+    const auto& key = keys_[k];
+    if (key.head == none || key.ready == 0) continue;
+    auto& head = entries_[key.head];
+    if (head.what.state == slot_state::pending && !std::exchange(head.holding, true)) out.push_back(head.seq);
+  }
+}
+
 void key_lane::finish(sequence seq, content_ptr body, std::uint64_t body_bytes, time_point now) {
   auto& e = entries_[find_entry(seq)];
   e.what.body = std::move(body);
   e.what.finished = now;
   e.what.bytes += body_bytes;
   bytes_ += body_bytes;
-  change(e.what, slot_state::ready);
+  change(e, slot_state::ready);
   requeue(e.key);
+  if (!entries_[keys_[e.key].head].holding) holding_.push_back(e.key);
 }
 
 void key_lane::hold(sequence seq) {
   auto& e = entries_[find_entry(seq)];
-  change(e.what, slot_state::held);
+  change(e, slot_state::held);
   auto& key = keys_[e.key];
   if (std::exchange(e.handed, false)) { // refused, so nothing of it can be delivered again
     --handed_;
@@ -229,8 +243,10 @@ void key_lane::unhold(sequence seq, time_point now) {
   keys_[k].held = false;
   keys_[k].head_since = now;
   if (e != none) {
-    auto& s = entries_[e].what;
-    change(s, s.body ? slot_state::ready : slot_state::pending);
+    auto& s = entries_[e];
+    change(s, s.what.body ? slot_state::ready : slot_state::pending);
+    s.holding = false; // whoever works on it from now on was not told
+    holding_.push_back(k);
     requeue(k);
   }
   list_catching(k);
@@ -246,7 +262,7 @@ void key_lane::settle(sequence seq, bool delivered, time_point now) {
   const auto k = e.key;
   auto& key = keys_[k];
   if (e.what.state != slot_state::sent) e.what.finished = now; // the outcome is known only now
-  change(e.what, slot_state::settled);
+  change(e, slot_state::settled);
   e.delivered = delivered;
   if (e.handed) --key.handed;
   --key.unsettled;

@@ -134,6 +134,8 @@ public:
   [[nodiscard]] bool is_behind_unfinished(sequence seq) const;
   /// Appends the pending messages that have become heads since the last call.
   void take_heads(std::vector<sequence>& out);
+  /// Appends the pending heads that have come to keep back a result of their key since the last call.
+  void take_holding(std::vector<sequence>& out);
 
   void finish(sequence seq, content_ptr body, std::uint64_t body_bytes, time_point now);
   /// A head becomes held.
@@ -204,6 +206,7 @@ private:
     bool durable = false;   ///< settled, and saved
     bool passed = false;    ///< settled, and everything before it
     bool announced = false; ///< as a head
+    bool holding = false;   ///< it was said that it keeps results back
   };
 
   enum class queue : std::uint8_t { none, fresh, again };
@@ -216,6 +219,7 @@ private:
     slot head = none;            ///< the first unsettled
     std::uint32_t kept = 0;      ///< entries
     std::uint32_t unsettled = 0; ///< of these
+    std::uint32_t ready = 0;     ///< of those, not sent
     std::uint32_t handed = 0;    ///< of those again
     std::uint32_t barrier = 0;   ///< passed, without a delivery and not durable
     time_point head_since{};
@@ -248,7 +252,7 @@ private:
                    time_point now);
   void append_settled(slot k, sequence seq);
   void remove(slot e);
-  void change(lane_slot& s, slot_state to);
+  void change(entry& e, slot_state to);
   std::uint64_t* count_of(slot_state state);
   void advance_head(slot k, time_point now);
   void requeue(slot k);
@@ -297,11 +301,12 @@ private:
   detail::indexed_heap<std::uint64_t> fresh_; ///< keys that may go, by head
   detail::indexed_heap<std::uint64_t> again_;
   std::set<std::pair<time_point, slot>> resting_;
-  std::vector<slot> moved_; ///< keys with another head than before
-  by_sequence parked_;      ///< by `from`
-  by_sequence catching_;    ///< those of them that may be read again
-  std::vector<slot> asked_; ///< by the read under way
-  std::uint32_t quota_ = 0; ///< how many of a key it may leave in the window
+  std::vector<slot> moved_;   ///< keys with another head than before
+  std::vector<slot> holding_; ///< keys whose heads may have come to keep results back
+  by_sequence parked_;        ///< by `from`
+  by_sequence catching_;      ///< those of them that may be read again
+  std::vector<slot> asked_;   ///< by the read under way
+  std::uint32_t quota_ = 0;   ///< how many of a key it may leave in the window
 
   std::deque<slot> undurable_; ///< settled, in the order in which they were
   std::uint32_t barrier_ = 0;  ///< of these, without a delivery and of keys that are not known yet

@@ -213,6 +213,7 @@ std::size_t key_lane::evict(slot k, std::size_t most, std::vector<evicted_messag
     } else {
       progress_.leave(seq);
       if (auto* count = count_of(e.what.state)) --*count;
+      if (e.what.state == slot_state::ready) --key.ready;
       bytes_ -= e.what.bytes;
       --key.unsettled;
       --unsettled_;

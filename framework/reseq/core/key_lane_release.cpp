@@ -87,7 +87,7 @@ std::size_t key_lane::take(slot k, std::size_t most, time_point now, std::vector
       ++key.handed;
       ++handed_;
     }
-    change(e.what, slot_state::sent);
+    change(e, slot_state::sent);
     key.latest_finish = std::max(key.latest_finish, e.what.finished);
     out.push_back({e.seq, ++e.what.deliveries == 1, now - key.latest_finish});
     ++taken;
@@ -99,7 +99,7 @@ void key_lane::take_back(std::span<const sequence> messages) {
   for (const auto seq : messages) {
     const auto at = find_entry(seq);
     if (at == none || entries_[at].what.state != slot_state::sent) continue;
-    change(entries_[at].what, slot_state::ready);
+    change(entries_[at], slot_state::ready);
     requeue(entries_[at].key);
   }
   nothing_to_evict_until_.reset();

@@ -69,6 +69,9 @@ void shard::state::settle_down_by_key(shard_target& t, time_point now) {
   heads.clear();
   lane.take_heads(heads);
   for (const auto seq : heads) out.heads.push_back({lane.find(seq)->at, t.chain});
+  heads.clear();
+  lane.take_holding(heads);
+  for (const auto seq : heads) out.holding.push_back({lane.find(seq)->at, t.chain});
   send_by_key(t, now);
   read_by_key(t, now);
   if (lane.starves()) {

@@ -106,6 +106,7 @@ void shard::state::retry_held(shard_target& t, sequence seq, time_point now, wal
   if (t.keys) t.keys->window.unhold(seq, now);
   if (t.find(seq) == nullptr) return; // admitted later, as one that was never held
   if (!t.keys) t.window.unhold(seq);
+  t.holding = {}; // whoever works on it from now on was not told
   if (t.find(seq)->state == slot_state::pending) want(t, seq, now);
 }
 

@@ -72,6 +72,32 @@ TEST_CASE("each key's head is announced once it becomes one") {
   CHECK(heads == std::vector<sequence>{sequence{2}, sequence{4}});
 }
 
+TEST_CASE("each key's head is said once to keep back what is ready behind it, whichever came first") {
+  key_lane_fixture f;
+  f.offer({"a", "a", "a", "b", "b", "b"});
+  const auto holding = [&f] {
+    std::vector<sequence> found;
+    f.tested.take_holding(found);
+    return found;
+  };
+  CHECK(holding().empty());
+  f.finish({4}); // keeps back nothing itself
+  CHECK(holding().empty());
+  f.finish({2, 6});
+  CHECK(holding() == std::vector<sequence>{sequence{1}});
+  f.finish({3});
+  CHECK(holding().empty());
+  CHECK(f.release() == numbers{4});
+  CHECK(holding().empty());
+  f.deliver({4});
+  CHECK(holding() == std::vector<sequence>{sequence{5}});
+
+  f.tested.hold(sequence{5});
+  CHECK(holding().empty());
+  f.tested.unhold(sequence{5}, t0);
+  CHECK(holding() == std::vector<sequence>{sequence{5}}); // whoever works on it now has not heard of it
+}
+
 TEST_CASE("by key, no more is handed over than may be unsaved, and what is refused does not count") {
   key_lane_fixture f{{{16, 1'000'000, 2}, 10}};
   f.offer({"a", "b", "c"});

@@ -133,7 +133,9 @@ TEST_CASE("the dispatcher is told of the message that a lane waits for next") {
 }
 
 TEST_CASE("the dispatcher is told once of a head that keeps back what is ready, whichever came first") {
-  shard_fixture f({setup(1)});
+  auto one = setup(1);
+  one.settings.order = GENERATE(delivery_order::total, delivery_order::key);
+  shard_fixture f({one});
   for (int i = 0; i < 4; ++i) f.accept({1});
   CHECK(f.todo.holding.empty());
   f.work(2);
@@ -144,11 +146,31 @@ TEST_CASE("the dispatcher is told once of a head that keeps back what is ready, 
   f.work(1);
   CHECK(f.todo.holding.empty()); // 2 is sent after it
   f.answer(f.todo.sends[0], confirmed{});
-  while (!f.todo.sends.empty()) f.answer(f.todo.sends[0], confirmed{});
+  auto holding = f.todo.holding;
+  while (!f.todo.sends.empty()) {
+    f.answer(f.todo.sends[0], confirmed{});
+    holding.insert(holding.end(), f.todo.holding.begin(), f.todo.holding.end());
+  }
   REQUIRE(f.todo.heads.size() == 1);
   CHECK(f.todo.heads[0].at == position{3});
+  REQUIRE(holding.size() == 1);
+  CHECK(holding[0].at == position{3});
+}
+
+TEST_CASE("the dispatcher is told again of a head that was held and is worked on again") {
+  auto one = setup(1);
+  one.settings.order = GENERATE(delivery_order::total, delivery_order::key);
+  shard_fixture f({one});
+  for (int i = 0; i < 2; ++i) f.accept({1});
+  f.work(2);
   REQUIRE(f.todo.holding.size() == 1);
-  CHECK(f.todo.holding[0].at == position{3});
+  f.give_up_at(1);
+  f.save();
+  f.tested.retry(1, destination_id{1}, sequence{1}, t0, f.wall);
+  f.take();
+  REQUIRE(f.asked() == numbers{1});
+  REQUIRE(f.todo.holding.size() == 1);
+  CHECK(f.todo.holding[0].at == position{1});
 }
 
 TEST_CASE("a head that keeps nothing back, or is ready itself, is not said to") {
