@@ -102,6 +102,10 @@ public:
 
   /// The sequence that is to be offered next.
   [[nodiscard]] sequence next() const { return next_; }
+  /// Nothing after it was offered yet.
+  [[nodiscard]] sequence reached() const { return progress_.reached(); }
+  /// Passes over `lost`, which begins with `next()`, after `reached()`: it has no messages.
+  void pass(const sequence_range& lost);
   /// Offers `next()`. `state` is pending or held.
   fate offer(slot_state state, position at, const message_ptr& message, std::uint64_t bytes, time_point now);
   /// How many messages a read of the backlog from `next()` on should bring, when `last` is the last one: 0 while that

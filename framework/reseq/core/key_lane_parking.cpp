@@ -71,6 +71,12 @@ void key_lane::advance_next() {
   }
 }
 
+void key_lane::pass(const sequence_range& lost) {
+  progress_.pass(lost);
+  next_ = lost.last;
+  advance_next();
+}
+
 void key_lane::pass(slot k, sequence seq) {
   auto& key = keys_[k];
   progress_.pass(seq);

@@ -51,6 +51,11 @@ void key_progress::pass(sequence seq) {
     erase(open_, seq);
 }
 
+void key_progress::pass(const sequence_range& lost) {
+  reached_ = lost.last;
+  settled_ += lost.size();
+}
+
 void key_progress::leave(sequence seq) { erase(open_, seq); }
 
 void key_progress::settle(sequence seq) {

@@ -30,6 +30,8 @@ public:
   void pass(sequence seq);
   /// `seq`, open, leaves the window unsettled: its key is parked there, or before.
   void leave(sequence seq);
+  /// `lost`, which begins after `reached`, has no messages, and is passed over.
+  void pass(const sequence_range& lost);
   /// `seq` is settled: an open one, or one of a parked key.
   void settle(sequence seq);
 

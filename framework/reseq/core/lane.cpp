@@ -67,6 +67,11 @@ void lane::admit_settled(time_point now) {
   advance_head(now);
 }
 
+void lane::skip_to(sequence next, time_point now) {
+  first_ = head_ = cursor_ = next_ = unfinished_ = next;
+  head_since_ = now;
+}
+
 void lane::finish(sequence seq, content_ptr body, std::uint64_t body_bytes, time_point now) {
   auto& s = slot(seq);
   s.body = std::move(body);

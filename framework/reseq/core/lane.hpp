@@ -72,6 +72,10 @@ public:
   lane_slot& admit(slot_state state, position at, message_ptr message, std::uint64_t bytes, time_point now);
   /// Passes over `next()`, which was settled before it got here.
   void admit_settled(time_point now);
+  /// Nothing is kept: all that was admitted is settled, and saved.
+  [[nodiscard]] bool empty() const { return first_ == next_; }
+  /// An empty window goes on with `next`.
+  void skip_to(sequence next, time_point now);
 
   /// Pending becomes ready.
   void finish(sequence seq, content_ptr body, std::uint64_t body_bytes, time_point now);

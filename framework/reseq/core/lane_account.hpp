@@ -25,6 +25,7 @@ public:
 
   /// Everything before it is gone.
   [[nodiscard]] sequence head() const { return head_; }
+  [[nodiscard]] bool empty() const { return states_.empty(); }
   /// Whether it was admitted and is gone.
   [[nodiscard]] bool is_gone(sequence seq) const;
   [[nodiscard]] std::uint64_t pending() const { return pending_; } ///< ready ones included

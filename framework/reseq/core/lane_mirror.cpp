@@ -82,6 +82,11 @@ sequence lane_mirror::limit(destination_id id) const {
 
 bool lane_mirror::follows(destination_id id) const { return lanes_.at(id).stands == standing::following; }
 
+bool lane_mirror::is_clear(destination_id id) const {
+  const auto& lane = lanes_.at(id);
+  return lane.account.empty() && lane.next.admitted.empty() && lane.next.ready.empty() && lane.next.settled.empty();
+}
+
 void lane_mirror::set_adrift(destination_id id, mirrored& lane, drift why) {
   if (lane.stands == standing::adrift) return;
   if (lane.stands == standing::following || why != drift::silence) ++drifts_[static_cast<std::size_t>(why)];

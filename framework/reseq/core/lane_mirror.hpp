@@ -60,6 +60,8 @@ public:
   /// Sequences before it may be sent.
   [[nodiscard]] sequence limit(destination_id lane) const;
   [[nodiscard]] bool follows(destination_id lane) const;
+  /// Whether everything admitted is settled, and the resequencer is being told no more of it.
+  [[nodiscard]] bool is_clear(destination_id lane) const;
 
   // The answer to the call; or none, which is tried again after a wait. Late ones change nothing.
   bool opened(mirror_call_id call, const lanes_found& found, time_point now); ///< false: it was late

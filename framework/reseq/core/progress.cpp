@@ -34,6 +34,8 @@ void progress::settle(sequence seq, bool delivered) {
   }
 }
 
+void progress::pass(const sequence_range& lost) { now_.watermark = lost.last; }
+
 void progress::count_dead_letter() { ++now_.dead_letters_in_a_row; }
 
 void progress::count_delivery(sequence seq) {

@@ -22,6 +22,8 @@ public:
   /// `seq`, not settled before, is delivered (or dropped, skipped, dead-lettered). Deliveries come in ascending order
   /// and end a row of dead letters.
   void settle(sequence seq, bool delivered);
+  /// Everything before `lost` is settled; `lost` has no messages, and is passed over.
+  void pass(const sequence_range& lost);
   void count_dead_letter();
   /// With order by key, where `key_progress` knows what is settled: what `settle` notes of a delivery.
   void count_delivery(sequence seq);

@@ -11,6 +11,16 @@
 
 namespace reseq::core {
 
+/// Both included.
+struct sequence_range {
+  sequence first;
+  sequence last;
+
+  [[nodiscard]] std::uint64_t size() const { return last - first + 1; }
+
+  friend bool operator==(const sequence_range&, const sequence_range&) = default;
+};
+
 /// Where one destination stands. Everything at or below `watermark`, and everything in `above`, is settled:
 /// delivered, dropped, skipped or dead-lettered, and is never sent again.
 ///

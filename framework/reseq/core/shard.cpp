@@ -31,13 +31,21 @@ shard_target::shard_target(destination_setup setup, std::uint64_t seed, time_poi
                                                      : progress::in_total(std::move(setup.progress))),
     window({setup.settings.window, setup.settings.window_bytes, setup.settings.max_unsaved}, book.watermark() + 1, now),
     delivery(setup.settings.batch, setup.settings.retry_max, seed ^ (setup.id.value() * 0xff51afd7ed558ccdU)),
-    last(std::max(setup.last, book.watermark())) {
+    last(std::max(setup.last, book.watermark())), lost(std::move(setup.lost)) {
   for (auto& record : setup.held) {
     const auto seq = record.seq;
     if (!book.is_settled(seq)) held.emplace(seq, held_message{std::move(record), true});
   }
   if (setup.settings.order == delivery_order::key)
     keys = std::make_unique<keyed_target>(make_keyed(setup, *this, seed ^ setup.id.value(), now));
+  const auto passed = keys ? keys->window.reached() : book.watermark();
+  std::erase_if(lost, [&](const sequence_range& range) { return range.last <= passed; });
+}
+
+std::uint64_t shard_target::unsettled(std::uint64_t settled) const {
+  std::uint64_t missing = 0;
+  for (const auto& range : lost) missing += range.size();
+  return last - sequence{settled} - missing;
 }
 
 const lane_slot* shard_target::find(sequence seq) const {
@@ -60,6 +68,7 @@ shard::state::state(std::vector<destination_setup> setups, give_up exhausted, st
     targets.emplace_back(std::move(setup), seed, now);
     by_id[slot] = static_cast<std::uint32_t>(targets.size());
     if (!targets.back().keys) skip_settled(targets.back(), now);
+    if (!targets.back().lost.empty()) losing.push_back(index_of(targets.back()));
     touch(targets.back());
   }
   if (how) outside = make_mirror(targets, *how);

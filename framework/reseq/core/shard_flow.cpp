@@ -64,6 +64,30 @@ void shard::state::skip_settled(shard_target& t, time_point now) {
   }
 }
 
+/// In a window whose messages are all settled and saved, so that it never spans what is lost, however much that is.
+bool shard::state::is_at_lost(const shard_target& t) const {
+  if (t.lost.empty()) return false;
+  const auto first = t.lost.front().first;
+  if (t.keys) return t.keys->window.next() == first && t.keys->window.reached() + 1 == first;
+  return t.window.next() == first && t.window.empty() && (!outside || outside->is_clear(t.id));
+}
+
+void shard::state::pass_lost(shard_target& t, time_point now) {
+  while (is_at_lost(t)) {
+    const auto& range = t.lost.front();
+    if (t.keys) {
+      t.keys->window.pass(range);
+    } else {
+      t.book.pass(range);
+      t.window.skip_to(range.last + 1, now);
+    }
+    t.lost.erase(t.lost.begin());
+    t.next_bytes = 0;
+    progress_changed(t);
+  }
+  if (t.lost.empty()) std::erase(losing, index_of(t));
+}
+
 void shard::state::take_backlog(shard_target& t, const std::vector<backlog_item>& items, time_point now) {
   if (items.empty() || items.front().seq > t.window.next()) {
     t.reads.failed(now); // asked again at once, it would say the same
@@ -83,6 +107,7 @@ void shard::state::take_backlog(shard_target& t, const std::vector<backlog_item>
 }
 
 void shard::state::settle_down(time_point now) {
+  for (const auto index : losing) touch(targets[index]);
   settle_touched(now);
   if (!outside || diverged) return;
   for (const auto id : outside->take(out, now)) touch(*find(id));
@@ -98,6 +123,7 @@ void shard::state::settle_touched(time_point now) {
   for (std::size_t i = 0; i < touched.size(); ++i) {
     auto& t = targets[touched[i]];
     t.touched = false;
+    if (!t.lost.empty()) pass_lost(t, now);
     if (t.keys) {
       settle_down_by_key(t, now);
       continue;
@@ -154,7 +180,7 @@ void shard::state::send(shard_target& t, time_point now) {
 
 void shard::state::read(shard_target& t, time_point now) {
   if (t.reading || diverged) return;
-  if (t.window.next() > t.last) return filled(t);
+  if (t.window.next() > t.end()) return filled(t);
   if (t.reads.until() && now < *t.reads.until()) return;
   if (!t.window.has_room() || !t.window.fits(t.next_bytes)) return filled(t);
   t.reads.elapsed();

@@ -85,7 +85,7 @@ void shard::state::settle_down_by_key(shard_target& t, time_point now) {
 
 void shard::state::make_room(shard_target& t, time_point now) {
   left.clear();
-  t.keys->window.make_room(t.last, now, left);
+  t.keys->window.make_room(t.end(), now, left);
   for (const auto& [seq, at, uses_job] : left)
     if (uses_job && release_job({at, t.chain}, {index_of(t), seq})) withdraw({at, t.chain});
 }
@@ -136,14 +136,14 @@ void shard::state::read_by_key(shard_target& t, time_point now) {
 
 bool shard::state::read_next(shard_target& t) {
   const auto& lane = t.keys->window;
-  const auto wanted = lane.wanted(t.last);
+  const auto wanted = lane.wanted(t.end());
   if (wanted == 0) return false;
   out.reads.push_back({t.id, lane.next(), wanted, lane.wanted_bytes()});
   return true;
 }
 
 bool shard::state::search_keys(shard_target& t) {
-  auto wanted = t.keys->window.catch_up(t.last);
+  auto wanted = t.keys->window.catch_up(t.end());
   if (wanted.keys.empty()) return false;
   out.reads.push_back({t.id, {}, wanted.max_messages, wanted.max_bytes, std::move(wanted.keys), wanted.until});
   return true;

@@ -24,6 +24,7 @@ public:
   void finished(destination_id lane, sequence seq) { lanes_.finished(lane, seq); }
   void settled(destination_id lane, sequence seq) { lanes_.settled(lane, seq); }
   [[nodiscard]] sequence limit(destination_id lane) const { return lanes_.limit(lane); }
+  [[nodiscard]] bool is_clear(destination_id lane) const { return lanes_.is_clear(lane); }
 
   /// A result that some window needs; it is kept if its work took long enough.
   void worked(const finished_work& result, const std::string& message_id);

@@ -73,6 +73,10 @@ struct shard_target {
   [[nodiscard]] lane_slot* find(sequence seq);
   [[nodiscard]] bool is_head(sequence seq) const;
   [[nodiscard]] bool idle() const; ///< nothing is under way
+  /// The last sequence that may come into the window before something lost is passed over.
+  [[nodiscard]] sequence end() const { return lost.empty() ? last : lost.front().first - 1; }
+  /// Messages that were assigned and are not settled, as far as `settled` says.
+  [[nodiscard]] std::uint64_t unsettled(std::uint64_t settled) const;
 
   destination_id id;
   std::string name;
@@ -83,8 +87,9 @@ struct shard_target {
   progress book;
   lane window;
   delivery_window delivery;
-  sequence last;       ///< last assigned
-  bool filled = false; ///< the window has been filled once
+  sequence last;                    ///< last assigned
+  std::vector<sequence_range> lost; ///< ascending: what lies ahead, and has no messages
+  bool filled = false;              ///< the window has been filled once
   std::map<sequence, held_message> held;
   std::unique_ptr<keyed_target> keys; ///< with order by key, instead of `window` and `delivery`
 
@@ -118,6 +123,8 @@ struct shard::state {
   void admit(shard_target& t, position at, const message_ptr& message, std::uint64_t bytes, time_point now);
   void want(shard_target& t, sequence seq, time_point now);
   void skip_settled(shard_target& t, time_point now);
+  void pass_lost(shard_target& t, time_point now);
+  [[nodiscard]] bool is_at_lost(const shard_target& t) const;
   void take_backlog(shard_target& t, const std::vector<backlog_item>& items, time_point now);
 
   // The same with order by key.
@@ -185,6 +192,7 @@ struct shard::state {
   journal_backoff saves;
 
   std::vector<std::uint32_t> touched;
+  std::vector<std::uint32_t> losing; ///< targets with something lost ahead
   std::set<std::pair<time_point, std::uint32_t>> wakeups;
   std::vector<released_slot> released; ///< this and the next two are kept for their capacity
   std::vector<sequence> heads;

@@ -62,7 +62,7 @@ destination_status shard::state::status(const shard_target& t) const {
   shown.reason = diverged.value_or("");
   shown.accepted = t.last;
   shown.settled = t.keys ? t.keys->window.saved_watermark() : t.book.saved_watermark();
-  shown.lag = t.last - (t.keys ? sequence{t.keys->window.saved_messages()} : shown.settled);
+  shown.lag = t.unsettled(t.keys ? t.keys->window.saved_messages() : shown.settled.value());
   shown.pending = t.keys ? t.keys->window.pending() : t.window.pending();
   shown.ready = t.keys ? t.keys->window.ready() : t.window.ready();
   shown.delivered = t.delivered;
@@ -83,7 +83,7 @@ destination_status shard::state::status(const shard_target& t) const {
 std::optional<blocked_by> shard::state::blocked(const shard_target& t) const {
   const auto head = t.window.head();
   const auto undurable = t.window.cursor() < head; // outcomes before it are not saved yet
-  if (head == t.window.next() && head > t.last && !undurable) return std::nullopt;
+  if (head == t.window.next() && head > t.end() && !undurable) return std::nullopt;
 
   blocked_by shown;
   shown.seq = head;
@@ -92,7 +92,7 @@ std::optional<blocked_by> shard::state::blocked(const shard_target& t) const {
   shown.ready_behind = t.window.ready();
   const auto* slot = t.window.find(head);
   if (slot == nullptr) {
-    shown.phase = head > t.last ? "saving" : "reading";
+    shown.phase = head > t.end() ? "saving" : "reading";
     return shown;
   }
   shown.at = slot->at;

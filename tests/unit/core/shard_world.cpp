@@ -126,7 +126,17 @@ void shard_world::crash() {
   saving_.reset();
   for (auto& d : destinations_)
     if (d.request && chance(50)) take_in(d, *d.request, 1 + below(d.request->items.size()));
+  if (chance(20)) lose();
   start();
+}
+
+/// The journal has gone backwards and was recovered: some sequences have no messages.
+void shard_world::lose() {
+  auto& d = *random_destination();
+  const sequence first{d.journal.size() + 1};
+  for (auto n = 1 + below(30); n > 0; --n) d.journal.push_back({position{++last_position_}, nullptr});
+  d.setup.lost.push_back({first, sequence{d.journal.size()}});
+  for (auto seq = first; seq.value() <= d.journal.size(); ++seq) d.may_go_without.insert(seq);
 }
 
 void shard_world::commit() {
@@ -209,7 +219,7 @@ void shard_world::answer_read(destination& d) {
   std::uint64_t bytes = 0;
   for (auto seq = asked.from; seq.value() <= d.journal.size() && items.size() < asked.max_messages; ++seq) {
     const auto& m = d.journal[seq.value() - 1];
-    if (!items.empty() && bytes >= asked.max_bytes) break;
+    if (!m.message || (!items.empty() && bytes >= asked.max_bytes)) break;
     bytes += m.message->size_bytes();
     items.push_back({seq, m.at, m.message});
   }
@@ -315,7 +325,7 @@ void shard_world::take_send(send_request request) {
     expect(!d.excluded.contains(item.seq), what + ": what a result excluded is not sent");
     expect(item.body != nullptr && item.message != nullptr, what + ": has a body");
     for (sequence q{1}; q < item.seq; ++q)
-      expect(is_saved(d, q) || d.confirmed.contains(q) || inside.contains(q),
+      expect(!d.journal[q.value() - 1].message || is_saved(d, q) || d.confirmed.contains(q) || inside.contains(q),
              what + ": sent before the outcome of " + std::to_string(q.value()) + " was sure");
     inside.insert(item.seq);
     d.handed.insert(item.seq);

@@ -32,7 +32,7 @@ public:
 private:
   struct stored {
     position at;
-    message_ptr message;
+    message_ptr message; ///< null: lost
   };
   struct destination {
     destination_setup setup; ///< progress and held as saved
@@ -61,6 +61,7 @@ private:
 
   void start();
   void crash();
+  void lose();
   void commit();
   void announce();
   void answer_work();
