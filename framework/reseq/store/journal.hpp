@@ -1,7 +1,7 @@
 /// The journal: what was accepted, in which order, and how far each destination has come. The one source of truth.
 ///
-/// `commit` and `expire` are called from one thread, the others from one other thread; both at once is fine. Every
-/// implementation passes `tests/unit/store/journal_contract.hpp`.
+/// `commit`, `recover` and `expire` are called from one thread, the others from one other thread; both at once is fine.
+/// Every implementation passes `tests/unit/store/journal_contract.hpp`.
 #pragma once
 
 #include <cstdint>
@@ -32,6 +32,16 @@ struct definition {
   std::string text; ///< canonical JSON; compared byte for byte
 };
 
+/// Sequences that a recovery found to be missing at one destination.
+struct lost_sequences {
+  core::sequence_range range;
+  wall_time recovered{};
+  std::string why; ///< what had been seen
+};
+
+/// How many of `lost` lie after what `progress` has come to.
+std::uint64_t missing_after(const core::progress_record& progress, std::span<const lost_sequences> lost);
+
 struct destination_state {
   destination_id id;
   std::string name;
@@ -39,6 +49,12 @@ struct destination_state {
   core::progress_record progress;
   std::vector<core::held_record> held;
   std::vector<core::parked_record> parked; ///< by key, ascending
+  std::vector<lost_sequences> lost{};      ///< ascending, not above `last`
+
+  /// Messages of it that are not settled.
+  [[nodiscard]] std::uint64_t backlog() const {
+    return last.value() - progress.settled_messages() - missing_after(progress, lost);
+  }
 };
 
 struct shard_state {
@@ -61,6 +77,21 @@ struct shard_committed {
   /// fingerprint; `errc::full` when a destination's backlog is full.
   std::vector<result<receipt>> receipts;
   std::vector<core::accepted_message> accepted; ///< what is new since the last one, in order of position
+};
+
+/// How a shard goes on whose journal has gone backwards. What was given in the history that it has lost is never given
+/// again; no message of this journal is touched.
+struct recovery {
+  struct lost {
+    destination_id destination;
+    core::sequence_range range; ///< of none of which the journal has a message, and perhaps never had
+  };
+
+  epoch owner;                                  ///< later than any that was seen
+  position last;                                ///< the next message gets the position after this one
+  std::vector<lost> missing;                    ///< the destination's next sequence comes after its last range
+  std::vector<core::progress_record> rewound{}; ///< of destinations that have gone backwards: where they stand
+  std::string why;
 };
 
 struct stored_message {
@@ -116,6 +147,12 @@ public:
 
   /// The epoch that the journal has now; greater than ours means that we were taken over.
   virtual result<epoch> current_epoch(shard_handle shard) = 0;
+
+  /// Does what `how` says, in one transaction, and records it: `open` tells of it from then on. The handle is not to be
+  /// used after that; the shard is to be opened again. `errc::invalid`: it would go back, or names what is unknown;
+  /// `errc::fenced`, `errc::no_space`: nothing happened; `errc::unavailable`: opening the shard again shows whether it
+  /// did. On the thread of `commit`.
+  virtual result<void> recover(shard_handle shard, const recovery& how, wall_time now) = 0;
 
   /// Forgets messages (and their ids) accepted before `before` that every destination has settled, at most
   /// `max_messages` of them in one transaction. Says how many. Positions and sequences are never reused after that.

@@ -1,8 +1,10 @@
 /// What the journal keeps in memory of a shard that this process owns.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <unordered_map>
+#include <vector>
 
 #include "reseq/core/sequencer.hpp"
 #include "reseq/model/ids.hpp"
@@ -11,7 +13,7 @@
 
 namespace reseq::store {
 
-/// `behind` may be read from any thread and `number`, `name`, `owner` never change; the rest is the writer's.
+/// `behind` may be read from any thread and `number`, `name`, `owner`, `lost` never change; the rest is the writer's.
 struct owned_shard {
   struct backlog {
     std::uint64_t max_pending = 0;
@@ -25,6 +27,7 @@ struct owned_shard {
   epoch owner;
   core::heads heads;
   std::unordered_map<destination_id, backlog> backlogs;
+  std::unordered_map<destination_id, std::vector<lost_sequences>> lost; ///< of those that have lost any
   bool has_unrouted = false;
   position forgotten; ///< up to here messages are past retention
   position settled;   ///< up to here every destination has settled; may lie behind
@@ -34,7 +37,17 @@ struct owned_shard {
   void settle(const core::progress_record& saved) {
     auto& of = backlogs[saved.destination];
     of.watermark = saved.watermark;
-    heads.destinations[saved.destination].limit = sequence{saved.settled_messages()} + of.max_pending;
+    const auto missing = lost.find(saved.destination);
+    heads.destinations[saved.destination].limit = sequence{saved.settled_messages()} + of.max_pending +
+                                                  (missing == lost.end() ? 0 : missing_after(saved, missing->second));
+  }
+
+  /// The first sequence from `seq` on that is not lost.
+  [[nodiscard]] sequence after_lost(destination_id destination, sequence seq) const {
+    if (const auto missing = lost.find(destination); missing != lost.end())
+      for (const auto& [range, recovered, why] : missing->second)
+        if (range.first <= seq) seq = std::max(seq, range.last + 1);
+    return seq;
   }
 };
 

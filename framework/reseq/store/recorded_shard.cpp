@@ -4,6 +4,8 @@
 #include <set>
 #include <string_view>
 
+#include "reseq/core/lane_updates.hpp"
+
 namespace reseq::store {
 
 namespace {
@@ -12,6 +14,31 @@ namespace {
 constexpr std::uint64_t most_pending = std::uint64_t{1} << 60U;
 
 } // namespace
+
+std::uint64_t missing_after(const core::progress_record& progress, std::span<const lost_sequences> lost) {
+  std::uint64_t missing = 0;
+  for (const auto& one : lost)
+    if (one.range.last > std::max(progress.watermark, progress.reached)) missing += one.range.size();
+  return missing;
+}
+
+result<void> check_recovery(const owned_shard& shard, const recovery& how) {
+  if (how.owner <= shard.owner || how.last < shard.heads.last)
+    return fail(errc::invalid, "epochs and positions only grow", "recovery");
+  const auto known = [&](destination_id id) { return shard.heads.destinations.contains(id); };
+  for (const auto& [id, range] : how.missing) {
+    const auto named = "destination " + std::to_string(id.value());
+    if (!known(id)) return fail(errc::invalid, "is not known", named);
+    if (range.first == sequence{} || range.last < range.first || range.last > core::greatest_sequence)
+      return fail(errc::invalid, "there are no such sequences", named);
+    const auto last = shard.behind.last(id);
+    if (range.first <= last && range.last > last) return fail(errc::invalid, "would lose what is there", named);
+  }
+  for (const auto& one : how.rewound)
+    if (!known(one.destination))
+      return fail(errc::invalid, "is not known", "destination " + std::to_string(one.destination.value()));
+  return {};
+}
 
 result<void> check_names(std::span<const destination_spec> specs) {
   std::set<std::string_view> names;
@@ -47,7 +74,7 @@ result<void> recorded_shard::check_leavers(std::span<const destination_spec> spe
   for (const auto& spec : specs) names.insert(spec.name);
   for (const auto& [id, found] : recorded_) {
     if (names.contains(found.name)) continue;
-    const sequence settled{found.progress.settled_messages()};
+    const sequence settled{found.progress.settled_messages() + missing_after(found.progress, found.lost)};
     const auto last = owned.behind.last(id);
     if (last > settled)
       return fail(errc::conflict,
@@ -67,9 +94,10 @@ void recorded_shard::describe(std::span<const destination_spec> specs, owned_sha
     const sequence last = owned.behind.last(id);
     owned.heads.destinations[id] = {spec.name, last, {}};
     owned.backlogs[id].max_pending = std::min(spec.max_pending, most_pending);
+    if (!found.lost.empty()) owned.lost[id] = found.lost;
     owned.settle(found.progress);
-    state.destinations.push_back(
-      {id, spec.name, last, std::move(found.progress), std::move(found.held), std::move(found.parked)});
+    state.destinations.push_back({id, spec.name, last, std::move(found.progress), std::move(found.held),
+                                  std::move(found.parked), std::move(found.lost)});
   }
 }
 

@@ -18,6 +18,9 @@ namespace reseq::store {
 /// `errc::invalid` when two have one name.
 result<void> check_names(std::span<const destination_spec> specs);
 
+/// `errc::invalid`, as `journal::recover` says.
+result<void> check_recovery(const owned_shard& shard, const recovery& how);
+
 class recorded_shard {
 public:
   struct destination {
@@ -25,6 +28,10 @@ public:
     core::progress_record progress;
     std::vector<core::held_record> held;     ///< ascending
     std::vector<core::parked_record> parked; ///< by key, ascending
+    std::vector<lost_sequences> lost;        ///< ascending
+
+    /// The last sequence that is not given any more, whoever had it.
+    [[nodiscard]] sequence last_lost() const { return lost.empty() ? sequence{} : lost.back().range.last; }
   };
 
   /// The destination `id`, made if it is not there.

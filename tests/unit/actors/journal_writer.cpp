@@ -88,6 +88,7 @@ public:
   }
   result<epoch> current_epoch(store::shard_handle shard) override { return epoch{100 + shard.value()}; }
 
+  result<void> recover(store::shard_handle, const store::recovery&, wall_time) override { return {}; }
   result<std::uint64_t> expire(store::shard_handle shard, wall_time, std::uint32_t max_messages) override {
     expired.push_back(shard.value());
     if (failing) return fail(errc::unavailable, "it is away");

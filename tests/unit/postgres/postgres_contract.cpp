@@ -43,6 +43,9 @@ TEST_CASE("the PostgreSQL journal reads as the contract says") { check_reading(p
 TEST_CASE("the PostgreSQL journal saves changes as the contract says") { check_changes(postgres_stores()); }
 TEST_CASE("the PostgreSQL journal opens as the contract says") { check_opening(postgres_stores()); }
 TEST_CASE("the PostgreSQL journal forgets as the contract says") { check_retention(postgres_stores()); }
+TEST_CASE("the PostgreSQL journal goes on after it went backwards as the contract says") {
+  check_recovery(postgres_stores());
+}
 TEST_CASE("the PostgreSQL journal holds every reported receipt after a kill, without gaps") {
   check_kill(postgres_stores());
 }

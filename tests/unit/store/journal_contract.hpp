@@ -26,6 +26,7 @@ void check_reading(const store_factory& make);
 void check_changes(const store_factory& make);
 void check_opening(const store_factory& make);
 void check_retention(const store_factory& make);
+void check_recovery(const store_factory& make);
 void check_kill(const store_factory& make);
 
 } // namespace reseq::test

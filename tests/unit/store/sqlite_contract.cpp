@@ -42,6 +42,9 @@ TEST_CASE("the SQLite journal reads as the contract says") { check_reading(sqlit
 TEST_CASE("the SQLite journal saves changes as the contract says") { check_changes(sqlite_stores()); }
 TEST_CASE("the SQLite journal opens as the contract says") { check_opening(sqlite_stores()); }
 TEST_CASE("the SQLite journal forgets as the contract says") { check_retention(sqlite_stores()); }
+TEST_CASE("the SQLite journal goes on after it went backwards as the contract says") {
+  check_recovery(sqlite_stores());
+}
 TEST_CASE("the SQLite journal holds every reported receipt after a kill, without gaps") { check_kill(sqlite_stores()); }
 
 } // namespace reseq::test

@@ -53,6 +53,7 @@ result<std::vector<position>> positions(database& db, pqxx::transaction_base& tx
 
   const sequence end = std::min(tail->first, first + limit);
   auto found = rows_between(db, tx, shard, destination, first, end);
+  if (first + found.size() < end && !found.empty()) return found; // something lost follows
   if (first + found.size() < end)
     return tl::unexpected(explain_missing(db, tx, shard, destination, first + found.size()));
   const std::size_t room = std::min(limit - found.size(), tail->positions.size());

@@ -72,7 +72,9 @@ result<void> add_partition(database& db, partitioned_shard& shard, std::uint64_t
                      newest.created.time_since_epoch().count();
     std::uint64_t size = newest.end - newest.first;
     if (std::chrono::milliseconds{age} < limits.fills_in) size *= 2;
-    message_partition made{newest.end, newest.end + std::max(size, 8 * messages), {}};
+    // After a recovery the next position may lie far behind what any partition was made for.
+    const position next = std::max(newest.end, shard.heads.last + 1);
+    message_partition made{newest.end, next + std::max(size, 8 * messages), {}};
     create(db, tx, shard, made);
     return made;
   });

@@ -102,6 +102,13 @@ public:
     return reader_.current_epoch(*found);
   }
 
+  result<void> recover(shard_handle shard, const recovery& how, wall_time now) override {
+    const std::lock_guard writing(writing_);
+    auto* found = look_up(shard);
+    if (found == nullptr) return unknown(shard);
+    return never_in_doubt(writer_.recover(*found, how, now));
+  }
+
   result<std::uint64_t> expire(shard_handle shard, wall_time before, std::uint32_t max_messages) override {
     const std::lock_guard writing(writing_);
     auto* found = look_up(shard);

@@ -135,7 +135,7 @@ result<core::key_backlog> reader::read_keys(const partitioned_shard& shard, dest
   const auto lowest = std::ranges::min_element(keys, {}, &core::key_cursor::from);
   if (lowest == keys.end() || lowest->from == sequence{})
     return fail(errc::invalid, "some key is wanted, and sequences begin at 1", "keys");
-  const auto first = lowest->from;
+  const auto first = shard.after_lost(destination, lowest->from);
   if (first > until) return core::key_backlog{{}, until};
   return with([&](database& db, pqxx::work& tx) -> result<core::key_backlog> {
     const auto at = positions(db, tx, shard, destination, first, std::min(most_searched, until - first + 1));
@@ -146,7 +146,8 @@ result<core::key_backlog> reader::read_keys(const partitioned_shard& shard, dest
     if (!items) return tl::unexpected(items.error());
     const bool all = items->size() == matching.size();
     const sequence searched = all ? first + at->size() - 1 : items->back().seq;
-    return core::key_backlog{std::move(*items), searched};
+    const sequence next = shard.after_lost(destination, searched + 1);
+    return core::key_backlog{std::move(*items), std::min(until, sequence{next - sequence{1}})};
   });
 }
 

@@ -48,7 +48,7 @@ public:
   }
 
 private:
-  /// Positions are dense, and times rise with them.
+  /// Times rise with positions.
   position last_old_up_to(position most) {
     position old = shard_.forgotten;
     position young = most + 1;
@@ -65,14 +65,23 @@ private:
                               "SELECT accepted < to_timestamp($3::bigint / 1000.0) FROM reseq.message WHERE shard = $1 "
                               "AND position = $2",
                               shard_.number, at.value(), before_ms_);
-    return !rows.empty() && rows[0][0].as<bool>();
+    return rows.empty() ? is_old_before(at) : rows[0][0].as<bool>();
+  }
+
+  /// Positions are dense but for what a recovery passed over: there the message before it counts.
+  bool is_old_before(position at) {
+    const auto rows = db_.run(tx_,
+                              "SELECT accepted < to_timestamp($4::bigint / 1000.0) FROM reseq.message WHERE shard = $1 "
+                              "AND position > $2 AND position < $3 ORDER BY position DESC LIMIT 1",
+                              shard_.number, shard_.forgotten.value(), at.value(), before_ms_);
+    return rows.empty() || rows[0][0].as<bool>();
   }
 
   /// The lowest position that some destination has not settled bounds what may go; it only ever grows.
   result<void> find_settled() {
     position settled = shard_.heads.last;
     for (const auto& [destination, head] : shard_.heads.destinations) {
-      const sequence next = shard_.backlogs.at(destination).watermark + 1;
+      const sequence next = shard_.after_lost(destination, shard_.backlogs.at(destination).watermark + 1);
       if (next > head.last) continue;
       const auto at = positions(db_, tx_, shard_, destination, next, 1);
       if (!at) return tl::unexpected(at.error());

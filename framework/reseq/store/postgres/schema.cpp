@@ -9,7 +9,7 @@ namespace reseq::store::postgres {
 namespace {
 
 /// Step N brings version N - 1 to N. Steps that were released are never changed.
-constexpr std::array<const char*, 1> steps = {R"sql(
+constexpr std::array<const char*, 2> steps = {R"sql(
 CREATE TABLE reseq.secret (id_hash_key uuid NOT NULL);
 INSERT INTO reseq.secret VALUES (gen_random_uuid());
 
@@ -150,6 +150,26 @@ CREATE TABLE reseq.operation (
   at timestamptz NOT NULL
 );
 CREATE INDEX operation_age ON reseq.operation (shard, at);
+)sql",
+                                              R"sql(
+-- The journal had gone backwards: what was seen of the history that it lost, and was not given again.
+CREATE TABLE reseq.recovery (
+  number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  shard integer NOT NULL,
+  at timestamptz NOT NULL,
+  epoch bigint NOT NULL,
+  after_position bigint NOT NULL,     -- the last one that the journal had
+  last_position bigint NOT NULL,      -- the last one that is passed over
+  why text NOT NULL
+);
+CREATE TABLE reseq.lost (
+  shard integer NOT NULL,
+  destination bigint NOT NULL,
+  first_sequence bigint NOT NULL,
+  last_sequence bigint NOT NULL,
+  recovery bigint NOT NULL,
+  PRIMARY KEY (shard, destination, first_sequence)
+);
 )sql"};
 
 /// Any number that nobody else uses: "reseq" in ASCII.

@@ -25,6 +25,7 @@ public:
     take_over(row);
     open_partitions(db_, tx_, owned(), options_.partitions);
     record_definition(what);
+    read_lost();
     read_destinations();
     read_progress();
     read_held();
@@ -68,6 +69,19 @@ private:
     db_.run(tx_, "UPDATE reseq.shard SET definition_version = $2 WHERE number = $1", number(), version);
   }
 
+  void read_lost() {
+    const auto rows = db_.run(tx_,
+                              "SELECT destination, first_sequence, last_sequence, (extract(epoch FROM at) * "
+                              "1000)::bigint, why FROM reseq.lost l JOIN reseq.recovery r ON r.number = l.recovery "
+                              "WHERE l.shard = $1 ORDER BY destination, first_sequence",
+                              number());
+    for (const auto& row : rows)
+      recorded_.at(destination_id{row[0].as<std::uint32_t>()})
+        .lost.push_back({{sequence{row[1].as<std::uint64_t>()}, sequence{row[2].as<std::uint64_t>()}},
+                         wall_time{std::chrono::milliseconds{row[3].as<std::int64_t>()}},
+                         from_readable(view_of(row[4]))});
+  }
+
   void read_destinations() {
     const auto rows =
       db_.run(tx_,
@@ -77,8 +91,10 @@ private:
               number());
     for (const auto& row : rows) {
       const destination_id id{row[0].as<std::uint32_t>()};
-      recorded_.at(id).name = row[1].c_str();
-      owned().behind.start(id, sequence{std::max(row[2].as<std::uint64_t>(), row[3].as<std::uint64_t>())});
+      auto& recorded = recorded_.at(id);
+      recorded.name = row[1].c_str();
+      const sequence enrolled{std::max(row[2].as<std::uint64_t>(), row[3].as<std::uint64_t>())};
+      owned().behind.start(id, std::max(enrolled, recorded.last_lost()));
     }
   }
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "reseq/store/postgres/partitions.hpp"
+#include "reseq/store/postgres/recovery.hpp"
 #include "reseq/store/postgres/retention.hpp"
 
 namespace reseq::store::postgres {
@@ -60,6 +61,12 @@ result<std::vector<shard_committed>> writer::commit(std::span<const commit_part>
   auto answers = next->publish();
   report_adopted(parts, answers);
   return answers;
+}
+
+result<void> writer::recover(partitioned_shard& shard, const recovery& how, wall_time now) {
+  auto db = ready();
+  if (!db) return tl::unexpected(std::move(db.error()));
+  return postgres::recover(**db, shard, how, now);
 }
 
 result<std::uint64_t> writer::expire(partitioned_shard& shard, wall_time before, std::uint32_t max_messages) {

@@ -52,6 +52,7 @@ result<std::vector<position>> positions(connection& db, const owned_shard& shard
   append_rows(db, shard, destination, first, end, found);
   if (auto read = db.outcome(); !read) return tl::unexpected(std::move(read.error()));
   if (first + found.size() < end) {
+    if (!found.empty()) return found; // something lost follows
     if (auto why = explain_missing(db, shard, destination, first + found.size()); !why)
       return tl::unexpected(std::move(why.error()));
   }

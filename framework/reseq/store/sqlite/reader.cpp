@@ -66,9 +66,9 @@ result<core::key_backlog> reader::read_keys(const owned_shard& shard, destinatio
   const auto lowest = std::ranges::min_element(keys, {}, &core::key_cursor::from);
   if (lowest == keys.end() || lowest->from == sequence{})
     return fail(errc::invalid, "some key is wanted, and sequences begin at 1", "keys");
-  if (lowest->from > until) return core::key_backlog{{}, until};
+  const auto first = shard.after_lost(destination, lowest->from);
+  if (first > until) return core::key_backlog{{}, until};
 
-  const auto first = lowest->from;
   const auto at = positions(db_, shard, destination, first, std::min(most_searched, until - first + 1));
   if (!at) return tl::unexpected(at.error());
   core::key_backlog found{{}, first - 1};
@@ -83,6 +83,7 @@ result<core::key_backlog> reader::read_keys(const owned_shard& shard, destinatio
     if (auto read = db_.outcome(); !read) return tl::unexpected(std::move(read.error()));
     found.searched = first + i;
   }
+  found.searched = std::min(until, sequence{shard.after_lost(destination, found.searched + 1) - sequence{1}});
   return found;
 }
 

@@ -65,7 +65,7 @@ private:
   void find_settled() {
     position settled = shard_.heads.last;
     for (const auto& [destination, head] : shard_.heads.destinations) {
-      const sequence next = shard_.backlogs.at(destination).watermark + 1;
+      const sequence next = shard_.after_lost(destination, shard_.backlogs.at(destination).watermark + 1);
       if (next > head.last) continue;
       const auto at = positions(db_, shard_, destination, next, 1);
       if (!at || at->empty()) {

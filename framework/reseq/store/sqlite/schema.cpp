@@ -11,7 +11,7 @@ namespace {
 constexpr std::uint32_t application_id = 0x72736571; // "rseq"
 
 /// Step N brings version N - 1 to N. Steps that were released are never changed.
-constexpr std::array<const char*, 2> steps = {R"sql(
+constexpr std::array<const char*, 3> steps = {R"sql(
 CREATE TABLE secret (id_hash_key BLOB NOT NULL);
 INSERT INTO secret VALUES (randomblob(16));
 
@@ -138,6 +138,26 @@ CREATE TABLE parked (
   key TEXT NOT NULL,
   from_sequence INTEGER NOT NULL, -- of this key, nothing from here on is settled but for progress.settled_above
   PRIMARY KEY (shard, destination, key)
+) WITHOUT ROWID;
+)sql",
+                                              R"sql(
+-- The journal had gone backwards: what was seen of the history that it lost, and was not given again.
+CREATE TABLE recovery (
+  number INTEGER PRIMARY KEY,
+  shard INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
+  after_position INTEGER NOT NULL, -- the last one that the journal had
+  last_position INTEGER NOT NULL,  -- the last one that is passed over
+  why TEXT NOT NULL
+);
+CREATE TABLE lost (
+  shard INTEGER NOT NULL,
+  destination INTEGER NOT NULL,
+  first_sequence INTEGER NOT NULL,
+  last_sequence INTEGER NOT NULL,
+  recovery INTEGER NOT NULL,
+  PRIMARY KEY (shard, destination, first_sequence)
 ) WITHOUT ROWID;
 )sql"};
 

@@ -23,6 +23,7 @@ public:
     take_over(shard);
     if (db_.ok()) {
       record_definition(what);
+      read_lost();
       read_destinations();
       read_progress();
       read_held();
@@ -70,6 +71,17 @@ private:
     db_.use("UPDATE shard SET definition_version = ? WHERE number = ?").number(version).number(number()).run();
   }
 
+  void read_lost() {
+    auto rows = db_.use("SELECT destination, first_sequence, last_sequence, at_ms, why FROM lost JOIN recovery ON "
+                        "recovery.number = lost.recovery WHERE lost.shard = ? ORDER BY destination, first_sequence");
+    rows.number(number());
+    while (rows.next())
+      recorded_.at(destination_id{static_cast<std::uint32_t>(rows.number_at(0))})
+        .lost.push_back({{sequence{rows.number_at(1)}, sequence{rows.number_at(2)}},
+                         wall_time{std::chrono::milliseconds{rows.signed_number_at(3)}},
+                         std::string(rows.bytes_at(4))});
+  }
+
   void read_destinations() {
     auto rows = db_.use("SELECT id, name, forgotten_sequence, "
                         "(SELECT last_sequence FROM enrolment WHERE shard = destination.shard AND "
@@ -78,8 +90,10 @@ private:
     rows.number(number());
     while (rows.next()) {
       const destination_id id{static_cast<std::uint32_t>(rows.number_at(0))};
-      recorded_.at(id).name = rows.bytes_at(1);
-      owned().behind.start(id, sequence{std::max(rows.number_at(2), rows.number_at(3))});
+      auto& recorded = recorded_.at(id);
+      recorded.name = rows.bytes_at(1);
+      owned().behind.start(id,
+                           std::max(sequence{std::max(rows.number_at(2), rows.number_at(3))}, recorded.last_lost()));
     }
   }
 

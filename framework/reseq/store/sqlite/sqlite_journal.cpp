@@ -15,6 +15,7 @@
 #include "reseq/store/sqlite/file_lock.hpp"
 #include "reseq/store/sqlite/high_water.hpp"
 #include "reseq/store/sqlite/reader.hpp"
+#include "reseq/store/sqlite/recovery.hpp"
 #include "reseq/store/sqlite/retention.hpp"
 #include "reseq/store/sqlite/schema.hpp"
 #include "reseq/store/sqlite/shard_opener.hpp"
@@ -109,6 +110,14 @@ public:
     const owned_shard* found = look_up(shard);
     if (found == nullptr) return unknown(shard);
     return reader_.current_epoch(*found);
+  }
+
+  result<void> recover(shard_handle shard, const recovery& how, wall_time now) override {
+    const std::lock_guard writing(writing_);
+    owned_shard* found = look_up(shard);
+    if (found == nullptr) return unknown(shard);
+    if (auto room = checkpointer_.before_write(); !room) return tl::unexpected(std::move(room.error()));
+    return sqlite::recover(*writer_, *found, how, now);
   }
 
   result<std::uint64_t> expire(shard_handle shard, wall_time before, std::uint32_t max_messages) override {

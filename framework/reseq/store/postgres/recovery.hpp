@@ -1,0 +1,15 @@
+/// Going on past what was seen of a history that the journal has lost.
+#pragma once
+
+#include "reseq/model/clock.hpp"
+#include "reseq/model/error.hpp"
+#include "reseq/store/journal.hpp"
+#include "reseq/store/postgres/database.hpp"
+#include "reseq/store/postgres/partitioned_shard.hpp"
+
+namespace reseq::store::postgres {
+
+/// `journal::recover`, in one transaction. `shard` is out of date after it.
+result<void> recover(database& db, partitioned_shard& shard, const recovery& how, wall_time now);
+
+} // namespace reseq::store::postgres
