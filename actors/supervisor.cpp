@@ -82,7 +82,7 @@ std::vector<store::destination_spec> specs_of(const pipeline_settings& pipeline)
 
 /// Keys that were held up cannot be put back into one order.
 result<void> check_order(const destination_settings& wanted, const store::destination_state& known) {
-  const auto open = known.last.value() - known.progress.settled_messages();
+  const auto open = known.backlog();
   const bool was_by_key = known.progress.reached != sequence{} || !known.parked.empty();
   if (wanted.order == delivery_order::key || !was_by_key || open == 0) return {};
   return fail(errc::conflict,
@@ -179,6 +179,7 @@ result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipe
     lane.progress = std::move(known.progress);
     lane.held = std::move(known.held);
     lane.parked = std::move(known.parked);
+    for (const auto& one : known.lost) lane.lost.push_back(one.range);
     lanes.push_back(std::move(lane));
   }
   setup.pipeline = pipeline.name;
