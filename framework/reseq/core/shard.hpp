@@ -33,10 +33,10 @@ struct destination_setup {
   progress_record progress;
   std::vector<held_record> held;
   std::vector<parked_record> parked;
+  bool own_chain = false; ///< it has transforms of its own: its chain is its id, else the common chain 0
   /// Ascending. Sequences that no message has: they were given in a history that the journal has lost. Passed over once
   /// everything before them is settled.
   std::vector<sequence_range> lost{};
-  bool own_chain = false; ///< it has transforms of its own: its chain is its id, else the common chain 0
 };
 
 /// A chain's first answer.
