@@ -60,7 +60,8 @@ std::string word(delay_settings::shape shape) {
 
 std::string configuration(const phase& p, const std::string& url) {
   std::ostringstream out;
-  out << "[worker]\nslots = 64\n[[pipeline]]\nname = \"bench\"\n[pipeline.retry]\ntimeout = \"10s\"\nhedge = "
+  out << p.store
+      << "[worker]\nslots = 64\n[[pipeline]]\nname = \"bench\"\n[pipeline.retry]\ntimeout = \"10s\"\nhedge = "
       << (p.hedge ? "true" : "false") << "\n[[pipeline.transform]]\nuse = \"delay\"\nmin = \""
       << std::chrono::duration_cast<std::chrono::microseconds>(p.work.min).count() << "us\"\ndistribution = \""
       << word(p.work.distribution) << "\"\nseed = " << p.work.seed

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <vector>
 
 #include "reseq/model/clock.hpp"
@@ -18,6 +19,7 @@ struct phase {
   duration interval{};     ///< between two messages' due times
   delay_settings work;     ///< each message's, known beforehand because of its seed
   std::uint32_t batch = 1; ///< of the destination
+  std::string store{};     ///< the configuration's table
   bool hedge = true;       ///< off where a second attempt draws another time, which could beat the ideal
 };
 

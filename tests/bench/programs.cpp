@@ -45,11 +45,11 @@ std::vector<std::string> stat_fields(const std::string& process) {
   return fields;
 }
 
-bool write_config(const fs::path& file, const fs::path& data, const std::string& pipelines) {
+bool write_config(const fs::path& file, const fs::path& data, const std::string& tables) {
   std::ofstream out(file);
   out << "[node]\nname = \"bench\"\ndata_dir = \"" << data.string() << "\"\ndrain_timeout = \"1s\"\n"
       << "[http]\nlisten = \"127.0.0.1:0\"\n[cluster]\nlisten = \"127.0.0.1:0\"\n"
-      << pipelines;
+      << tables;
   out.flush();
   return out.good();
 }
@@ -120,9 +120,9 @@ activity activity_of(pid_t process) {
 }
 
 result<std::unique_ptr<supervisor>> supervisor::start(const fs::path& program, const fs::path& data,
-                                                      const std::string& pipelines) {
+                                                      const std::string& tables) {
   const auto config = data / "bench.toml";
-  if (!write_config(config, data, pipelines)) return fail(errc::unavailable, "cannot be written", config.string());
+  if (!write_config(config, data, tables)) return fail(errc::unavailable, "cannot be written", config.string());
   int pipe[2];
   if (pipe2(pipe, O_CLOEXEC) != 0) return fail(errc::unavailable, std::strerror(errno), "pipe");
   std::string texts[] = {program.string(), "--config", config.string()};

@@ -48,10 +48,10 @@ activity activity_of(pid_t process);
 /// A running supervisor and the worker it started. It ends with this object, and with this program whatever happens.
 class supervisor {
 public:
-  /// Starts `program` with data in `data` and any free ports, and returns when it is ready. `pipelines` is the part
-  /// of the configuration from the first `[[pipeline]]` on. `errc::unavailable` holds what it logged.
+  /// Starts `program` with data in `data` and any free ports, and returns when it is ready. `tables` is the rest of the
+  /// configuration: `[store]`, `[worker]` and the pipelines. `errc::unavailable` holds what it logged.
   static result<std::unique_ptr<supervisor>> start(const std::filesystem::path& program,
-                                                   const std::filesystem::path& data, const std::string& pipelines);
+                                                   const std::filesystem::path& data, const std::string& tables);
   /// Stops it and waits until it has ended.
   ~supervisor();
   supervisor(const supervisor&) = delete;

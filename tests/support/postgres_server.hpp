@@ -33,6 +33,9 @@ public:
   /// Creates an empty database and says where it is.
   std::string create_database();
 
+  /// Of its first process; 0 if it is not ours.
+  [[nodiscard]] pid_t pid() const { return process_; }
+
   void start();
   /// `kill -9` of the server's first process, or the kind of stop that a signal asks for, and waits for the end of all.
   void stop(int signal);

@@ -20,6 +20,7 @@ public:
   redis_process& operator=(const redis_process&) = delete;
 
   void send(int signal) const;
+  [[nodiscard]] pid_t pid() const { return pid_; }
 
 private:
   pid_t pid_ = -1;
