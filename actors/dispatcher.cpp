@@ -1,6 +1,7 @@
 #include "actors/dispatcher.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include <caf/actor_cast.hpp>
 #include <spdlog/spdlog.h>
@@ -11,6 +12,9 @@ namespace {
 /// A worker that was heard of so recently has not been given up for its silence, which takes a second: its connection
 /// was closed. Two pulses may be late.
 constexpr auto fresh = 3 * pulse_interval;
+
+/// Of workers that have gone, and of tasks that were given up.
+constexpr std::size_t most_remembered = 256;
 
 /// Takes the same time wherever the texts differ, so that a token cannot be guessed byte by byte.
 bool same_secret(const std::string& a, const std::string& b) {
@@ -77,6 +81,7 @@ void dispatcher_state::on(work_wanted& wanted) {
     const auto known = std::ranges::find(wishes, work.chain, &job::wish::chain);
     (known == wishes.end() ? wishes.emplace_back() : *known) = {work.chain, work.asked};
     table->submit({wanted.pipeline, work.at, work.chain}, work.head, now());
+    if (!given_up.empty()) given_up.erase({wanted.pipeline, work.at, work.chain});
   }
   for (const auto& [at, chain] : wanted.heads) table->make_head({wanted.pipeline, at, chain}, now());
   for (const auto& [at, chain] : wanted.holding) table->hold_back({wanted.pipeline, at, chain}, now());
@@ -151,6 +156,8 @@ void dispatcher_state::join(const hello& who, const worker_actor& handle) {
   peers.emplace(address, peer{id, handle, who.node, who.slots, now(), false, false});
   addresses.emplace(id, address);
   node_names.emplace(id, who.node);
+  for (auto oldest = node_names.begin(); node_names.size() > most_remembered && oldest != node_names.end();)
+    oldest = addresses.contains(oldest->first) ? std::next(oldest) : node_names.erase(oldest);
   self->monitor(handle);
   spdlog::info("worker {} joined with {} slots", who.node, who.slots);
   self->send(handle, std::move(reply));
@@ -270,6 +277,7 @@ void dispatcher_state::perform(std::map<core::pipeline_index, work_done> news) {
   for (auto& lost : table->take_given_up()) {
     const auto [index, at, chain] = lost.key;
     const auto asked = forget(pipelines[index.value()], at, chain);
+    remember(lost.key, {lost.attempts, lost.last_error, {}, std::move(lost.history)});
     news[index].given_up.push_back({at, chain, lost.attempts, std::move(lost.last_error), asked});
   }
   for (auto& [index, what] : news) self->send(pipelines[index.value()].shard, std::move(what));
@@ -306,9 +314,22 @@ void dispatcher_state::schedule() {
 }
 
 std::optional<named_task_status> dispatcher_state::inspect(const core::task_key& key) const {
-  auto known = table->inspect(key);
-  if (!known) return std::nullopt;
-  named_task_status made{std::move(*known), {}};
+  if (auto known = table->inspect(key)) return with_names(std::move(*known));
+  const auto past = given_up.find(key);
+  return past == given_up.end() ? std::nullopt : std::optional{past->second};
+}
+
+/// What is held is looked at by people, who want to know where it failed.
+void dispatcher_state::remember(const core::task_key& key, core::task_status status) {
+  if (!given_up.insert_or_assign(key, with_names(std::move(status))).second) return;
+  given_up_order.push_back(key);
+  if (given_up_order.size() <= most_remembered) return;
+  given_up.erase(given_up_order.front());
+  given_up_order.pop_front();
+}
+
+named_task_status dispatcher_state::with_names(core::task_status status) const {
+  named_task_status made{std::move(status), {}};
   for (const auto& one : made.status.history) {
     const auto label = node_names.find(one.worker);
     made.workers.push_back(label == node_names.end() ? std::string{"?"} : label->second);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -98,6 +99,8 @@ struct dispatcher_state {
   [[nodiscard]] order make_order(const core::dispatch& copy);
   void schedule();
   [[nodiscard]] std::optional<named_task_status> inspect(const core::task_key& key) const;
+  [[nodiscard]] named_task_status with_names(core::task_status status) const;
+  void remember(const core::task_key& key, core::task_status status);
   [[nodiscard]] dispatcher_status status() const;
   [[nodiscard]] time_point now() const;
 
@@ -107,7 +110,9 @@ struct dispatcher_state {
   std::vector<served> pipelines;
   std::map<caf::actor_addr, peer> peers;
   std::unordered_map<worker_id, caf::actor_addr> addresses;
-  std::unordered_map<worker_id, std::string> node_names; ///< also of those that have gone, for attempt histories
+  std::map<worker_id, std::string> node_names;          ///< also of the last that have gone, for attempt histories
+  std::map<core::task_key, named_task_status> given_up; ///< the last ones, until they are asked for again
+  std::deque<core::task_key> given_up_order;            ///< the oldest first
   std::unordered_map<dispatch_id, flight> flights;
   core::dispatch_counters published;
   std::optional<time_point> scheduled;

@@ -72,11 +72,12 @@ void http_api::show_pipeline(const api_pipeline& of, const net::responder& answe
                                       })});
 }
 
-/// What the head waits for at the dispatcher belongs into `blocked_by`: two questions, one after the other.
+/// What the dispatcher knows of the head belongs into `blocked_by`: two questions, one after the other.
 void http_api::show_destination(const api_pipeline& of, destination_id which, const net::responder& answer) {
   const auto ask_dispatcher = [this, &of, answer](const core::destination_status& status) {
     auto made = destination_json(setup_, of, status);
-    if (!status.head || status.head->phase != "transform") return answer(api::json_response(200, dump(made)));
+    if (!status.head || (status.head->phase != "transform" && status.head->phase != "held"))
+      return answer(api::json_response(200, dump(made)));
     const auto add_attempts = [made, answer](const result<std::optional<named_task_status>>& task) mutable {
       if (task && *task) {
         const auto attempts = api::to_json(**task);

@@ -79,11 +79,19 @@ class Exhausted(HeldTest):
         self.assertEqual((head["sequence"], head["position"], head["id"]), (1, 1, "m0"))
         self.assertEqual((head["phase"], head["attempts"]), ("held", 3))
         self.assertIn(FAILED, head["last_error"])
+        self.assert_history(head["history"], 3)
+        shown = {one["destination"]: one for one in self.running.get("/v1/pipelines/p/messages/0:1")["destinations"]}
+        self.assert_history(shown["bad"]["attempts"]["history"], 3)
+        self.assertNotIn("attempts", shown["good"])
         self.assertEqual((status["accepted"], status["settled"], status["held"]), (20, 0, 1))
         held = self.held("bad")
         self.assertEqual([(one["sequence"], one["reason"], one["attempts"]) for one in held], [(1, "exhausted", 3)])
         self.assertEqual(self.book.entries("bad"), [])
         self.assertEqual(self.running.destination("p", "good")["state"], "running")
+
+    def assert_history(self, history: list, attempts: int) -> None:
+        self.assertEqual([one["attempt"] for one in history], list(range(1, attempts + 1)))
+        self.assertEqual({(one["worker"], one["outcome"]) for one in history}, {("a-worker", "failed")})
 
     def test_reseqctl_why_says_what_waits_and_what_to_do(self):
         self.start_bad_and_good()

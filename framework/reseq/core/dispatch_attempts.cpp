@@ -224,7 +224,7 @@ void dispatch_table::state::give_up_if_hopeless(slot which, time_point now) {
   if (!t.head || t.phase == task_phase::running || !t.first_started) return;
   const auto& policy = policies[queue.pipeline(which).value()];
   if (!t.permanent && !exhausted(policy, t.failed, now - *t.first_started)) return;
-  hopeless.push_back({queue.key(which), t.failed, std::move(t.trouble->last_error)});
+  hopeless.push_back({queue.key(which), t.failed, std::move(t.trouble->last_error), std::move(t.trouble->history)});
   ++counters.given_up;
   forget(which);
 }

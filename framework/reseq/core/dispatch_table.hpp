@@ -56,14 +56,6 @@ enum class departure {
   lost, ///< it fell silent, took its leave, was dismissed, or begins anew: its work is not to blame
 };
 
-/// A task that used up its attempts and is the head of a lane, with nothing of it in flight. It is forgotten;
-/// `submit` starts it anew.
-struct given_up {
-  task_key key;
-  std::uint32_t attempts = 0;
-  std::string last_error;
-};
-
 /// One attempt, for `GET …/messages/{shard}:{position}`.
 struct attempt_record {
   attempt number;
@@ -73,6 +65,15 @@ struct attempt_record {
   std::string outcome;             ///< "running", "failed", "timed out", "worker died", "worker lost", "crashed"
   std::string error;
   bool hedge = false; ///< a further copy of the attempt before
+};
+
+/// A task that used up its attempts and is the head of a lane, with nothing of it in flight. It is forgotten;
+/// `submit` starts it anew.
+struct given_up {
+  task_key key;
+  std::uint32_t attempts = 0;
+  std::string last_error;
+  std::vector<attempt_record> history; ///< oldest first; the last eight
 };
 
 /// What is known of a task, for people.

@@ -102,13 +102,19 @@ TEST_CASE("a head that used up its attempts is given up, and its shard is told")
   CHECK(news.given_up[0].attempts >= 5);
   CHECK(news.given_up[0].attempts == failed);
   CHECK(news.given_up[0].last_error == "no luck");
-  CHECK_FALSE(f.inspect(1));
+  const auto past = f.inspect(1); // people look at what is held
+  REQUIRE(past);
+  CHECK(past->status.attempts == failed);
+  REQUIRE(past->status.history.size() == std::min<std::size_t>(failed, 8));
+  CHECK(past->status.history.back().error == "no luck");
+  CHECK(past->workers.back() == "node");
   const auto orders = w.mail->orders.size();
   f.system.pass(10min);
   CHECK(w.mail->orders.size() == orders);
 
   f.want(1, true); // an operator's retry
   CHECK(w.mail->orders.size() == orders + 1);
+  CHECK(f.inspect(1)->status.attempts == 0);
 }
 
 TEST_CASE("an error for good is no reason to give up before it is a head") {

@@ -131,6 +131,9 @@ TEST_CASE("a head that used up its attempts is given up, and forgotten") {
   CHECK(gone[0].key == f.key(1));
   CHECK(gone[0].attempts == 10); // at 0, 7, 14 … 63 s: five are not enough before a minute has passed
   CHECK(gone[0].last_error == "no luck 10");
+  REQUIRE(gone[0].history.size() == 8);
+  CHECK(gone[0].history.front().error == "no luck 3");
+  CHECK(gone[0].history.back().number == attempt{10});
   CHECK(f.table.take_given_up().empty());
   CHECK_FALSE(f.table.inspect(f.key(1)).has_value());
   CHECK_FALSE(f.table.next_deadline().has_value());
