@@ -68,6 +68,13 @@ result<lanes_found> lane_store::open(epoch ours, std::span<const lane_name> lane
   return found;
 }
 
+lanes_seen lane_store::look(std::span<const lane_name> lanes) const {
+  lanes_seen seen{owner_, {}, results_.empty() ? position{} : results_.rbegin()->first.at};
+  for (const auto& [id, lane] : lanes_)
+    if (std::ranges::find(lanes, id, &lane_name::destination) != lanes.end()) seen.lanes.push_back({id, lane.admitted});
+  return seen;
+}
+
 result<lane_answers> lane_store::apply(epoch ours, const lane_updates& updates) {
   if (auto fine = check(updates); !fine) return tl::unexpected(std::move(fine.error()));
   if (owner_ > ours) return fenced(owner_);

@@ -23,6 +23,8 @@ public:
   result<lanes_found> open(epoch ours, std::span<const lane_name> lanes);
   /// As `store::resequencer::apply`, by the owner of epoch `ours`.
   result<lane_answers> apply(epoch ours, const lane_updates& updates);
+  /// As `store::resequencer::look`.
+  [[nodiscard]] lanes_seen look(std::span<const lane_name> lanes) const;
   /// As `store::resequencer::load`.
   [[nodiscard]] std::vector<stored_result> load(std::span<const work_key> keys) const;
 

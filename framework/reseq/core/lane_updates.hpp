@@ -100,4 +100,11 @@ struct lanes_found {
   std::vector<work_key> results; ///< ascending
 };
 
+/// What stands there, whoever left it.
+struct lanes_seen {
+  epoch owner;                          ///< the latest; 0: nobody has been there
+  std::vector<lanes_found::lane> lanes; ///< by destination, ascending; those that were never taken are left out
+  position last;                        ///< the greatest with a result
+};
+
 } // namespace reseq::core

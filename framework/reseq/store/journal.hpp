@@ -94,6 +94,27 @@ struct recovery {
   std::string why;
 };
 
+/// What a shard's journal has, and what was seen elsewhere; of a destination nothing may have been.
+struct recovery_findings {
+  struct destination {
+    destination_id id;
+    sequence assigned; ///< the last one, by the journal
+    sequence seen;     ///< the greatest; 0: nothing is known
+  };
+
+  epoch owner;       ///< of the journal
+  epoch owner_seen;  ///< the latest
+  position assigned; ///< the last one, by the journal
+  position seen;     ///< the greatest; 0: none is known
+  std::vector<destination> destinations;
+};
+
+/// What is to be done about that. A position gives each destination at most one sequence, so there were at least as
+/// many positions as sequences are missing at one; and a destination of which nothing is known is taken to have got as
+/// many sequences as positions are missing, so that none of its delivery ids comes again with another message.
+/// `errc::conflict`: the journal is behind in nothing.
+result<recovery> plan_recovery(const recovery_findings& found, std::string why);
+
 struct stored_message {
   position at;
   message_ptr message;

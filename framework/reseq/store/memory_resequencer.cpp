@@ -13,6 +13,8 @@ result<core::lanes_found> memory_resequencer::open(epoch ours, std::span<const c
   return found;
 }
 
+result<core::lanes_seen> memory_resequencer::look(std::span<const core::lane_name> lanes) { return kept_->look(lanes); }
+
 result<core::lane_answers> memory_resequencer::apply(const core::lane_updates& updates) {
   for (const auto& lane : updates.lanes)
     if (!lanes_.contains(lane.destination))

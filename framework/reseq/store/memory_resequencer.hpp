@@ -15,6 +15,7 @@ public:
   explicit memory_resequencer(std::shared_ptr<core::lane_store> kept) : kept_(std::move(kept)) {}
 
   result<core::lanes_found> open(epoch ours, std::span<const core::lane_name> lanes) override;
+  result<core::lanes_seen> look(std::span<const core::lane_name> lanes) override;
   result<core::lane_answers> apply(const core::lane_updates& updates) override;
   result<std::vector<core::stored_result>> load(std::span<const core::work_key> keys) override;
 

@@ -33,6 +33,9 @@ public:
   /// than the journal has ever assigned, so that has gone backwards; nothing happened.
   virtual result<core::lanes_found> open(epoch ours, std::span<const core::lane_name> lanes) = 0;
 
+  /// Says what is there of these lanes, and changes nothing; before `open`, or after it was refused.
+  virtual result<core::lanes_seen> look(std::span<const core::lane_name> lanes) = 0;
+
   /// Does what `updates` say, each lane in one atomic step, and answers what each released. After `open`.
   ///
   /// The same updates again, when an answer was lost, change nothing more and get the same answer. A lane whose version

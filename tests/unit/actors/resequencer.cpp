@@ -30,6 +30,10 @@ public:
     if (trouble) return tl::unexpected(*trouble);
     return well_.open(ours, lanes);
   }
+  result<core::lanes_seen> look(std::span<const core::lane_name> lanes) override {
+    if (trouble) return tl::unexpected(*trouble);
+    return well_.look(lanes);
+  }
   result<core::lane_answers> apply(const core::lane_updates& updates) override {
     if (trouble) return tl::unexpected(*trouble);
     return well_.apply(updates);

@@ -152,6 +152,22 @@ void check_fencing(const place_factory& make) {
     known[0].assigned = sequence{3};
     CHECK(place->access()->open(epoch{2}, known));
   }
+  SECTION("anybody may look at what is there, and changes nothing by it") {
+    CHECK(must(place->access()->look(lanes(2))).owner == epoch{});
+    lane_owner old(place->access(), 7);
+    old.must_apply(step(2, 1, 1, range(1, 30)));
+    core::lane_updates results;
+    results.results = {stored(key(9), "m9"), stored(key(11), "m11")};
+    must(old->apply(results));
+    for (int tries = 0; tries < 2; ++tries) {
+      const auto seen = must(place->access()->look(lanes(3)));
+      CHECK(seen.owner == epoch{7});
+      CHECK(seen.lanes == std::vector<core::lanes_found::lane>{{destination_id{2}, sequence{30}}});
+      CHECK(seen.last == position{11});
+    }
+    CHECK(must(place->access()->look(lanes(1))).lanes.empty());
+    CHECK(numbers(old.must_apply(step(2, 1, 2, {}, {1})).released) == sequence_list{1});
+  }
   SECTION("after a takeover no lane goes on: each is taken anew") {
     lane_owner old(place->access(), 1);
     old.must_apply(step(1, 1, 1, range(1, 3)));

@@ -72,6 +72,28 @@ result<core::lanes_found> redis_resequencer::open(epoch ours, std::span<const co
   return found;
 }
 
+result<core::lanes_seen> redis_resequencer::look(std::span<const core::lane_name> lanes) {
+  command marks("HMGET");
+  marks.add(prefix_ + "shard").add("epoch");
+  for (const auto& lane : lanes) marks.add("lane:" + lane.name);
+  command results("HKEYS");
+  results.add(prefix_ + "results");
+  const auto answers = client_->run(std::array{std::move(marks), std::move(results)});
+  if (!answers) return tl::unexpected(answers.error());
+  const auto& found = answers->front();
+  core::lanes_seen seen{epoch{decode_sequence(found[0].text()).value()}, {}, {}};
+  constexpr std::string_view field = " admitted=";
+  for (std::size_t i = 0; i < lanes.size(); ++i) {
+    const auto mark = found[i + 1].text();
+    if (const auto at = mark.find(field); at != std::string_view::npos)
+      seen.lanes.push_back({lanes[i].destination, decode_sequence(mark.substr(at + field.size()))});
+  }
+  std::ranges::sort(seen.lanes, {}, &core::lanes_found::lane::destination);
+  const auto keys = decode_keys((*answers)[1]);
+  if (!keys.empty()) seen.last = keys.back().at;
+  return seen;
+}
+
 result<core::lane_answers> redis_resequencer::apply(const core::lane_updates& updates) {
   if (auto fine = core::check(updates); !fine) return tl::unexpected(std::move(fine.error()));
   for (const auto& lane : updates.lanes)

@@ -26,6 +26,7 @@ public:
   /// All take up to the client's timeout to connect, and once more for each round trip, of which `load` needs one for
   /// every few results; or nothing at all while the client waits after a failure.
   result<core::lanes_found> open(epoch ours, std::span<const core::lane_name> lanes) override;
+  result<core::lanes_seen> look(std::span<const core::lane_name> lanes) override;
   result<core::lane_answers> apply(const core::lane_updates& updates) override;
   result<std::vector<core::stored_result>> load(std::span<const core::work_key> keys) override;
 
