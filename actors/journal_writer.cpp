@@ -38,6 +38,7 @@ journal_actor::behavior_type writer_state::make_behavior(journal_actor::stateful
       schedule();
     },
     [this](const refuse& from_now_on) { refused.insert_or_assign(from_now_on.shard, from_now_on.why); },
+    [this](const recover& wish) { on(wish); },
     [this](flush) {
       flushing = false;
       if (untaken_bytes < options.max_untaken_bytes) commit(); // else `accepted_taken` asks for another
@@ -142,6 +143,27 @@ void writer_state::tell(const shard_actor& owner, std::vector<core::accepted_mes
   for (const auto& m : told.messages) told.bytes += m.message->size_bytes();
   untaken_bytes += told.bytes;
   self->send(owner, std::move(told));
+}
+
+/// After a recovery the shard's handle is of no more use, and nobody else is to be told of it.
+void writer_state::on(const recover& wish) {
+  auto how = plan(wish);
+  if (!how || wish.dry_run) return wish.done(std::move(how));
+  if (auto done = journal->recover(wish.shard, *how, wall_now()); !done)
+    return wish.done(tl::unexpected(std::move(done.error())));
+  shards.erase(wish.shard);
+  wish.done(std::move(how));
+}
+
+result<store::recovery> writer_state::plan(const recover& wish) {
+  auto found = journal->findings(wish.shard);
+  if (!found) return tl::unexpected(std::move(found.error()));
+  found->owner_seen = wish.seen.owner;
+  found->seen = wish.seen.last;
+  for (auto& of : found->destinations)
+    for (const auto& lane : wish.seen.lanes)
+      if (lane.destination == of.id) of.seen = lane.admitted;
+  return plan_recovery(*found, wish.why);
 }
 
 void writer_state::expire() {

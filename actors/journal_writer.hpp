@@ -21,7 +21,7 @@ struct writer_options {
 };
 
 /// While one transaction is being written, what arrives collects and becomes the next one: no timer, no added delay.
-/// Producers are answered after the commit, then the shards are told. A failed commit fails everything in it; one in
+/// After the commit the shards are told, then producers are answered. A failed commit fails everything in it; one in
 /// doubt does so too, and is looked up until it is known what became of it, so that the shards hear of what is there.
 struct writer_state {
   static inline const char* name = "journal";
@@ -45,6 +45,8 @@ struct writer_state {
   void look_up_doubted();
   void settle(collecting& part, result<store::shard_committed> outcome);
   void tell(const shard_actor& owner, std::vector<core::accepted_message> news);
+  void on(const recover& wish);
+  [[nodiscard]] result<store::recovery> plan(const recover& wish);
   void expire();
 
   journal_actor::stateful_pointer<writer_state> self = nullptr;

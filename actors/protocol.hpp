@@ -139,6 +139,16 @@ struct refuse {
   error why;
 };
 
+/// An operator's, by HTTP → shard → resequencer → journal: a shard that has diverged goes on past what was seen of the
+/// history that its journal has lost, once it is opened again.
+struct recover {
+  store::shard_handle shard;
+  bool dry_run = true;
+  std::string why{};           ///< what the shard saw
+  core::lanes_seen seen{};     ///< what the resequencer has
+  reply<store::recovery> done; ///< what is to be done, or was
+};
+
 /// Operators, by HTTP → shard.
 struct operate {
   enum class kind { pause, resume, retry, skip };
@@ -220,13 +230,14 @@ using shard_actor =
   caf::typed_actor<caf::reacts_to<accepted>, caf::reacts_to<saved>, caf::reacts_to<backlog>, caf::reacts_to<searched>,
                    caf::reacts_to<work_done>, caf::reacts_to<delivered>, caf::reacts_to<lanes_told>,
                    caf::reacts_to<results_loaded>, caf::reacts_to<no_later_owner>, caf::reacts_to<operate>,
-                   caf::reacts_to<ask_status>, caf::reacts_to<ask_sequences>, caf::reacts_to<drain>,
-                   caf::reacts_to<wake>>;
+                   caf::reacts_to<recover>, caf::reacts_to<ask_status>, caf::reacts_to<ask_sequences>,
+                   caf::reacts_to<drain>, caf::reacts_to<wake>>;
 
 /// Owns the journal's writing side. Detached: it blocks in fsync, or waits for a server.
-using journal_actor = caf::typed_actor<caf::reacts_to<store::shard_handle, shard_actor>, caf::reacts_to<submit>,
-                                       caf::reacts_to<save>, caf::reacts_to<accepted_taken>, caf::reacts_to<refuse>,
-                                       caf::reacts_to<flush>, caf::reacts_to<clear_doubt>, caf::reacts_to<wake>>;
+using journal_actor =
+  caf::typed_actor<caf::reacts_to<store::shard_handle, shard_actor>, caf::reacts_to<submit>, caf::reacts_to<save>,
+                   caf::reacts_to<accepted_taken>, caf::reacts_to<refuse>, caf::reacts_to<recover>,
+                   caf::reacts_to<flush>, caf::reacts_to<clear_doubt>, caf::reacts_to<wake>>;
 
 /// Owns the journal's reading side. Detached.
 using reader_actor = caf::typed_actor<caf::reacts_to<read_backlog, shard_actor>, caf::reacts_to<ask_message>,
@@ -234,7 +245,8 @@ using reader_actor = caf::typed_actor<caf::reacts_to<read_backlog, shard_actor>,
 
 /// Owns the connection to a shard's resequencer, where there is one. Detached.
 using resequencer_actor =
-  caf::typed_actor<caf::reacts_to<tell_lanes, shard_actor>, caf::reacts_to<load_results, shard_actor>>;
+  caf::typed_actor<caf::reacts_to<tell_lanes, shard_actor>, caf::reacts_to<load_results, shard_actor>,
+                   caf::reacts_to<recover, journal_actor>>;
 
 /// Owns the connections to one receiver.
 using sink_actor = caf::typed_actor<caf::reacts_to<deliver>>;
@@ -284,6 +296,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::load_results)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::results_loaded)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::no_later_owner)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::refuse)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::recover)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::deliver)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::delivered)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::operate)

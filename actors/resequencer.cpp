@@ -9,15 +9,24 @@ namespace reseq::actors {
 resequencer_actor::behavior_type
 resequencer_state::make_behavior(resequencer_actor::stateful_pointer<resequencer_state> to_self,
                                  resequencer_setup with) {
+  self = to_self;
   setup = std::move(with);
   return {
-    [this, to_self](const tell_lanes& what, const shard_actor& owner) { to_self->send(owner, tell(what.call)); },
-    [this, to_self](const load_results& what, const shard_actor& owner) {
+    [this](const tell_lanes& what, const shard_actor& owner) { self->send(owner, tell(what.call)); },
+    [this](const load_results& what, const shard_actor& owner) {
       auto found = setup.keeps->load(what.keys);
       log(found ? std::nullopt : std::optional{found.error()});
-      to_self->send(owner, results_loaded{std::move(found)});
+      self->send(owner, results_loaded{std::move(found)});
     },
+    [this](recover& wish, const journal_actor& journal) { look(wish, journal); },
   };
+}
+
+void resequencer_state::look(recover& wish, const journal_actor& journal) {
+  auto seen = setup.keeps->look(setup.lanes);
+  if (!seen) return wish.done(tl::unexpected(std::move(seen.error())));
+  wish.seen = std::move(*seen);
+  self->send(journal, std::move(wish));
 }
 
 lanes_told resequencer_state::tell(const core::mirror_call& call) {

@@ -26,8 +26,10 @@ struct resequencer_state {
                                                  resequencer_setup with);
 
   lanes_told tell(const core::mirror_call& call);
+  void look(recover& wish, const journal_actor& journal);
   void log(const std::optional<error>& trouble);
 
+  resequencer_actor::stateful_pointer<resequencer_state> self = nullptr;
   resequencer_setup setup;
   bool away = false; ///< it did not answer the last time, and that was logged
 };

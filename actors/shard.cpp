@@ -31,6 +31,7 @@ shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_poin
                                                       shard_setup with) {
   self = to_self;
   setup = std::move(with);
+  self->send(setup.journal, setup.handle, shard_actor{self}); // before the first save, whose outcome it waits for
   perform();
   return {
     [this](accepted& news) { on(news); },
@@ -46,6 +47,7 @@ shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_poin
     [this](no_later_owner news) { on(news); },
     [this](const delivered& answer) { on(answer); },
     [this](const operate& wish) { on(wish); },
+    [this](recover& wish) { on(wish); },
     [this](const ask_status& question) { on(question); },
     [this](const ask_sequences& question) { on(question); },
     [this](const drain& wish) {
@@ -163,6 +165,15 @@ void shard_state::on(const operate& wish) {
     break;
   }
   perform();
+}
+
+/// Only a resequencer's account is looked at.
+void shard_state::on(recover& wish) {
+  const auto& why = setup.machine->diverged();
+  if (!why) return wish.done(fail(errc::conflict, "has not diverged", "pipeline " + setup.pipeline));
+  wish.shard = setup.handle;
+  wish.why = *why;
+  self->send(setup.resequencer, std::move(wish), setup.journal);
 }
 
 void shard_state::on(const ask_status& question) {

@@ -49,6 +49,7 @@ struct shard_state {
   void on(no_later_owner);
   void on(const delivered& answer);
   void on(const operate& wish);
+  void on(recover& wish);
   void on(const ask_status& question);
   void on(const ask_sequences& question);
 

@@ -31,6 +31,7 @@ namespace reseq::actors {
 
 struct supervisor::parts {
   config::settings settings;
+  std::function<void()> restart;
   std::shared_ptr<metrics> measured = std::make_shared<metrics>();
   std::shared_ptr<store::journal> journal;
   net::loop loop; // what uses it is destroyed before it: the sinks' clients live in the actor system
@@ -102,9 +103,11 @@ std::map<std::string, destination_id> ids_of(const store::shard_state& state) {
 supervisor::supervisor(std::unique_ptr<parts> made) : parts_(std::move(made)) {}
 supervisor::~supervisor() { parts_->stop(); }
 
-result<std::unique_ptr<supervisor>> supervisor::start(const config::settings& settings, const registry& transforms) {
+result<std::unique_ptr<supervisor>> supervisor::start(const config::settings& settings, const registry& transforms,
+                                                      std::function<void()> restart) {
   auto made = std::make_unique<parts>();
   made->settings = settings;
+  made->restart = std::move(restart);
   auto started = made->open_journal().and_then([&] { return made->start_pipelines(transforms); });
   std::unique_ptr<supervisor> whole{new supervisor{std::move(made)}};
   if (!started) return tl::unexpected(started.error());
@@ -149,8 +152,7 @@ result<void> supervisor::parts::start_pipelines(const registry& transforms) {
     if (!setup) return tl::unexpected(setup.error());
     auto routes = std::make_shared<const core::router>(pipeline, ids_of(states[i]));
     shards.push_back(actors->spawn(become<actors::shard_state, shard_actor, shard_setup>, std::move(*setup)));
-    // From here and not from the shard, which starts at some later time: what is accepted before would be told to
-    // nobody.
+    // Not only by the shard itself, which starts at some later time: what is accepted before would be told to nobody.
     caf::anon_send(writer, states[i].handle, shards.back());
     caf::anon_send(dispatcher, index, shards.back());
     reachable.push_back({pipeline.name, states[i].handle, index, states[i].owner, std::move(routes), ids_of(states[i]),
@@ -265,7 +267,8 @@ result<void> supervisor::parts::listen_for_http(std::vector<api_pipeline> pipeli
   const auto where = net::parse_host_port(settings.http.listen);
   if (!where) return tl::unexpected(where.error());
   api = std::make_unique<http_api>(
-    api_setup{settings.node.name, settings.http, std::move(pipelines), writer, reader, dispatcher, measured}, loop);
+    api_setup{settings.node.name, settings.http, std::move(pipelines), writer, reader, dispatcher, measured, restart},
+    loop);
   auto listening = net::http_server::listen(
     loop, api->options(where->host, where->port),
     [this](net::http_request request, const net::responder& answer) { api->handle(std::move(request), answer); },

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,7 +17,10 @@ class supervisor {
 public:
   /// Opens the journal, takes over every pipeline's shard, listens for workers and for HTTP. Blocks until messages can
   /// be accepted. Errors say what to do; nothing is left running then.
-  static result<std::unique_ptr<supervisor>> start(const config::settings& settings, const registry& transforms);
+  /// `restart` is called, from any thread, when an operator has recovered a pipeline: this supervisor is to be drained,
+  /// destroyed and started anew then.
+  static result<std::unique_ptr<supervisor>> start(const config::settings& settings, const registry& transforms,
+                                                   std::function<void()> restart);
 
   /// Stops at once what still runs.
   ~supervisor();

@@ -2,6 +2,7 @@
 
 #include <caf/send.hpp>
 #include <nlohmann/json.hpp>
+#include <spdlog/spdlog.h>
 
 #include "actors/api/gather.hpp"
 #include "actors/api/http_api.hpp"
@@ -33,6 +34,27 @@ result<std::optional<std::vector<std::string>>> wanted_destinations(const std::s
   if (!list.is_array() || !std::ranges::all_of(list, [](const json& one) { return one.is_string(); }))
     return malformed();
   return list.get<std::vector<std::string>>();
+}
+
+/// `{"dry_run":true}`; an empty body means false.
+result<bool> wanted_dry_run(const std::string& body) {
+  if (body.empty()) return false;
+  const auto parsed = json::parse(body, nullptr, false);
+  if (parsed.is_object() && parsed.size() == 1 && parsed.contains("dry_run") && parsed["dry_run"].is_boolean())
+    return parsed["dry_run"].get<bool>();
+  return fail(errc::invalid, R"(the body is empty or {"dry_run":true})", "dry_run");
+}
+
+json recovery_json(const api_pipeline& of, const store::recovery& how, bool recovered) {
+  json missing = json::array();
+  for (const auto& [destination, range] : how.missing)
+    missing.push_back(
+      {{"destination", of.name_of(destination)}, {"from", range.first.value()}, {"to", range.last.value()}});
+  return {{"recovered", recovered},
+          {"why", how.why},
+          {"epoch", how.owner.value()},
+          {"position", how.last.value()},
+          {"missing", std::move(missing)}};
 }
 
 /// Adds up what each destination changed. Only if none could, the first reason is the answer.
@@ -104,6 +126,22 @@ void http_api::retry_all_held(const api_pipeline& of, const net::responder& answ
       }
       answer(changed_response(changed));
     });
+}
+
+/// The pipeline runs again when everything has been opened anew, which begins once this is answered.
+void http_api::recover_pipeline(const api_pipeline& of, const net::http_request& request,
+                                const net::responder& answer) {
+  const auto dry_run = wanted_dry_run(request.body);
+  if (!dry_run) return answer(api::error_response(dry_run.error()));
+  auto use = [this, &of, answer, dry = *dry_run](const result<store::recovery>& how) {
+    if (!how) return answer(operation_problem(how.error()));
+    answer(api::json_response(200, recovery_json(of, *how, !dry).dump()));
+    if (dry) return;
+    spdlog::warn("pipeline {} is recovered, under epoch {}, after position {}", of.name, how->owner.value(),
+                 how->last.value());
+    setup_.restart();
+  };
+  caf::anon_send(of.actor, recover{of.shard, *dry_run, {}, {}, reply<store::recovery>(std::move(use))});
 }
 
 } // namespace reseq::actors

@@ -130,6 +130,7 @@ void http_api::handle(net::http_request request, const net::responder& answer) {
   case endpoint::skip_message: return operate_message(*pipeline, where, request, answer);
   case endpoint::retry_held: return retry_all_held(*pipeline, answer);
   case endpoint::pause: return operate_destination(*pipeline, destination, operate::kind::pause, answer);
+  case endpoint::recover: return recover_pipeline(*pipeline, request, answer);
   case endpoint::resume: return operate_destination(*pipeline, destination, operate::kind::resume, answer);
   }
 }

@@ -44,6 +44,7 @@ struct api_setup {
   reader_actor reader;
   dispatcher_actor dispatcher;
   std::shared_ptr<metrics> measured;
+  std::function<void()> restart; ///< a shard was recovered, and everything is to be opened again
 };
 
 /// `handle`, `closed` and what they start run on the loop's thread; answers come from wherever they are made.
@@ -87,6 +88,7 @@ private:
   void operate_destination(const api_pipeline& of, destination_id which, operate::kind what,
                            const net::responder& answer);
   void retry_all_held(const api_pipeline& of, const net::responder& answer);
+  void recover_pipeline(const api_pipeline& of, const net::http_request& request, const net::responder& answer);
 
   api_setup setup_;
   net::loop& loop_;

@@ -29,6 +29,7 @@ constexpr std::array entries{
   entry{"GET", "/v1/pipelines/{p}/held", endpoint::held},
   entry{"POST", "/v1/pipelines/{p}/held/retry", endpoint::retry_held},
   entry{"GET", "/v1/pipelines/{p}/dead-letters", endpoint::dead_letters},
+  entry{"POST", "/v1/pipelines/{p}/recover", endpoint::recover},
   entry{"GET", "/v1/pipelines/{p}/destinations/{d}", endpoint::destination},
   entry{"POST", "/v1/pipelines/{p}/destinations/{d}/pause", endpoint::pause},
   entry{"POST", "/v1/pipelines/{p}/destinations/{d}/resume", endpoint::resume},

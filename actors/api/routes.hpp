@@ -29,6 +29,7 @@ enum class endpoint {
   retry_held,
   pause,
   resume,
+  recover,
 };
 
 struct route {

@@ -113,6 +113,12 @@ public:
                  [&](const json&) { return what_.pipeline + "/" + what_.destination + " is running again\n"; });
   }
 
+  [[nodiscard]] result<std::string> recover() const {
+    const auto body = what_.yes ? "" : json{{"dry_run", true}}.dump();
+    return shown(post("/v1/pipelines/" + what_.pipeline + "/recover", body),
+                 [&](const json& one) { return show_recovery(what_.pipeline, one); });
+  }
+
 private:
   [[nodiscard]] wall_time now() const { return outside_.clock(); }
 
@@ -244,6 +250,7 @@ result<std::string> run(const options& what, const surroundings& outside) {
   case command::skip: return all.skip();
   case command::pause: return all.pause();
   case command::resume: return all.resume();
+  case command::recover: return all.recover();
   }
   return fail(errc::internal, "there is no such command");
 }

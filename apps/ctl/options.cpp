@@ -162,6 +162,11 @@ private:
       pipeline(one)->required();
       destination(one)->required();
     }
+    auto* recover = add("recover", command::recover,
+                        "Lets a pipeline that has diverged go on past what its journal has lost; shows how, with --yes "
+                        "does it");
+    pipeline(recover)->required();
+    recover->add_flag("--yes", into_.yes, "Do it: what is shown is never given again");
   }
 
   CLI::App& app_;

@@ -12,7 +12,7 @@
 
 namespace reseq::ctl {
 
-enum class command { status, why, messages, send, held, dead_letters, retry, skip, pause, resume };
+enum class command { status, why, messages, send, held, dead_letters, retry, skip, pause, resume, recover };
 
 /// What `send` submits.
 struct outgoing {
@@ -34,6 +34,7 @@ struct options {
   std::string destination;     ///< empty: all
   std::string message;         ///< "SHARD:POSITION"; empty: all
   std::vector<std::string> to; ///< destinations; empty: as the pipeline routes, or all
+  bool yes = false;            ///< `recover` only shows what it would do without this
   outgoing submission;
 };
 

@@ -165,6 +165,26 @@ std::string show_receipt(const std::string& pipeline, const json& receipt) {
   return made + " in " + pipeline + "\n";
 }
 
+std::string show_recovery(const std::string& pipeline, const json& recovery) {
+  const bool done = recovery.is_object() && recovery.value("recovered", false);
+  auto made = pipeline + " has diverged: " + text_in(recovery, "why") + "\n";
+  made += done ? "It goes on" : "It would go on";
+  made +=
+    " under epoch " + number_text(recovery, "epoch") + ", after position " + number_text(recovery, "position") + ".\n";
+  for (const auto& one : list_in(recovery, "missing")) {
+    const auto from = number_in(one, "from");
+    const auto to = number_in(one, "to");
+    made += "  " + text_in(one, "destination") + ": " + counted(to - from + 1, "sequence") + ", " +
+            std::to_string(from) + " to " + std::to_string(to) +
+            (done ? ", recorded as lost\n" : ", would be recorded as lost\n");
+  }
+  if (done) return made + "It is being started anew; `reseqctl status " + pipeline + "` shows how it goes on.\n";
+  return made +
+         "What these were, the journal does not know: if a later copy of it exists, stop, and restore that. Else "
+         "`reseqctl recover " +
+         pipeline + " --yes`.\n";
+}
+
 std::string show_attempt(const json& attempt, wall_time now) {
   auto made = "attempt " + number_text(attempt, "attempt") + " on worker " + or_dash(text_in(attempt, "worker"));
   if (attempt.value("hedge", false)) made += " (a further copy)";

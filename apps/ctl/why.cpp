@@ -150,10 +150,16 @@ std::string advice_text(const stuck& s) {
 } // namespace
 
 bool waits(const json& destination) {
-  return !object_in(destination, "blocked_by").is_null() || text_in(destination, "state") == "paused";
+  const auto state = text_in(destination, "state");
+  return !object_in(destination, "blocked_by").is_null() || state == "paused" || state == "diverged";
 }
 
 std::string explain(const std::string& pipeline, const json& destination, const json& hold, wall_time now) {
+  if (text_in(destination, "state") == "diverged")
+    return pipeline + "/" + text_in(destination, "name") +
+           " is stopped: its pipeline has diverged.\n  Cause: " + text_in(destination, "reason") +
+           ".\n  To do: if a later copy of the journal exists, restore that; else `reseqctl recover " + pipeline +
+           "` shows how it can go on.\n";
   const auto& head = object_in(destination, "blocked_by");
   const stuck s{pipeline, text_in(destination, "name"), destination, head, hold, text_in(head, "phase"), now};
   auto made = first_line(s) + "\n";

@@ -18,7 +18,7 @@ namespace {
 sigset_t waited_for() {
   sigset_t set;
   sigemptyset(&set);
-  for (const auto one : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, one);
+  for (const auto one : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set, one);
   return set;
 }
 
@@ -30,15 +30,18 @@ stop_signals::stop_signals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-void stop_signals::wait(const std::function<void()>& reload) {
+stop_signals::event stop_signals::wait(const std::function<void()>& reload) {
   const auto set = waited_for();
   for (;;) {
     int got = 0;
     if (sigwait(&set, &got) != 0) continue;
-    if (got != SIGHUP) return;
+    if (got == SIGUSR1) return event::restart;
+    if (got != SIGHUP) return event::stop;
     reload();
   }
 }
+
+void stop_signals::ask_restart() { kill(getpid(), SIGUSR1); }
 
 void stop_signals::run_until_stopped(const std::function<void()>& stop, duration limit) {
   std::atomic<bool> stopped{false};

@@ -1,4 +1,4 @@
-/// SIGTERM and SIGINT as events of the main thread.
+/// SIGTERM and SIGINT, and a wish to start anew, as events of the main thread.
 #pragma once
 
 #include <functional>
@@ -13,8 +13,13 @@ class stop_signals {
 public:
   stop_signals();
 
-  /// Waits for SIGTERM or SIGINT. Each SIGHUP before that runs `reload`.
-  void wait(const std::function<void()>& reload);
+  enum class event { stop, restart };
+
+  /// Waits for SIGTERM or SIGINT, or for `ask_restart`. Each SIGHUP before that runs `reload`.
+  event wait(const std::function<void()>& reload);
+
+  /// Makes `wait` return. Any thread.
+  static void ask_restart();
 
   /// Runs `stop` on the calling thread. A further SIGTERM or SIGINT, or the end of `limit`, ends the process at once
   /// meanwhile: with exit code 1 and 0, respectively, since what is durable is safe and the rest comes again.

@@ -1,5 +1,7 @@
+#include <functional>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include <spdlog/spdlog.h>
 
@@ -29,11 +31,6 @@ void say_ready(const actors::supervisor& running) {
   notify_service_manager("READY=1");
 }
 
-void wait_for_stop(stop_signals& signals) {
-  signals.wait([] { spdlog::warn("SIGHUP: nothing can be changed while running in this version; restart to reload"); });
-  notify_service_manager("STOPPING=1");
-}
-
 void drain(actors::supervisor& running, duration timeout) {
   spdlog::info("stopping: finishing what is under way");
   if (running.drain(timeout))
@@ -42,60 +39,74 @@ void drain(actors::supervisor& running, duration timeout) {
     spdlog::warn("node.drain_timeout is over; what was not confirmed will be delivered again");
 }
 
+/// Workers of a running supervisor's own.
+struct own_workers {
+  std::function<result<void>(const actors::supervisor&)> start;
+  std::function<void()> stop;
+};
+
+/// Until it is told to stop. When a pipeline was recovered everything is opened again, at the same addresses.
+int serve(config::settings settings, const registry& definitions, stop_signals& signals, const own_workers& workers) {
+  for (;;) {
+    auto started = actors::supervisor::start(settings, definitions, stop_signals::ask_restart);
+    if (!started) {
+      spdlog::critical("cannot start: {}", started.error().text());
+      return 1;
+    }
+    auto running = std::move(*started);
+    settings.http.listen = running->http().text();
+    settings.cluster.listen = running->cluster().text();
+    if (auto begun = workers.start(*running); !begun) {
+      spdlog::critical("cannot start: {}", begun.error().text());
+      return 1;
+    }
+    say_ready(*running);
+    const auto what = signals.wait(
+      [] { spdlog::warn("SIGHUP: nothing can be changed while running in this version; restart to reload"); });
+    notify_service_manager(what == stop_signals::event::stop ? "STOPPING=1" : "RELOADING=1");
+    signals.run_until_stopped(
+      [&] {
+        drain(*running, settings.node.drain_timeout);
+        workers.stop();
+        running.reset();
+      },
+      settings.node.drain_timeout + grace);
+    if (what == stop_signals::event::stop) return 0;
+    spdlog::info("starting anew");
+  }
+}
+
 } // namespace
 
 int run_supervisor(const config::settings& settings, const registry& definitions, stop_signals& signals,
                    std::vector<std::string> worker_command) {
-  auto started = actors::supervisor::start(settings, definitions);
-  if (!started) {
-    spdlog::critical("cannot start: {}", started.error().text());
-    return 1;
-  }
-  auto running = std::move(*started);
   std::optional<own_worker> worker;
-  if (settings.worker.slots > 0 && !worker_command.empty()) {
-    worker_command.insert(worker_command.end(),
-                          {"--set", "cluster.supervisors=[\"" + reachable(running->cluster()) + "\"]", "--set",
-                           "node.name=" + settings.node.name.substr(0, longest_name) + "-worker"});
-    worker.emplace(std::move(worker_command));
-  }
-  say_ready(*running);
-  wait_for_stop(signals);
-  signals.run_until_stopped(
-    [&] {
-      drain(*running, settings.node.drain_timeout);
-      worker.reset();
-      running.reset();
-    },
-    settings.node.drain_timeout + grace);
-  return 0;
+  const auto start = [&](const actors::supervisor& running) -> result<void> {
+    if (settings.worker.slots == 0 || worker_command.empty()) return {};
+    auto command = worker_command;
+    command.insert(command.end(), {"--set", "cluster.supervisors=[\"" + reachable(running.cluster()) + "\"]", "--set",
+                                   "node.name=" + settings.node.name.substr(0, longest_name) + "-worker"});
+    worker.emplace(std::move(command));
+    return {};
+  };
+  return serve(settings, definitions, signals, {start, [&] { worker.reset(); }});
 }
 
 int run_both(const config::settings& settings, const registry& definitions, stop_signals& signals) {
-  auto started = actors::supervisor::start(settings, definitions);
-  if (!started) {
-    spdlog::critical("cannot start: {}", started.error().text());
-    return 1;
-  }
-  auto running = std::move(*started);
-  auto inside = settings;
-  inside.cluster.supervisors = {reachable(running->cluster())};
-  auto worker = worker_host::start(inside, definitions);
-  if (!worker) {
-    spdlog::critical("cannot start: {}", worker.error().text());
-    return 1;
-  }
-  say_ready(*running);
-  wait_for_stop(signals);
-  signals.run_until_stopped(
-    [&] {
-      drain(*running, settings.node.drain_timeout);
-      (*worker)->drain(grace); // so that it says farewell and does not count as dead
-      worker->reset();
-      running.reset();
-    },
-    settings.node.drain_timeout + grace);
-  return 0;
+  std::unique_ptr<worker_host> worker;
+  const auto start = [&](const actors::supervisor& running) -> result<void> {
+    auto inside = settings;
+    inside.cluster.supervisors = {reachable(running.cluster())};
+    auto made = worker_host::start(inside, definitions);
+    if (!made) return tl::unexpected(made.error());
+    worker = std::move(*made);
+    return {};
+  };
+  const auto stop = [&] {
+    worker->drain(grace); // so that it says farewell and does not count as dead
+    worker.reset();
+  };
+  return serve(settings, definitions, signals, {start, stop});
 }
 
 } // namespace reseq::apps

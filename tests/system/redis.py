@@ -2,6 +2,7 @@
 both servers and the programs are killed: nothing is lost, nothing is out of order, and deliveries never wait for long."""
 
 import signal
+import subprocess
 import threading
 import time
 import unittest
@@ -9,7 +10,7 @@ from collections import Counter
 
 from book import check_book, file_entries
 from client import Load
-from harness import FULL, SEED, SystemTest, Supervisor, pipeline, record_figure
+from harness import FULL, SEED, SystemTest, Supervisor, clean_environment, pipeline, program, record_figure
 from postgres_server import PostgresServer
 from redis_server import RedisServer
 from waiting import eventually
@@ -222,6 +223,36 @@ class Divergence(OnBoth):
         after.kill()
         again = self.restart(after)
         self.assertEqual(again.destination("p", "http")["state"], "diverged", "what was seen was forgotten")
+        self.recover(again, sent)
+
+    def recover(self, running, sent: dict) -> None:
+        """It goes on behind what was lost, in the same process, and nothing is given a second time."""
+        self.assertIn("reseqctl recover p", self.ctl(running, "why"))
+        self.assertIn("http: 20 sequences, 1 to 20, would be recorded as lost", self.ctl(running, "recover", "p"))
+        self.assertEqual(running.destination("p", "http")["state"], "diverged", "a dry run changed something")
+        self.assertIn("http: 20 sequences, 1 to 20, recorded as lost", self.ctl(running, "recover", "p", "--yes"))
+        running.wait_for_line("starting anew")
+        eventually("it runs again", lambda: running.destination("p", "http")["state"] == "running")
+        answer = running.request("POST", "/v1/pipelines/p/recover")
+        self.assertEqual(answer.status, 409, answer.body)
+        more = running.submit_all("p", [f"after-{number}" for number in range(20)])
+        eventually("they are delivered", lambda: len(self.book.entries("http")) == len(sent) + len(more))
+        entries = self.book.entries("http")[len(sent):]
+        self.assertEqual([one.sequence for one in entries], list(range(21, 41)))
+        self.assertEqual([one.position for one in entries], list(range(21, 41)))
+        self.assertGreater(entries[0].epoch, self.book.entries("http")[0].epoch)
+        status = eventually("all is settled", lambda: (s := running.destination("p", "http"))["lag"] == 0 and s)
+        self.assertEqual(status["state"], "running")
+        lost = self.database.sql("SELECT first_sequence, last_sequence FROM reseq.lost", "restored")
+        self.assertEqual(lost, [["1", "20"]])
+        running.kill()
+        self.assertEqual(self.restart(running).destination("p", "http")["state"], "running")
+
+    def ctl(self, running, *arguments: str) -> str:
+        command = [program("reseqctl"), "--url", f"http://{running.http}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=30, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return done.stdout
 
 
 if __name__ == "__main__":

@@ -237,6 +237,8 @@ const shard_mirror* shard::outside() const { return state_->outside.get(); }
 
 void shard::drain() { state_->draining = true; }
 
+const std::optional<std::string>& shard::diverged() const { return state_->diverged; }
+
 bool shard::drained() const {
   const auto& s = *state_;
   return s.draining && s.requests_under_way == 0 && !s.saving && (s.changes.empty() || s.diverged);

@@ -245,6 +245,9 @@ public:
              wall_time wall);
   void skip(std::uint64_t token, destination_id destination, sequence seq, time_point now, wall_time wall);
 
+  /// Why it has diverged, if it has.
+  [[nodiscard]] const std::optional<std::string>& diverged() const;
+
   /// From now on nothing new is sent; what is under way is answered and saved. `drained()` says when that is done.
   void drain();
   [[nodiscard]] bool drained() const;

@@ -1,7 +1,7 @@
 /// The journal: what was accepted, in which order, and how far each destination has come. The one source of truth.
 ///
-/// `commit`, `recover` and `expire` are called from one thread, the others from one other thread; both at once is fine.
-/// Every implementation passes `tests/unit/store/journal_contract.hpp`.
+/// `commit`, `findings`, `recover` and `expire` are called from one thread, the others from one other thread; both at
+/// once is fine. Every implementation passes `tests/unit/store/journal_contract.hpp`.
 #pragma once
 
 #include <cstdint>
@@ -168,6 +168,9 @@ public:
 
   /// The epoch that the journal has now; greater than ours means that we were taken over.
   virtual result<epoch> current_epoch(shard_handle shard) = 0;
+
+  /// What this journal has, and nothing seen elsewhere. On the thread of `commit`.
+  virtual result<recovery_findings> findings(shard_handle shard) = 0;
 
   /// Does what `how` says, in one transaction, and records it: `open` tells of it from then on. The handle is not to be
   /// used after that; the shard is to be opened again. `errc::invalid`: it would go back, or names what is unknown;

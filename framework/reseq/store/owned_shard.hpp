@@ -42,6 +42,12 @@ struct owned_shard {
                                                   (missing == lost.end() ? 0 : missing_after(saved, missing->second));
   }
 
+  [[nodiscard]] recovery_findings findings() const {
+    recovery_findings out{owner, {}, heads.last, {}, {}};
+    for (const auto& [id, of] : heads.destinations) out.destinations.push_back({id, of.last, {}});
+    return out;
+  }
+
   /// The first sequence from `seq` on that is not lost.
   [[nodiscard]] sequence after_lost(destination_id destination, sequence seq) const {
     if (const auto missing = lost.find(destination); missing != lost.end())

@@ -238,7 +238,7 @@ result<void> reader::end() {
 
 result<void> reader::any() {
   switch (peek()) {
-  case '{': return object([this](const std::string&) { return any(); });
+  case '{': return members([this] { return in_quotes(); }, [this](std::string_view) { return any(); });
   case '[': return array([this] { return any(); });
   case '"':
     if (auto read = in_quotes(); !read) return tl::unexpected(std::move(read.error()));

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "reseq/model/error.hpp"
 
@@ -41,7 +42,9 @@ public:
   /// An object: calls `on_member(name)`, which must read the member's value and return a `result<void>`; its error
   /// ends the reading. Names may come twice: who minds has to look.
   template <class OnMember>
-  result<void> object(OnMember on_member);
+  result<void> object(OnMember on_member) {
+    return members([this] { return string(); }, std::move(on_member));
+  }
 
   /// An array: calls `on_element()`, which must read one value and return a `result<void>`.
   template <class OnElement>
@@ -54,6 +57,8 @@ public:
   [[nodiscard]] bool saw_space() const { return saw_space_; }
 
 private:
+  template <class ReadName, class OnMember>
+  result<void> members(ReadName read_name, OnMember on_member);
   result<void> enter(char bracket);
   result<void> leave(char bracket);
   bool take(char expected);
@@ -72,12 +77,12 @@ private:
   bool saw_space_ = false;
 };
 
-template <class OnMember>
-result<void> reader::object(OnMember on_member) {
+template <class ReadName, class OnMember>
+result<void> reader::members(ReadName read_name, OnMember on_member) {
   if (auto entered = enter('{'); !entered) return entered;
   if (peek() == '}') return leave('}');
   do {
-    auto name = string();
+    auto name = read_name();
     if (!name) return tl::unexpected(std::move(name.error()));
     if (auto colon = expect(':'); !colon) return colon;
     if (auto read = on_member(std::move(*name)); !read) return read;

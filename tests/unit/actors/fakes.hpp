@@ -2,6 +2,7 @@
 /// ones begin with. A mailbox outlives no test: declare it after the `virtual_system`.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
@@ -54,6 +55,7 @@ inline actors::shard_actor::behavior_type fake_shard(actors::shard_actor::pointe
     [](const actors::results_loaded&) {},
     [](actors::no_later_owner) {},
     [](const actors::operate&) {},
+    [](const actors::recover&) {},
     [](const actors::ask_status&) {},
     [](const actors::ask_sequences&) {},
     [](const actors::drain&) {},
@@ -62,7 +64,9 @@ inline actors::shard_actor::behavior_type fake_shard(actors::shard_actor::pointe
 }
 
 struct journal_mail {
+  std::vector<store::shard_handle> shards; ///< whose owners it knows
   std::vector<actors::save> saves;
+  std::size_t saves_of_nobody = 0; ///< who is never told what became of them
   std::vector<std::uint64_t> taken_bytes;
   std::vector<actors::refuse> refused;
 };
@@ -70,11 +74,15 @@ struct journal_mail {
 inline actors::journal_actor::behavior_type fake_journal_writer(actors::journal_actor::pointer,
                                                                 std::shared_ptr<journal_mail> mail) {
   return {
-    [](store::shard_handle, const actors::shard_actor&) {},
+    [=](store::shard_handle shard, const actors::shard_actor&) { mail->shards.push_back(shard); },
     [](const actors::submit&) {},
-    [=](const actors::save& m) { mail->saves.push_back(m); },
+    [=](const actors::save& m) {
+      if (std::ranges::find(mail->shards, m.shard) == mail->shards.end()) ++mail->saves_of_nobody;
+      mail->saves.push_back(m);
+    },
     [=](const actors::accepted_taken& m) { mail->taken_bytes.push_back(m.bytes); },
     [=](const actors::refuse& m) { mail->refused.push_back(m); },
+    [](const actors::recover&) {},
     [](actors::flush) {},
     [](actors::clear_doubt) {},
     [](const actors::wake&) {},

@@ -76,6 +76,7 @@ TEST_CASE("each endpoint is found under its method and path") {
     {"GET", "/v1/pipelines/orders/destinations/billing", endpoint::destination},
     {"POST", "/v1/pipelines/orders/destinations/billing/pause", endpoint::pause},
     {"POST", "/v1/pipelines/orders/destinations/billing/resume", endpoint::resume},
+    {"POST", "/v1/pipelines/orders/recover", endpoint::recover},
   };
   for (const auto& [method, path, what] : rows) {
     CAPTURE(method, path);
@@ -133,9 +134,10 @@ TEST_CASE("only probes and submissions are open without the control token") {
   CHECK(is_public(endpoint::readyz));
   CHECK(is_public(endpoint::submit));
   CHECK(is_public(endpoint::submit_batch));
-  const auto closed = GENERATE(endpoint::metrics, endpoint::pipelines, endpoint::pipeline, endpoint::destination,
-                               endpoint::message, endpoint::held, endpoint::dead_letters, endpoint::retry_message,
-                               endpoint::skip_message, endpoint::retry_held, endpoint::pause, endpoint::resume);
+  const auto closed =
+    GENERATE(endpoint::metrics, endpoint::pipelines, endpoint::pipeline, endpoint::destination, endpoint::message,
+             endpoint::held, endpoint::dead_letters, endpoint::retry_message, endpoint::skip_message,
+             endpoint::retry_held, endpoint::pause, endpoint::resume, endpoint::recover);
   CHECK_FALSE(is_public(closed));
   CHECK_FALSE(is_submission(closed));
 }

@@ -88,7 +88,12 @@ public:
   }
   result<epoch> current_epoch(store::shard_handle shard) override { return epoch{100 + shard.value()}; }
 
-  result<void> recover(store::shard_handle, const store::recovery&, wall_time) override { return {}; }
+  result<store::recovery_findings> findings(store::shard_handle) override { return found; }
+  result<void> recover(store::shard_handle shard, const store::recovery& how, wall_time) override {
+    if (failing) return fail(errc::unavailable, "it is away");
+    recovered.emplace_back(shard.value(), how);
+    return {};
+  }
   result<std::uint64_t> expire(store::shard_handle shard, wall_time, std::uint32_t max_messages) override {
     expired.push_back(shard.value());
     if (failing) return fail(errc::unavailable, "it is away");
@@ -97,6 +102,8 @@ public:
     return gone;
   }
 
+  store::recovery_findings found;
+  std::vector<std::pair<std::uint64_t, store::recovery>> recovered;
   bool failing = false;
   bool doubtful = false; ///< everything is done, and nobody told so
   std::vector<core::accepted_message> late;
@@ -464,4 +471,30 @@ TEST_CASE("for a shard that has diverged nothing is accepted, and others go on")
   CHECK(refused.get().error().what == "has diverged");
   CHECK(taken.get());
   CHECK(f.commits() == groups{{"b"}});
+}
+
+TEST_CASE("a recovery is planned by what the journal has and what was seen, and done if that was wished") {
+  fixture f;
+  f.journal->found = {epoch{2}, {}, position{10}, {}, {{destination_id{1}, sequence{5}, {}}}};
+  const auto recovery = [&f](bool dry_run) {
+    answered<store::recovery> asked;
+    f.system.send(
+      f.writer,
+      recover{fixture::one, dry_run, "seen", {epoch{7}, {{destination_id{1}, sequence{8}}}, {}}, asked.reply()});
+    return asked.get();
+  };
+  const auto shown = recovery(true);
+  REQUIRE(shown);
+  CHECK(shown->owner == epoch{8});
+  CHECK(shown->last == position{13});
+  REQUIRE(shown->missing.size() == 1);
+  CHECK(shown->missing[0].range == core::sequence_range{sequence{6}, sequence{8}});
+  CHECK(f.journal->recovered.empty());
+
+  f.journal->failing = true;
+  CHECK(recovery(false).error().code == errc::unavailable);
+  f.journal->failing = false;
+  REQUIRE(recovery(false));
+  REQUIRE(f.journal->recovered.size() == 1);
+  CHECK(f.journal->recovered[0].second.why == "seen");
 }

@@ -34,10 +34,11 @@ core::destination_setup destination(destination_id id, const std::string& name) 
 
 /// A shard of two destinations among fakes. `billing` has a backlog of `backlog` sequences from an earlier life.
 struct fixture {
-  explicit fixture(std::uint64_t backlog = 0, duration retry_max = 1min) {
+  explicit fixture(std::uint64_t backlog = 0, duration retry_max = 1min, std::vector<core::sequence_range> lost = {}) {
     auto first = destination(billing, "billing");
     first.last = sequence{backlog};
     first.settings.retry_max = retry_max;
+    first.lost = std::move(lost);
     shard_setup setup;
     setup.pipeline = "orders";
     setup.handle = handle;
@@ -159,6 +160,13 @@ TEST_CASE("a backlog that could not be read is asked for again after a while") {
   CHECK(f.reader->reads.size() == 1);
   f.system.pass(1min);
   CHECK(f.reader->reads.size() == 2);
+}
+
+TEST_CASE("a shard that saves something as soon as it starts is known to the journal before") {
+  fixture f(20, 1min, {{sequence{1}, sequence{20}}});
+  f.system.run();
+  REQUIRE(f.journal->saves.size() == 1);
+  CHECK(f.journal->saves_of_nobody == 0);
 }
 
 TEST_CASE("progress that could not be saved is saved again after a while") {

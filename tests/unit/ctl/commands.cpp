@@ -174,6 +174,28 @@ TEST_CASE("retry of all that one destination holds leaves the others") {
   CHECK(supervisor.asked.back().body == R"({"destinations":["billing"]})");
 }
 
+TEST_CASE("recover shows what it would do, and does it only when told so") {
+  scripted supervisor;
+  json answer{{"recovered", false},
+              {"why", "sequence 20 was seen"},
+              {"epoch", 4},
+              {"position", 20},
+              {"missing", json::array({{{"destination", "billing"}, {"from", 11}, {"to", 20}}})}};
+  supervisor.on("POST /v1/pipelines/orders/recover", answer);
+  answer["recovered"] = true;
+  supervisor.on("POST /v1/pipelines/orders/recover", answer);
+  auto what = wanted(command::recover, "orders");
+  const auto shown = supervisor.run(what).value();
+  CHECK(supervisor.asked.back().body == R"({"dry_run":true})");
+  CHECK(contains(shown, "It would go on under epoch 4, after position 20.\n"));
+  CHECK(contains(shown, "billing: 10 sequences, 11 to 20, would be recorded as lost\n"));
+  CHECK(contains(shown, "`reseqctl recover orders --yes`"));
+  what.yes = true;
+  const auto done = supervisor.run(what).value();
+  CHECK(supervisor.asked.back().body.empty());
+  CHECK(contains(done, "It goes on under epoch 4"));
+}
+
 TEST_CASE("send submits standard input under one id, again until the supervisor is back") {
   scripted supervisor;
   supervisor.fails(submit_path);

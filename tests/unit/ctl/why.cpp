@@ -90,6 +90,16 @@ TEST_CASE("a paused destination is to be resumed, whether anything waits there o
                  "while the destination is paused"));
 }
 
+TEST_CASE("a pipeline that has diverged is to be recovered") {
+  auto stopped = destination("diverged", nullptr);
+  stopped["reason"] = "the resequencer was told of sequence 20";
+  CHECK(waits(stopped));
+  const auto text = explain("orders", stopped, nullptr, now);
+  CHECK(contains(text, "orders/billing is stopped: its pipeline has diverged."));
+  CHECK(contains(text, "Cause: the resequencer was told of sequence 20."));
+  CHECK(contains(text, "`reseqctl recover orders`"));
+}
+
 TEST_CASE("what is being saved or read points to the journal") {
   CHECK(contains(explain("orders", destination("running", head("saving")), nullptr, now), "saved in the journal"));
   auto reading = head("reading");

@@ -112,6 +112,13 @@ public:
     return reader_.current_epoch(*found);
   }
 
+  result<recovery_findings> findings(shard_handle shard) override {
+    const std::lock_guard writing(writing_);
+    const owned_shard* found = look_up(shard);
+    if (found == nullptr) return unknown(shard);
+    return found->findings();
+  }
+
   result<void> recover(shard_handle shard, const recovery& how, wall_time now) override {
     const std::lock_guard writing(writing_);
     owned_shard* found = look_up(shard);
