@@ -24,6 +24,7 @@
 #include "actors/sinks.hpp"
 #include "actors/system.hpp"
 #include "reseq/net/loop.hpp"
+#include "reseq/store/postgres/function_receiver.hpp"
 #include "reseq/store/postgres/table_receiver.hpp"
 #include "reseq/store/redis/stream_receiver.hpp"
 
@@ -51,10 +52,12 @@ struct supervisor::parts {
   result<void> open_journal();
   result<void> start_pipelines(const registry& transforms);
   result<shard_setup> start_shard(const pipeline_settings& pipeline, store::shard_state& state,
-                                  core::pipeline_index index, const std::set<destination_id>& own);
+                                  core::pipeline_index index, const std::set<destination_id>& own,
+                                  const registry& definitions);
   resequencer_actor start_resequencer(resequencer_setup outside, const shard_setup& shard);
   result<sink_actor> start_sink(const pipeline_settings& pipeline, const destination_settings& destination,
-                                const store::shard_state& state, const store::destination_state& known);
+                                const store::shard_state& state, const store::destination_state& known,
+                                const delivery_function& function);
   result<void> listen_for_workers();
   result<void> listen_for_http(std::vector<api_pipeline> pipelines);
   void stop();
@@ -73,6 +76,15 @@ bool has_own_chain(const registry& transforms, const pipeline_settings& pipeline
   const auto composed = transforms.pipelines().find(pipeline.name);
   return pipeline.transforms.empty() && composed != transforms.pipelines().end() &&
          composed->second.own.contains(destination.name);
+}
+
+/// Empty: the destination is none that C++ composed as a function.
+delivery_function function_of(const registry& definitions, const pipeline_settings& pipeline,
+                              const destination_settings& destination) {
+  const auto composed = definitions.pipelines().find(pipeline.name);
+  if (!destination.in_transaction || composed == definitions.pipelines().end()) return {};
+  const auto found = composed->second.functions.find(destination.name);
+  return found == composed->second.functions.end() ? delivery_function{} : found->second;
 }
 
 std::vector<store::destination_spec> specs_of(const pipeline_settings& pipeline) {
@@ -148,7 +160,7 @@ result<void> supervisor::parts::start_pipelines(const registry& transforms) {
     std::set<destination_id> own;
     for (std::size_t d = 0; d < pipeline.destinations.size(); ++d)
       if (has_own_chain(transforms, pipeline, pipeline.destinations[d])) own.insert(states[i].destinations[d].id);
-    auto setup = start_shard(pipeline, states[i], index, own);
+    auto setup = start_shard(pipeline, states[i], index, own, transforms);
     if (!setup) return tl::unexpected(setup.error());
     auto routes = std::make_shared<const core::router>(pipeline, ids_of(states[i]));
     shards.push_back(actors->spawn(become<actors::shard_state, shard_actor, shard_setup>, std::move(*setup)));
@@ -162,14 +174,15 @@ result<void> supervisor::parts::start_pipelines(const registry& transforms) {
 }
 
 result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipeline, store::shard_state& state,
-                                                   core::pipeline_index index, const std::set<destination_id>& own) {
+                                                   core::pipeline_index index, const std::set<destination_id>& own,
+                                                   const registry& definitions) {
   shard_setup setup;
   std::vector<core::destination_setup> lanes;
   for (std::size_t i = 0; i < pipeline.destinations.size(); ++i) {
     const auto& destination = pipeline.destinations[i];
     auto& known = state.destinations[i];
     if (auto fits = check_order(destination, known); !fits) return tl::unexpected(fits.error());
-    auto sink = start_sink(pipeline, destination, state, known);
+    auto sink = start_sink(pipeline, destination, state, known, function_of(definitions, pipeline, destination));
     if (!sink) return tl::unexpected(sink.error());
     sinks.push_back(*sink);
     setup.sinks.emplace(known.id, *sink);
@@ -220,14 +233,20 @@ resequencer_actor supervisor::parts::start_resequencer(resequencer_setup outside
 
 result<sink_actor> supervisor::parts::start_sink(const pipeline_settings& pipeline,
                                                  const destination_settings& destination,
-                                                 const store::shard_state& state,
-                                                 const store::destination_state& known) {
+                                                 const store::shard_state& state, const store::destination_state& known,
+                                                 const delivery_function& function) {
   sink_setup setup{pipeline.name, destination, state.owner, known.last};
   constexpr std::string_view file_scheme = "file://";
   if (destination.url.starts_with(file_scheme))
     return actors->spawn<caf::detached>(file_sink, std::move(setup), destination.url.substr(file_scheme.size()));
   const auto what = "destination " + destination.name;
   store::receiver_owner owner{pipeline.name, destination.name, state.owner, known.last};
+  if (function)
+    return actors->spawn<caf::detached>(transactional_sink, std::move(setup),
+                                        [to = destination.url, owner, timeout = destination.timeout, function] {
+                                          return std::make_unique<store::postgres::function_receiver>(
+                                            store::postgres::server_url(to), owner, timeout, function);
+                                        });
   if (destination.url.starts_with("postgresql://")) {
     auto table = store::postgres::parse_table_url(destination.url);
     if (!table) return fail(table.error().code, table.error().what, what);

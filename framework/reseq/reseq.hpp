@@ -12,8 +12,9 @@
 #include <utility>
 
 #include "reseq/model/message.hpp"
+#include "reseq/model/permanent_error.hpp"
+#include "reseq/model/transaction.hpp"
 #include "reseq/pipeline/builder.hpp"
-#include "reseq/pipeline/errors.hpp"
 #include "reseq/pipeline/registry.hpp"
 
 namespace reseq {

@@ -124,6 +124,7 @@ class Supervisor(Program):
         self.config = config
         self._folder = folder
         self.token = token
+        self.command = command
         path = write_config(config, folder, f"supervisor-{name}")
         self.http = self.cluster = ""
         super().__init__(f"supervisor {name}", [program(command[0]), *command[1:], "--config", path], folder)
@@ -287,7 +288,7 @@ class SystemTest(unittest.TestCase):
 
     def restart(self, old: Supervisor, **tables) -> Supervisor:
         """Starts one that has ended again, on the same data, with changed tables if wanted."""
-        return self.supervisor(merged(old.config, tables))
+        return self.supervisor(merged(old.config, tables), old.token, old.command)
 
     def worker(self, supervisor: Supervisor, name: str, slots: int = 8, **tables) -> Program:
         """Starts a worker process that has the supervisor's pipelines and token."""

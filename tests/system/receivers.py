@@ -79,8 +79,9 @@ class Receivers(SystemTest):
         running.wait_until_settled("p", "steady", COUNT)
         for name in FAULTS:
             with self.subTest(f"{name}: failing"):
-                status = running.wait_for_state("p", name, "failing")
+                running.wait_for_state("p", name, "failing")
                 eventually(f"{name} is tried again", lambda name=name: len(book.entries(name)) >= 8)
+                status = running.destination("p", name)
                 self.assertEqual((status["settled"], status["blocked_by"]["sequence"]), (5, 6))
                 self.assertEqual(status["blocked_by"]["phase"], "delivery")
                 self.assertTrue(status["blocked_by"]["last_error"])

@@ -13,6 +13,8 @@ from redis_server import RedisServer
 from waiting import eventually
 
 ROUNDS = 20 if FULL else 2
+SUPERVISOR = ("reseq-supervisor",)
+LEDGER = ("test-ledger", "supervisor")
 IN_COMMIT = "SELECT pid FROM pg_stat_activity WHERE datname = 'books' AND state = 'active' AND query ~* '^commit'"
 
 
@@ -25,16 +27,16 @@ class Transactional(SystemTest):
         self.addCleanup(self.redis.close)
         self.moment = threading.Event()  # never set
 
-    def start_all(self, journal: dict, database: str, batch: int) -> None:
+    def start_all(self, journal: dict, database: str, batch: int, by_function: bool = False) -> None:
         """`journal` is the store; the table is in `database`."""
-        table = {"name": "table", "url": self.server.url(database) + "&table=ledger"}
+        table = {"name": "table", "url": self.server.url(database) + ("" if by_function else "&table=ledger")}
         stream = {"name": "stream", "url": f"{self.redis.url}?stream=ledger"}
         shared = {"max_unsaved": 16, "batch": batch, "retry_max": "200ms"}
         work = {"use": "delay", "min": "1ms", "max": "8ms"}
         self.database = database
         config = self.config([pipeline("p", [{**table, **shared}, {**stream, **shared}], [work])],
                              store=journal, worker={"slots": 4})  # fmt: skip
-        self.running = self.supervisor(config)
+        self.running = self.supervisor(config, command=LEDGER if by_function else SUPERVISOR)
         self.load = Load(lambda: self.running.http, "p", SEED)
         self.addCleanup(self.load.stop)
 
@@ -128,6 +130,16 @@ class Transactional(SystemTest):
         url = self.server.create_database("journal")
         self.start_all({"kind": "postgres", "postgres": url}, "journal", 1)
         self.ordeal("PostgreSQL journal")
+
+    def test_a_function_that_writes_to_two_tables_does_so_once_for_each_message(self):
+        self.server.create_database("books")
+        self.server.sql("CREATE TABLE public.ledger (sequence bigint PRIMARY KEY, position bigint, message_id text, "
+                        "headers jsonb, payload bytea); CREATE TABLE public.total (messages bigint, bytes bigint); "
+                        "INSERT INTO public.total VALUES (0, 0)", "books")  # fmt: skip
+        self.start_all({"kind": "embedded"}, "books", 4, by_function=True)
+        self.ordeal("C++ function")
+        counted = self.server.sql("SELECT messages, bytes FROM public.total", "books")
+        self.assertEqual(counted, self.server.sql("SELECT count(*), sum(length(payload)) FROM public.ledger", "books"))
 
     def test_a_destination_that_lost_what_it_had_gets_nothing_more_and_says_so(self):
         self.server.create_database("books")

@@ -67,8 +67,7 @@ std::string_view parameter(std::string_view url, std::string_view name) {
 }
 
 /// A table's name, or a schema's, a dot and a table's.
-complaint check_table(std::string_view name) {
-  if (name.empty()) return "names no table, for example postgresql://reseq@localhost/books?table=orders";
+complaint check_table_name(std::string_view name) {
   const auto dot = name.find('.');
   const auto fits = [](std::string_view part) {
     return !part.empty() && part.size() <= longest_name &&
@@ -152,7 +151,10 @@ complaint check_url(std::string_view text) {
     const bool names_file = rest.size() > 1 && rest.front() == '/' && rest.back() != '/';
     return names_file ? complaint{} : "names no file: file:// and an absolute path, for example file:///tmp/out.jsonl";
   }
-  if (scheme == "postgresql") return check_table(parameter(text, "table"));
+  if (scheme == "postgresql") { // whether there must be one depends on who takes the messages
+    const auto table = parameter(text, "table");
+    return table.empty() ? complaint{} : check_table_name(table);
+  }
   if (scheme == "redis" || scheme == "rediss" || scheme == "unix" || scheme == "redis-sentinel")
     return check_stream(parameter(text, "stream"));
   constexpr std::array later{"https", "tcp"};
@@ -160,6 +162,19 @@ complaint check_url(std::string_view text) {
     return in_quotes(scheme) + " destinations are not available in this version";
   }
   return in_quotes(scheme) + " is not a known scheme; known are http, file, postgresql and redis";
+}
+
+complaint check_table(std::string_view url) {
+  if (!parameter(url, "table").empty()) return {};
+  return "names no table, for example postgresql://reseq@localhost/books?table=orders";
+}
+
+complaint check_no_table(std::string_view url) {
+  if (!url.starts_with("postgresql://"))
+    return "must be that of a PostgreSQL database: a function of this program takes the messages, in a transaction "
+           "there";
+  if (parameter(url, "table").empty()) return {};
+  return "names a table, but a function of this program takes the messages: leave ?table= out";
 }
 
 complaint check_postgres_url(std::string_view text) {

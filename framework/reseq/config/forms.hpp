@@ -24,9 +24,12 @@ complaint check_name(std::string_view text);
 /// HOST:PORT, the host a name, an IPv4 address or an IPv6 address in brackets; the port from `lowest_port` on.
 complaint check_address(std::string_view text, std::uint32_t lowest_port);
 
-/// A destination's URL: `http://HOST[:PORT][/path][?query]` or `file:///path`. Never quotes more than the scheme,
-/// because a URL may hold a password.
+/// A destination's URL: `http://HOST[:PORT][/path][?query]`, `file:///path`, `postgresql://…[?table=T]` or
+/// `redis://…?stream=S`. Never quotes more than the scheme, because a URL may hold a password.
 complaint check_url(std::string_view text);
+/// That one of `postgresql://` names a table, or that it does not.
+complaint check_table(std::string_view url);
+complaint check_no_table(std::string_view url);
 
 /// The URL of a PostgreSQL database. Never quotes it.
 complaint check_postgres_url(std::string_view text);

@@ -93,8 +93,14 @@ private:
               batch);
     refuse_if(d.window < d.batch, label, {"window", std::to_string(d.window)}, "cannot be less than", batch);
     if (d.order == delivery_order::key) check_by_key(d, label);
+    check_table_or_function(d, label);
     check_file(d, label);
     check_transforms(d.transforms, label);
+  }
+
+  void check_table_or_function(const destination_settings& d, const std::string& label) {
+    if (found_.faulty(label + ".url") || (!d.in_transaction && !d.url.starts_with("postgresql://"))) return;
+    if (auto wrong = d.in_transaction ? check_no_table(d.url) : check_table(d.url)) add(label + ".url", *wrong);
   }
 
   /// One key whose receiver fails must leave room for the others.
@@ -107,7 +113,8 @@ private:
     if (d.url.starts_with("file://"))
       add(label + ".order", "cannot be \"key\" for a file, which is written in one order");
     if (d.url.starts_with("postgresql://"))
-      add(label + ".order", "cannot be \"key\" for a table, which is written in one order");
+      add(label + ".order", d.in_transaction ? "cannot be \"key\" for a function, which is called in one order"
+                                             : "cannot be \"key\" for a table, which is written in one order");
     for (const auto* scheme : {"redis://", "rediss://", "unix://", "redis-sentinel://"})
       if (d.url.starts_with(scheme))
         add(label + ".order", "cannot be \"key\" for a stream, which is written in one order");
@@ -117,6 +124,7 @@ private:
   void check_file(const destination_settings& d, const std::string& label) {
     constexpr std::string_view scheme = "file://";
     if (d.url.starts_with("http://") || found_.faulty(label + ".url")) return;
+    if (d.in_transaction) return;
     if (!d.url.starts_with(scheme)) {
       const auto [other, is_first] = files_.emplace(d.url, label);
       if (!is_first) add(label + ".url", "is that of " + other->second + " as well");

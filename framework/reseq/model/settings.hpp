@@ -74,6 +74,7 @@ struct destination_settings {
   std::uint32_t max_dead_letters = 100;       ///< in a row; then the lane is held
   std::map<std::string, std::string> when;    ///< header → shell glob; all must match; empty: always
   std::vector<transform_settings> transforms; ///< its own, after the pipeline's
+  bool in_transaction = false; ///< C++ composed it as a function that takes the messages; `url` names its database
 
   friend bool operator==(const destination_settings&, const destination_settings&) = default;
 };

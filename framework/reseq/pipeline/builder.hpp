@@ -18,10 +18,12 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "reseq/model/settings.hpp"
+#include "reseq/model/transaction.hpp"
 #include "reseq/pipeline/chain.hpp"
 #include "reseq/pipeline/typed_step.hpp"
 
@@ -115,8 +117,22 @@ public:
     return next;
   }
 
+  /// Its messages are taken by `f`, each in a transaction of the PostgreSQL database that the URL names (without
+  /// `?table=`); see `model/transaction.hpp`.
+  template <class Function>
+  [[nodiscard]] destination taken_by(Function f) const {
+    static_assert(std::is_invocable_v<const Function&, transaction&, const delivery&>,
+                  "reseq: a destination's function takes a reseq::transaction& and a const reseq::delivery&, and is "
+                  "callable when const");
+    auto next = *this;
+    if constexpr (std::is_invocable_v<const Function&, transaction&, const delivery&>) next.function_ = std::move(f);
+    next.settings_.in_transaction = true;
+    return next;
+  }
+
   [[nodiscard]] const destination_settings& settings() const { return settings_; }
   [[nodiscard]] const chain& own() const { return own_; }
+  [[nodiscard]] const delivery_function& function() const { return function_; }
 
 private:
   template <class Field>
@@ -124,6 +140,7 @@ private:
 
   destination_settings settings_;
   chain own_;
+  delivery_function function_;
 };
 
 /// A pipeline as composed in C++, its types erased.
@@ -131,6 +148,7 @@ struct composed_pipeline {
   pipeline_settings settings;       ///< names no transforms: the chains here are meant
   chain common;                     ///< empty: the identity
   std::map<std::string, chain> own; ///< by destination; only those that have transforms of their own
+  std::map<std::string, delivery_function> functions{}; ///< by destination; only those that are functions
 };
 
 /// A pipeline under construction; `Last` and `Count` as in `transforms`.
@@ -154,11 +172,23 @@ public:
     auto next = *this;
     next.definition_.settings.destinations.push_back(added.settings());
     if (!added.own().empty()) next.definition_.own.insert_or_assign(added.settings().name, added.own());
+    if (added.function()) next.definition_.functions.insert_or_assign(added.settings().name, added.function());
     return next;
   }
 
   [[nodiscard]] pipeline destination(std::string name, std::string url) const {
     return destination(reseq::destination(std::move(name), std::move(url)));
+  }
+
+  /// A destination that is a function of a `transaction&` and a `const delivery&`; the configuration gives its URL.
+  template <class Function>
+  requires(!std::is_convertible_v<Function, std::string>) [[nodiscard]] pipeline
+    destination(std::string name, Function f) const {
+    return destination(reseq::destination(std::move(name)).taken_by(std::move(f)));
+  }
+  template <class Function>
+  [[nodiscard]] pipeline destination(std::string name, std::string url, Function f) const {
+    return destination(reseq::destination(std::move(name), std::move(url)).taken_by(std::move(f)));
   }
 
   template <class OwnLast, unsigned OwnCount>

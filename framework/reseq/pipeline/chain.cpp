@@ -4,7 +4,7 @@
 #include <exception>
 #include <utility>
 
-#include "reseq/pipeline/errors.hpp"
+#include "reseq/model/permanent_error.hpp"
 #include "reseq/pipeline/hash.hpp"
 
 namespace reseq {

@@ -9,8 +9,8 @@
 
 #include "actors/worker.hpp"
 #include "fakes.hpp"
+#include "reseq/model/permanent_error.hpp"
 #include "reseq/pipeline/builder.hpp"
-#include "reseq/pipeline/errors.hpp"
 
 using namespace reseq;
 using namespace reseq::actors;

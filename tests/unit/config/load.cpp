@@ -242,6 +242,30 @@ TEST_CASE("what C++ composed is held to the same bounds") {
   CHECK(problems_of({"", {}, {}, {composed_orders(), composed_orders()}}) == texts{"pipeline.orders: is there twice"});
 }
 
+TEST_CASE("a destination that C++ composed as a function takes a database's URL, and no other does without a table") {
+  auto composed = composed_orders();
+  composed.destinations[0].in_transaction = true;
+  const auto with_url = [&](const std::string& url) {
+    composed.destinations[0].url = url;
+    return problems_of({"", {}, {}, {composed}});
+  };
+  const std::string of_url = "pipeline.orders.destination.billing.url: ";
+  CHECK(with_url("postgresql://h/books").empty());
+  CHECK(with_url("http://h/") ==
+        texts{of_url + "must be that of a PostgreSQL database: a function of this program takes "
+                       "the messages, in a transaction there"});
+  CHECK(with_url("postgresql://h/books?table=t") ==
+        texts{of_url + "names a table, but a function of this program takes the messages: leave ?table= out"});
+  composed.destinations[0].order = delivery_order::key;
+  CHECK(
+    with_url("postgresql://h/books") ==
+    texts{"pipeline.orders.destination.billing.order: cannot be \"key\" for a function, which is called in one order"});
+  composed.destinations[0].in_transaction = false;
+  composed.destinations[0].order = delivery_order::total;
+  CHECK(with_url("postgresql://h/books") ==
+        texts{of_url + "names no table, for example postgresql://reseq@localhost/books?table=orders"});
+}
+
 TEST_CASE("a host's name is made to fit") {
   CHECK(fitted_name("db-1") == "db-1");
   CHECK(fitted_name("Web.Example.COM") == "web-example-com");

@@ -10,8 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "reseq/model/permanent_error.hpp"
 #include "reseq/pipeline/builder.hpp"
-#include "reseq/pipeline/errors.hpp"
 
 using namespace reseq;
 

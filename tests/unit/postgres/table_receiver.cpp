@@ -1,4 +1,5 @@
-// Tables as transactional destinations: the contract suite, refused rows, and connections that break in a commit.
+// Tables, and functions that fill them, as transactional destinations: the contract suite, refused rows, and
+// connections that break in a commit.
 
 #include <csignal>
 #include <string>
@@ -10,11 +11,14 @@
 #include "cutting_proxy.hpp"
 #include "postgres_server.hpp"
 #include "receiver_contract.hpp"
+#include "reseq/model/permanent_error.hpp"
+#include "reseq/store/postgres/function_receiver.hpp"
 #include "reseq/store/postgres/table_receiver.hpp"
 
 namespace reseq::test {
 
 using cut = cutting_proxy::cut;
+using store::postgres::function_receiver;
 using store::postgres::parse_table_url;
 using store::postgres::table_receiver;
 
@@ -32,6 +36,8 @@ public:
   }
 
   std::unique_ptr<store::transactional_receiver> access(const store::receiver_owner& owner) override {
+    if (function)
+      return std::make_unique<function_receiver>(store::postgres::server_url(url_), owner, timeout, function);
     const auto to = parse_table_url(url_ + (url_.find('?') == std::string::npos ? "?" : "&") + "table=ledger");
     REQUIRE(to.has_value());
     return std::make_unique<table_receiver>(*to, owner, timeout);
@@ -58,6 +64,7 @@ public:
   }
 
   cutting_proxy proxy;
+  delivery_function function; ///< empty: the table itself takes the messages
 
 private:
   static std::string from_hex(const std::string& digits) {
@@ -75,14 +82,39 @@ receiver_factory table_places() {
   return [] { return std::make_unique<table_place>(); };
 }
 
+/// Does what the table would do by itself.
+void insert(transaction& tx, const delivery& d) {
+  tx.execute("INSERT INTO public.ledger VALUES ($1, $2, $3, $4, $5, $6)",
+             {d.seq.value(), d.at.value(), d.message_id, d.key, d.headers, parameter::bytes(d.body->payload)});
+}
+
+std::unique_ptr<table_place> function_place(delivery_function f = insert) {
+  auto place = std::make_unique<table_place>();
+  place->sql("CREATE TABLE public.ledger (sequence bigint PRIMARY KEY, position bigint, message_id text, key text, "
+             "headers jsonb, payload bytea)");
+  place->function = std::move(f);
+  return place;
+}
+
+receiver_factory function_places() {
+  return [] { return function_place(); };
+}
+
 } // namespace
 
 TEST_CASE("a table holds each message once") { check_receiving(table_places()); }
 TEST_CASE("a table refuses a stale owner") { check_receiver_fencing(table_places()); }
 TEST_CASE("a table that has gone back, or whose journal has, is left as it is") { check_going_back(table_places()); }
 
+TEST_CASE("what a function does is done once for each message") { check_receiving(function_places()); }
+TEST_CASE("a function is not called for a stale owner") { check_receiver_fencing(function_places()); }
+TEST_CASE("a function is not called where the database, or the journal, has gone back") {
+  check_going_back(function_places());
+}
+
 TEST_CASE("a commit that the connection broke in is done once, whether the server had done it or not") {
-  table_place at;
+  const auto place = GENERATE(false, true) ? function_place() : std::make_unique<table_place>();
+  auto& at = *place;
   const auto receiver = at.access(owner_with(1));
   CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
   std::uint64_t last = 1;
@@ -125,6 +157,68 @@ TEST_CASE("a row that violates a constraint is refused and nothing of its batch 
   CHECK(said(receiver->deliver(messages({3}, 2))).starts_with("refused: "));
   CHECK(said(receiver->deliver(messages({4}, 2))) == "confirmed");
   CHECK(sequences_of(at.seen()) == std::vector<std::uint64_t>{1, 2, 4});
+}
+
+TEST_CASE("what a function throws decides what becomes of the message, and nothing of it is there") {
+  std::function<void(transaction&)> trouble;
+  const auto place = function_place([&](transaction& tx, const delivery& d) {
+    insert(tx, d);
+    if (d.message_id == "m3") trouble(tx);
+  });
+  struct expectation {
+    std::function<void(transaction&)> trouble;
+    std::string answer;
+  };
+  const auto [how, answer] = GENERATE(values<expectation>({
+    {[](transaction&) { throw permanent_error("never"); }, "refused: never"},
+    {[](transaction&) { throw std::runtime_error("not now"); }, "failing: not now"},
+    {[](transaction&) { throw 7; }, "failing: the destination's function threw what is no std::exception"},
+    {[](transaction& tx) { tx.execute("SELECT 1 / $1::int", {0}); }, "refused: ERROR:  division by zero"},
+    {[](transaction& tx) { tx.execute("SELEKT"); }, "failing: ERROR:  syntax error"},
+    {[](transaction& tx) {
+       try {
+         tx.execute("SELECT nothing");
+       } catch (const sql_error&) { // cannot be made good
+       }
+     },
+     "failing: ERROR:  column \"nothing\" does not exist"},
+    {[](transaction& tx) { tx.execute(" /* so far /* so good */ */ -- done\nCommit"); },
+     "failing: a destination's function neither begins nor ends transactions: commit"},
+  }));
+  trouble = how;
+  const auto receiver = place->access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1, 2}, 0))) == "confirmed");
+  CHECK(said(receiver->deliver(messages({3, 4}, 2))).starts_with(answer));
+  CHECK(sequences_of(place->seen()) == range_of(1, 2));
+  trouble = [](transaction&) {};
+  CHECK(said(receiver->deliver(messages({3, 4}, 2))) == "confirmed");
+  CHECK(sequences_of(place->seen()) == range_of(1, 4));
+}
+
+TEST_CASE("a function reads what it wrote, and gets values, nothing and counts") {
+  std::vector<std::string> seen;
+  const auto place = function_place([&](transaction& tx, const delivery& d) {
+    insert(tx, d);
+    CHECK(tx.execute("UPDATE public.ledger SET key = $1 WHERE sequence = $2", {nullptr, d.seq.value()}).affected == 1);
+    const auto found =
+      tx.execute("SELECT count(*), max(key), $1::float8, $2::bool, $3::bytea = payload FROM public.ledger "
+                 "GROUP BY payload",
+                 {0.1, true, parameter::bytes(d.body->payload)});
+    for (const auto& value : found.rows.back()) seen.push_back(value.value_or("nothing"));
+  });
+  CHECK(said(place->access(owner_with(1))->deliver(messages({1}, 0))) == "confirmed");
+  CHECK(seen == std::vector<std::string>{"1", "nothing", "0.1", "t", "t"});
+}
+
+TEST_CASE("commands about transactions are told from others, behind whatever comments") {
+  using store::postgres::ends_transaction;
+  for (const auto* one :
+       {"COMMIT", "end;", " rollback to a", "ABORT", "begin", "START TRANSACTION", ";commit", "savepoint a",
+        "release a", "prepare transaction 'a'", "--\n/* /* */ */commit", "PREPARE /**/ TRANSACTION 'x'"})
+    CHECK(ends_transaction(one));
+  for (const auto* one :
+       {"SELECT 'commit'", "", "/* commit", "-- commit", "prepare a as select 1", "committed", "endless"})
+    CHECK_FALSE(ends_transaction(one));
 }
 
 TEST_CASE("a table of one's own may have other types, and columns more; one that lacks a column is named") {

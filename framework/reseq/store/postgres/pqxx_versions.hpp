@@ -43,6 +43,29 @@ pqxx::result run_prepared(pqxx::transaction_base& tx, const std::string& name, c
 #endif
 }
 
+/// One statement, not prepared; `values` are anything whose `text()` is an optional string.
+template <class Value>
+pqxx::result run_once(pqxx::transaction_base& tx, const std::string& sql, const std::vector<Value>& values) {
+#if PQXX_VERSION_MAJOR < 7
+  std::vector<const char*> texts;
+  for (const auto& one : values) texts.push_back(one.text() ? one.text()->c_str() : nullptr);
+  return tx.exec_params(sql, pqxx::prepare::make_dynamic_params(texts));
+#else
+  pqxx::params texts;
+  for (const auto& one : values) {
+    if (one.text())
+      texts.append(*one.text());
+    else
+      texts.append();
+  }
+#if PQXX_VERSION_MAJOR > 7 || PQXX_VERSION_MINOR >= 10
+  return tx.exec(sql, texts);
+#else
+  return tx.exec_params(sql, texts);
+#endif
+#endif
+}
+
 /// COPY of whole rows, arrays of strings, into `table`; only the benchmarks do that.
 template <class Row>
 void copy_rows(pqxx::transaction_base& tx, const std::string& table, const std::vector<Row>& rows) {

@@ -1,0 +1,58 @@
+/// A destination in any PostgreSQL database that takes messages in transactions of its own.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "reseq/model/clock.hpp"
+#include "reseq/model/error.hpp"
+#include "reseq/store/postgres/database.hpp"
+#include "reseq/store/postgres/server_url.hpp"
+#include "reseq/store/transactional_receiver.hpp"
+
+namespace reseq::store::postgres {
+
+/// Each call of `deliver` is one transaction: it locks the destination's row in `reseq.delivered`, looks at the epoch
+/// and the last sequence there, takes what is new, and writes both. A transaction whose commit is in doubt is cleared
+/// up by doing it again: the lock waits for the end of the old one, and the row tells what became of it.
+///
+/// `reseq.delivered` is created when it is missing and the role may do that. Otherwise USAGE on the schema `reseq` and
+/// SELECT, INSERT and UPDATE on that table are needed.
+class fenced_receiver : public transactional_receiver {
+public:
+  /// `timeout` is of each statement.
+  fenced_receiver(server_url server, receiver_owner owner, duration timeout);
+
+  void open() override;
+  core::receiver_answer deliver(std::span<const received> items) override;
+
+protected:
+  /// Once for each connection.
+  virtual result<void> prepare(database& db, pqxx::work& tx) = 0;
+  /// Takes `items`, which are new. What it answers, `refused` or `failing`, undoes everything; so does what it throws.
+  virtual std::optional<core::receiver_answer> take(database& db, pqxx::work& tx, std::span<const received> items) = 0;
+
+  /// What the server said, in one line and without a password.
+  [[nodiscard]] std::string said(const pqxx::sql_error& e) const;
+  [[nodiscard]] const receiver_owner& owner() const { return owner_; }
+
+private:
+  result<void> connect();
+  result<void> prepare_records(pqxx::work& tx);
+  result<void> write(std::span<const received> items, std::optional<core::receiver_answer>& instead);
+
+  server_url server_;
+  receiver_owner owner_;
+  duration timeout_;
+  std::unique_ptr<database> db_;
+};
+
+/// Other sessions that create tables for destinations wait for this one.
+void wait_for_others(pqxx::work& tx);
+
+/// Whether it is a row's data that the server refuses, or a constraint that it violates (SQLSTATE 22…, 23…, 44…).
+bool refuses_data(const std::string& state);
+
+} // namespace reseq::store::postgres
