@@ -32,7 +32,7 @@ constexpr std::size_t valid_for_offset = 92;
 
 /// Of a write-ahead log: a header, then frames of a header and a page each.
 constexpr std::size_t log_header_bytes = 32;
-constexpr std::size_t frame_header_bytes = 24;
+constexpr std::size_t frame_header_size = 24;
 constexpr std::size_t log_salt_offset = 16;
 constexpr std::size_t frame_salt_offset = 8;
 constexpr std::size_t salt_bytes = 8;
@@ -75,7 +75,7 @@ std::set<std::uint64_t> logged_pages(const fs::path& log, std::uint64_t page_byt
   std::array<char, log_header_bytes> header{};
   if (!in.read(header.data(), header.size())) return pages;
   const std::string_view salt(header.data() + log_salt_offset, salt_bytes);
-  std::array<char, frame_header_bytes> frame{};
+  std::array<char, frame_header_size> frame{};
   while (in.read(frame.data(), frame.size())) {
     const std::string_view read(frame.data(), frame.size());
     if (read.substr(frame_salt_offset, salt_bytes) != salt) break;
