@@ -75,8 +75,9 @@ header_list joined(const content& body) {
   header_list out;
   if (!body.content_type.empty()) out.push_back({"content-type", body.content_type});
   for (const auto& h : body.headers) {
-    if (!goes_along(h)) continue;
+    if (!is_header_name(h.name)) continue;
     const auto name = lower(h.name);
+    if (is_reserved(name)) continue;
     const auto earlier = std::ranges::find(out, name, &header::name);
     if (earlier == out.end()) {
       out.push_back({name, safe_value(h.value)});

@@ -1,6 +1,8 @@
 #include "reseq/wire/fields.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <utility>
 
 #include "reseq/wire/incoming.hpp"
@@ -16,16 +18,24 @@ bool printable_ascii(std::string_view text) {
 
 std::string lower(std::string_view text) {
   std::string out{text};
-  std::ranges::transform(out, out.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::ranges::transform(out, out.begin(), lower_char);
   return out;
 }
 
+namespace {
+
+/// Whether a character may be part of a header's name (RFC 9110 §5.6.2, `tchar`), by its code.
+constexpr std::array<bool, 256> in_token = [] {
+  std::array<bool, 256> in{};
+  for (std::size_t c = '!'; c <= '~'; ++c) in[c] = true;
+  for (const char c : std::string_view{"\"(),/:;<=>?@[\\]{}"}) in[static_cast<unsigned char>(c)] = false;
+  return in;
+}();
+
+} // namespace
+
 bool is_header_name(std::string_view name) {
-  const auto token = [](char c) {
-    return c > ' ' && c <= '~' && std::string_view{"\"(),/:;<=>?@[\\]{}"}.find(c) == std::string_view::npos;
-  };
-  return !name.empty() && std::ranges::all_of(name, token);
+  return !name.empty() && std::ranges::all_of(name, [](char c) { return in_token[static_cast<unsigned char>(c)]; });
 }
 
 bool is_header_value(std::string_view value) {

@@ -1,5 +1,6 @@
 #include "reseq/wire/json.hpp"
 
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -7,8 +8,6 @@ namespace reseq::wire::json {
 namespace {
 
 std::uint8_t byte(char c) { return static_cast<std::uint8_t>(c); }
-
-bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -27,16 +26,23 @@ constexpr std::uint64_t any_below(std::uint64_t eight, std::uint8_t bound) {
 
 bool is_plain(char c) { return byte(c) >= 0x20 && c != '"' && c != '\\'; }
 
-/// How many bytes at the front of `text` a string in quotes holds as they are.
-std::size_t plain_length(std::string_view text) {
+/// How many bytes at the front of `text` a string in quotes holds as they are. Bits of `seen` are set that one of them
+/// has, so that its highest tells whether all are ASCII.
+std::size_t plain_length(std::string_view text, std::uint64_t& seen) {
   std::size_t at = 0;
   for (; at + 8 <= text.size(); at += 8) {
     const auto eight = eight_bytes(text.data() + at);
     const auto special =
       any_below(eight, 0x20) | any_below(eight ^ in_each_byte('"'), 1) | any_below(eight ^ in_each_byte('\\'), 1);
-    if (special != 0) break;
+    if (special != 0) {
+      if constexpr (std::endian::native != std::endian::little) break;
+      const auto before = static_cast<unsigned>(std::countr_zero(special)) / 8; // what carries is above the first
+      seen |= eight & ((std::uint64_t{1} << 8 * before) - 1);
+      return at + before;
+    }
+    seen |= eight;
   }
-  while (at < text.size() && is_plain(text[at])) ++at;
+  for (; at < text.size() && is_plain(text[at]); ++at) seen |= byte(text[at]);
   return at;
 }
 
@@ -181,10 +187,11 @@ bool valid_utf8(std::string_view bytes) {
 
 void append_string(std::string& out, std::string_view text) {
   const bool utf8 = valid_utf8(text);
+  std::uint64_t seen = 0;
   out.reserve(out.size() + text.size() + 2);
   out += '"';
   while (!text.empty()) {
-    if (const auto plain = utf8 ? plain_length(text) : 0; plain > 0) {
+    if (const auto plain = utf8 ? plain_length(text, seen) : 0; plain > 0) {
       out += text.substr(0, plain);
       text.remove_prefix(plain);
       continue;
@@ -202,20 +209,13 @@ void append_string(std::string& out, std::string_view text) {
 
 bool is_compact(std::string_view text) {
   reader in(text);
-  return in.value().has_value() && in.end().has_value() && !in.saw_space();
-}
-
-char reader::peek() {
-  const auto begin = at_;
-  while (at_ < text_.size() && is_space(text_[at_])) ++at_;
-  if (at_ != begin) saw_space_ = true;
-  return at_ < text_.size() ? text_[at_] : '\0';
+  return in.skip_value().has_value() && in.end().has_value() && !in.saw_space();
 }
 
 result<std::string> reader::string() {
-  const auto raw = in_quotes();
-  if (!raw) return tl::unexpected(raw.error());
-  return unescaped(*raw);
+  std::string_view raw;
+  if (!in_quotes(raw)) return fault();
+  return unescaped(raw);
 }
 
 result<std::string> reader::value() {
@@ -223,26 +223,32 @@ result<std::string> reader::value() {
   const auto begin = at_;
   const bool spaced = saw_space_;
   saw_space_ = false;
-  if (auto read = any(); !read) return tl::unexpected(std::move(read.error()));
+  if (!skip()) return fault();
   const auto written = text_.substr(begin, at_ - begin);
   auto compact = saw_space_ ? without_space(written) : std::string{written};
   saw_space_ = saw_space_ || spaced;
   return compact;
 }
 
-result<void> reader::end() {
-  peek();
-  if (at_ < text_.size()) return fault("something follows the end of the value");
+result<void> reader::skip_value() {
+  if (!skip()) return fault();
   return {};
 }
 
-result<void> reader::any() {
+result<void> reader::end() {
+  peek();
+  if (at_ == text_.size()) return {};
+  wrong("something follows the end of the value");
+  return fault();
+}
+
+/// A value of any kind.
+bool reader::skip() {
+  std::string_view raw;
   switch (peek()) {
-  case '{': return members([this] { return in_quotes(); }, [this](std::string_view) { return any(); });
-  case '[': return array([this] { return any(); });
-  case '"':
-    if (auto read = in_quotes(); !read) return tl::unexpected(std::move(read.error()));
-    return {};
+  case '{': return skip_object();
+  case '[': return skip_array();
+  case '"': return in_quotes(raw);
   case 't':
   case 'f':
   case 'n': return literal();
@@ -250,17 +256,36 @@ result<void> reader::any() {
   }
 }
 
-result<void> reader::enter(char bracket) {
-  if (auto opened = expect(bracket); !opened) return opened;
-  if (depth_ == max_depth) return fault("nested deeper than " + std::to_string(max_depth));
-  ++depth_;
-  return {};
+bool reader::skip_object() {
+  if (!enter('{')) return false;
+  if (peek() == '}') return leave('}');
+  std::string_view name;
+  do {
+    if (!in_quotes(name) || !expect(':') || !skip()) return false;
+  } while (take(','));
+  return leave('}');
 }
 
-result<void> reader::leave(char bracket) {
-  if (auto closed = expect(bracket); !closed) return closed;
+bool reader::skip_array() {
+  if (!enter('[')) return false;
+  if (peek() == ']') return leave(']');
+  do {
+    if (!skip()) return false;
+  } while (take(','));
+  return leave(']');
+}
+
+bool reader::enter(char bracket) {
+  if (!expect(bracket)) return false;
+  if (depth_ == max_depth) return wrong("nested deeper than " + std::to_string(max_depth));
+  ++depth_;
+  return true;
+}
+
+bool reader::leave(char bracket) {
+  if (!expect(bracket)) return false;
   --depth_;
-  return {};
+  return true;
 }
 
 bool reader::take(char expected) {
@@ -269,47 +294,48 @@ bool reader::take(char expected) {
   return true;
 }
 
-result<void> reader::expect(char expected) {
-  if (take(expected)) return {};
-  if (at_ == text_.size()) return fault(std::string{"ends where '"} + expected + "' is expected");
-  return fault(std::string{"expected '"} + expected + "'");
+bool reader::expect(char expected) {
+  if (take(expected)) return true;
+  if (at_ == text_.size()) return wrong(std::string{"ends where '"} + expected + "' is expected");
+  return wrong(std::string{"expected '"} + expected + "'");
 }
 
 /// A string as it was written, checked, without its quotes.
-result<std::string_view> reader::in_quotes() {
-  if (!take('"')) return fault("expected a string");
+bool reader::in_quotes(std::string_view& raw) {
+  if (!take('"')) return wrong("expected a string");
   const auto begin = at_;
+  std::uint64_t seen = 0;
   for (;;) {
-    at_ += plain_length(text_.substr(at_));
+    at_ += plain_length(text_.substr(at_), seen);
     if (at_ == text_.size() || text_[at_] == '"') break;
-    if (byte(text_[at_]) < 0x20) return fault("a control character in a string must be escaped");
-    if (auto escaped = escape(); !escaped) return tl::unexpected(std::move(escaped.error()));
+    if (byte(text_[at_]) < 0x20) return wrong("a control character in a string must be escaped");
+    if (!escape()) return false;
   }
-  if (at_ == text_.size()) return fault("the string does not end");
-  const auto raw = text_.substr(begin, at_ - begin);
-  if (!valid_utf8(raw)) return fault("the string is not UTF-8");
+  if (at_ == text_.size()) return wrong("the string does not end");
+  raw = text_.substr(begin, at_ - begin);
+  if ((seen & in_each_byte(0x80)) != 0 && !valid_utf8(raw)) return wrong("the string is not UTF-8");
   ++at_;
-  return raw;
+  return true;
 }
 
-result<void> reader::escape() {
+bool reader::escape() {
   const auto rest = text_.substr(at_);
   if (rest.size() < 2 || std::string_view{"\"\\/bfnrtu"}.find(rest[1]) == std::string_view::npos) {
-    return fault("no such escape in a string");
+    return wrong("no such escape in a string");
   }
   if (rest[1] != 'u') {
     at_ += 2;
-    return {};
+    return true;
   }
   const auto code = hex4(rest.substr(2));
-  if (code == no_code) return fault("\\u needs four hexadecimal digits");
+  if (code == no_code) return wrong("\\u needs four hexadecimal digits");
   at_ += 6;
-  if (is_low_surrogate(code)) return fault("half of a surrogate pair");
-  if (!is_high_surrogate(code)) return {};
+  if (is_low_surrogate(code)) return wrong("half of a surrogate pair");
+  if (!is_high_surrogate(code)) return true;
   const auto second = text_.substr(at_);
-  if (!second.starts_with("\\u") || !is_low_surrogate(hex4(second.substr(2)))) return fault("half of a surrogate pair");
+  if (!second.starts_with("\\u") || !is_low_surrogate(hex4(second.substr(2)))) return wrong("half of a surrogate pair");
   at_ += 6;
-  return {};
+  return true;
 }
 
 bool reader::digits() {
@@ -318,40 +344,45 @@ bool reader::digits() {
   return at_ > begin;
 }
 
-result<void> reader::number() {
+bool reader::number() {
   const auto next = [this] { return at_ < text_.size() ? text_[at_] : '\0'; };
-  if (at_ == text_.size()) return fault("ends where a value is expected");
+  if (at_ == text_.size()) return wrong("ends where a value is expected");
   const bool negative = next() == '-';
   if (negative) ++at_;
-  if (!is_digit(next())) return fault(negative ? "expected a digit" : "expected a value");
+  if (!is_digit(next())) return wrong(negative ? "expected a digit" : "expected a value");
   if (next() == '0') {
     ++at_;
-    if (is_digit(next())) return fault("a number must not begin with 0");
+    if (is_digit(next())) return wrong("a number must not begin with 0");
   }
   digits();
   if (next() == '.') {
     ++at_;
-    if (!digits()) return fault("expected a digit");
+    if (!digits()) return wrong("expected a digit");
   }
   if (next() == 'e' || next() == 'E') {
     ++at_;
     if (next() == '+' || next() == '-') ++at_;
-    if (!digits()) return fault("expected a digit");
+    if (!digits()) return wrong("expected a digit");
   }
-  return {};
+  return true;
 }
 
-result<void> reader::literal() {
+bool reader::literal() {
   for (const std::string_view word : {"true", "false", "null"}) {
     if (!text_.substr(at_).starts_with(word)) continue;
     at_ += word.size();
-    return {};
+    return true;
   }
-  return fault("expected a value");
+  return wrong("expected a value");
 }
 
-tl::unexpected<error> reader::fault(std::string what) const {
-  return fail(errc::invalid, std::move(what) + ", at column " + std::to_string(at_ + 1));
+bool reader::wrong(std::string what) {
+  wrong_ = std::move(what);
+  return false;
+}
+
+tl::unexpected<error> reader::fault() {
+  return fail(errc::invalid, std::move(wrong_) + ", at column " + std::to_string(at_ + 1));
 }
 
 } // namespace reseq::wire::json

@@ -24,6 +24,9 @@ void append_string(std::string& out, std::string_view text);
 /// Whether `text` is exactly one JSON value, no deeper than `max_depth`, without insignificant white space.
 bool is_compact(std::string_view text);
 
+/// Whether `c` is white space between the tokens of a text.
+constexpr bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
 /// Reads one JSON text from front to back. What is not JSON gives `errc::invalid` with the column, in bytes from 1;
 /// after an error the reader is of no use any more. The text must outlive the reader.
 class reader {
@@ -39,12 +42,13 @@ public:
   /// A value of any kind, as it was written but without insignificant white space.
   result<std::string> value();
 
+  /// Passes over a value of any kind.
+  result<void> skip_value();
+
   /// An object: calls `on_member(name)`, which must read the member's value and return a `result<void>`; its error
   /// ends the reading. Names may come twice: who minds has to look.
   template <class OnMember>
-  result<void> object(OnMember on_member) {
-    return members([this] { return string(); }, std::move(on_member));
-  }
+  result<void> object(OnMember on_member);
 
   /// An array: calls `on_element()`, which must read one value and return a `result<void>`.
   template <class OnElement>
@@ -57,47 +61,61 @@ public:
   [[nodiscard]] bool saw_space() const { return saw_space_; }
 
 private:
-  template <class ReadName, class OnMember>
-  result<void> members(ReadName read_name, OnMember on_member);
-  result<void> enter(char bracket);
-  result<void> leave(char bracket);
+  // What returns false has said why: `fault` makes an error of that.
+  bool enter(char bracket);
+  bool leave(char bracket);
   bool take(char expected);
-  result<void> expect(char expected);
-  result<std::string_view> in_quotes();
-  result<void> escape();
-  result<void> number();
-  result<void> literal();
-  result<void> any();
+  bool expect(char expected);
+  bool in_quotes(std::string_view& raw);
+  bool escape();
+  bool skip();
+  bool skip_object();
+  bool skip_array();
+  bool number();
+  bool literal();
   bool digits();
-  [[nodiscard]] tl::unexpected<error> fault(std::string what) const;
+  bool wrong(std::string what);
+  tl::unexpected<error> fault();
 
   std::string_view text_;
   std::size_t at_ = 0;
   unsigned depth_ = 0;
   bool saw_space_ = false;
+  std::string wrong_;
 };
 
-template <class ReadName, class OnMember>
-result<void> reader::members(ReadName read_name, OnMember on_member) {
-  if (auto entered = enter('{'); !entered) return entered;
-  if (peek() == '}') return leave('}');
-  do {
-    auto name = read_name();
-    if (!name) return tl::unexpected(std::move(name.error()));
-    if (auto colon = expect(':'); !colon) return colon;
-    if (auto read = on_member(std::move(*name)); !read) return read;
-  } while (take(','));
-  return leave('}');
+inline char reader::peek() {
+  const auto begin = at_;
+  while (at_ < text_.size() && is_space(text_[at_])) ++at_;
+  if (at_ != begin) saw_space_ = true;
+  return at_ < text_.size() ? text_[at_] : '\0';
+}
+
+template <class OnMember>
+result<void> reader::object(OnMember on_member) {
+  if (!enter('{')) return fault();
+  if (peek() != '}') {
+    do {
+      auto name = string();
+      if (!name) return tl::unexpected(std::move(name.error()));
+      if (!expect(':')) return fault();
+      if (auto read = on_member(std::move(*name)); !read) return read;
+    } while (take(','));
+  }
+  if (!leave('}')) return fault();
+  return {};
 }
 
 template <class OnElement>
 result<void> reader::array(OnElement on_element) {
-  if (auto entered = enter('['); !entered) return entered;
-  if (peek() == ']') return leave(']');
-  do {
-    if (auto read = on_element(); !read) return read;
-  } while (take(','));
-  return leave(']');
+  if (!enter('[')) return fault();
+  if (peek() != ']') {
+    do {
+      if (auto read = on_element(); !read) return read;
+    } while (take(','));
+  }
+  if (!leave(']')) return fault();
+  return {};
 }
 
 } // namespace reseq::wire::json

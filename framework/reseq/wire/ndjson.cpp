@@ -1,7 +1,8 @@
 #include <algorithm>
 #include <array>
-#include <functional>
-#include <set>
+#include <bitset>
+#include <cstddef>
+#include <iterator>
 #include <utility>
 
 #include "reseq/wire/base64.hpp"
@@ -11,6 +12,10 @@
 
 namespace reseq::wire {
 namespace {
+
+bool lower_name_less(std::string_view a, std::string_view b) {
+  return std::ranges::lexicographical_compare(a, b, {}, lower_char, lower_char);
+}
 
 /// Reads one line. A field's reader leaves `where` to `parse`, except for places inside the field.
 class envelope {
@@ -32,7 +37,8 @@ private:
   result<void> read_pipeline();
   result<void> read_destinations();
   result<void> read_headers();
-  result<void> read_header(std::string_view name);
+  result<void> read_header(std::string name);
+  result<void> no_name_twice();
   result<void> read_payload();
   result<void> read_base64();
   result<void> refuse_version();
@@ -43,9 +49,9 @@ private:
   json::reader in_;
   const limits& bounds_;
   incoming message_;
-  std::set<std::string, std::less<>> seen_;
-  std::set<std::string> header_names_; // in lower case
+  std::bitset<8> seen_; // of `fields`
   std::size_t header_bytes_ = 0;
+  int payloads_ = 0;
   std::string_view usual_type_; // of this kind of payload
 };
 
@@ -71,10 +77,11 @@ result<incoming> envelope::parse() {
 }
 
 result<void> envelope::member(std::string_view name) {
-  for (const auto& [known, read] : fields) {
-    if (known != name) continue;
-    if (!seen_.emplace(name).second) return fail(errc::invalid, "is given more than once", std::string{name});
-    auto done = (this->*read)();
+  for (std::size_t i = 0; i < fields.size(); ++i) {
+    if (fields[i].name != name) continue;
+    if (seen_[i]) return fail(errc::invalid, "is given more than once", std::string{name});
+    seen_.set(i);
+    auto done = (this->*fields[i].read)();
     if (!done) return tl::unexpected(inside(name, std::move(done.error())));
     return done;
   }
@@ -126,20 +133,27 @@ result<void> envelope::read_destinations() {
 
 result<void> envelope::read_headers() {
   if (in_.peek() != '{') return fail(errc::invalid, "must be an object");
-  return in_.object([this](const std::string& name) { return read_header(name); });
+  if (auto read = in_.object([this](std::string name) { return read_header(std::move(name)); }); !read) return read;
+  return no_name_twice();
 }
 
-result<void> envelope::read_header(std::string_view name) {
+result<void> envelope::no_name_twice() {
+  std::vector<std::string_view> names;
+  for (const auto& h : message_.body.headers) names.emplace_back(h.name);
+  std::ranges::stable_sort(names, lower_name_less);
+  const auto twice = std::ranges::adjacent_find(names, same_header_name);
+  if (twice != names.end()) return fail(errc::invalid, "is given more than once", std::string{*std::next(twice)});
+  return {};
+}
+
+result<void> envelope::read_header(std::string name) {
   if (!is_header_name(name)) return fail(errc::invalid, in_quotes(name) + " is no header name");
-  if (!header_names_.insert(lower(name)).second) {
-    return fail(errc::invalid, "is given more than once", std::string{name});
-  }
   auto value = text();
   if (!value) return tl::unexpected(inside(name, std::move(value.error())));
-  if (!is_header_value(*value)) return fail(errc::invalid, "must not contain control characters", std::string{name});
+  if (!is_header_value(*value)) return fail(errc::invalid, "must not contain control characters", std::move(name));
   header_bytes_ += name.size() + value->size();
   if (header_bytes_ > max_header_bytes) return fail(errc::too_large, "are over 64 KiB together");
-  message_.body.headers.push_back({std::string{name}, std::move(*value)});
+  message_.body.headers.push_back({std::move(name), std::move(*value)});
   return {};
 }
 
@@ -154,6 +168,7 @@ result<void> envelope::read_base64() {
 }
 
 result<void> envelope::keep_payload(result<std::string> payload, std::string_view usual_type) {
+  ++payloads_;
   if (!payload) return tl::unexpected(std::move(payload.error()));
   if (payload->size() > bounds_.max_message) {
     return fail(errc::too_large, "is over " + std::to_string(bounds_.max_message) + " bytes");
@@ -166,11 +181,10 @@ result<void> envelope::keep_payload(result<std::string> payload, std::string_vie
 result<void> envelope::refuse_version() { return fail(errc::invalid, "is not available in this version"); }
 
 result<void> envelope::complete() {
-  const auto payloads = seen_.count("payload") + seen_.count("payload_base64");
-  if (payloads == 0) return fail(errc::invalid, "is missing (or payload_base64)", "payload");
-  if (payloads == 2) return fail(errc::invalid, "is given beside payload_base64", "payload");
-  const bool typed = header_names_.count("content-type") > 0;
-  message_.body.content_type = typed ? find_header(message_.body.headers, "content-type") : usual_type_;
+  if (payloads_ == 0) return fail(errc::invalid, "is missing (or payload_base64)", "payload");
+  if (payloads_ == 2) return fail(errc::invalid, "is given beside payload_base64", "payload");
+  const auto typed = only_header(message_.body.headers, "content-type"); // no name is there twice
+  message_.body.content_type = typed.value().value_or(usual_type_);
   if (!message_.id.empty()) return {};
   auto id = implied_id(message_.body.headers);
   if (!id) return tl::unexpected(inside("headers", std::move(id.error())));
@@ -188,12 +202,12 @@ result<std::vector<incoming>> from_ndjson(std::string_view body, const limits& b
     body.remove_prefix(std::min(line.size() + 1, body.size()));
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const auto place = "line " + std::to_string(number);
+    const auto place = [&] { return "line " + std::to_string(number); };
     if (messages.size() == bounds.max_lines) {
-      return fail(errc::too_large, "more than " + std::to_string(bounds.max_lines) + " messages in a batch", place);
+      return fail(errc::too_large, "more than " + std::to_string(bounds.max_lines) + " messages in a batch", place());
     }
     auto message = envelope(line, bounds).parse();
-    if (!message) return tl::unexpected(inside(place, std::move(message.error())));
+    if (!message) return tl::unexpected(inside(place(), std::move(message.error())));
     messages.push_back(std::move(*message));
   }
   return messages;

@@ -26,16 +26,16 @@ std::size_t utf8_length(std::string_view text) {
   return length;
 }
 
-std::array<unsigned char, 256> make_values() {
+constexpr std::array<unsigned char, 256> value_of = [] {
   std::array<unsigned char, 256> values{};
   for (unsigned i = 0; i < 10; ++i) values['0' + i] = static_cast<unsigned char>(i);
   for (unsigned i = 0; i < 6; ++i) values['a' + i] = values['A' + i] = static_cast<unsigned char>(10 + i);
   return values;
-}
+}();
 
 char byte_of(char high, char low) {
-  static const auto values = make_values();
-  return static_cast<char>(values[static_cast<unsigned char>(high)] << 4U | values[static_cast<unsigned char>(low)]);
+  return static_cast<char>(value_of[static_cast<unsigned char>(high)] << 4U |
+                           value_of[static_cast<unsigned char>(low)]);
 }
 
 bool plain(std::string_view bytes) {
@@ -78,9 +78,13 @@ std::string from_readable(std::string_view text) {
 }
 
 std::string from_hex(std::string_view text) {
-  std::string out;
-  out.reserve(text.size() / 2);
-  for (std::size_t i = 2; i + 1 < text.size(); i += 2) out += byte_of(text[i], text[i + 1]);
+  if (text.size() < 2) return {};
+  std::string out((text.size() - 2) / 2, '\0');
+  const char* from = text.data() + 2;
+  for (auto& byte : out) {
+    byte = byte_of(from[0], from[1]);
+    from += 2;
+  }
   return out;
 }
 
