@@ -6,6 +6,8 @@
 #include <caf/actor_cast.hpp>
 #include <spdlog/spdlog.h>
 
+#include "reseq/pipeline/chain.hpp"
+
 namespace reseq::actors {
 namespace {
 
@@ -251,16 +253,18 @@ void dispatcher_state::take(peer& from, answer& item, std::map<core::pipeline_in
   const auto end = end_of(item.kind);
   if (table->answer(from.id, found->first, chain, end, item.error, now()) && end == core::attempt_end::done) {
     auto& pipeline = pipelines[copy.pipeline.value()];
+    auto result = to_result(pipeline, copy.at, item);
     const auto asked = forget(pipeline, copy.at, chain);
     news[copy.pipeline].done.push_back(
-      {copy.at, chain, to_result(pipeline, item), asked, std::chrono::nanoseconds{item.took_ns}});
+      {copy.at, chain, std::move(result), asked, std::chrono::nanoseconds{item.took_ns}});
   }
   if (--copy.unanswered == 0) flights.erase(found);
 }
 
-core::work_result dispatcher_state::to_result(const served& pipeline, answer& item) const {
+core::work_result dispatcher_state::to_result(const served& pipeline, position at, answer& item) const {
   core::work_result made;
   if (item.kind == answer_kind::produced) made.body = std::move(item.body);
+  if (item.kind == answer_kind::unchanged) made.body = content_of(pipeline.jobs.at(at).message);
   if (!item.narrowed) return made;
   made.only_to.emplace();
   for (const auto& label : item.only_to) {

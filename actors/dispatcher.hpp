@@ -90,7 +90,7 @@ struct dispatcher_state {
   void dismiss_hung();
 
   void take(peer& from, answer& item, std::map<core::pipeline_index, work_done>& news);
-  [[nodiscard]] core::work_result to_result(const served& pipeline, answer& item) const;
+  [[nodiscard]] core::work_result to_result(const served& pipeline, position at, answer& item) const;
   /// What it was asked for as.
   static core::asking forget(served& pipeline, position at, core::chain_index chain);
 

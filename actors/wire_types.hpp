@@ -17,7 +17,7 @@
 
 namespace reseq::actors {
 
-inline constexpr std::uint32_t protocol_version = 2;
+inline constexpr std::uint32_t protocol_version = 3;
 
 /// Worker → supervisor, first of all. Its layout never changes, so that two versions can tell each other apart.
 struct hello {
@@ -51,7 +51,13 @@ struct orders {
   std::vector<order> items;
 };
 
-enum class answer_kind : std::uint8_t { produced, dropped, failed, permanent };
+enum class answer_kind : std::uint8_t {
+  produced,
+  dropped,
+  failed,
+  permanent,
+  unchanged, ///< produced, and the message's own content, which the other side has
+};
 
 /// Worker → supervisor: one chain of one copy is done.
 struct answer {
@@ -171,7 +177,7 @@ auto inspect(Inspector& f, answer& x) {
   } else {
     auto body = std::make_shared<content>();
     auto build = caf::meta::load_callback([&]() -> caf::error {
-      if (x.kind > answer_kind::permanent) return caf::sec::invalid_argument; // else it would pass for dropped
+      if (x.kind > answer_kind::unchanged) return caf::sec::invalid_argument; // else it would pass for dropped
       if (x.kind == answer_kind::produced) x.body = body;
       return caf::none;
     });

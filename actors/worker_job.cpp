@@ -34,8 +34,9 @@ answer to_answer(const order& job, std::uint32_t index, const timed& done, std::
                    " bytes, more than http.max_result allows (" + std::to_string(max_result) + ")";
       return made;
     }
-    made.kind = answer_kind::produced;
-    made.body = result->body;
+    const bool same = result->body.get() == &job.message->body();
+    made.kind = same ? answer_kind::unchanged : answer_kind::produced;
+    if (!same) made.body = result->body;
     made.narrowed = result->only_to.has_value();
     if (result->only_to) made.only_to = *result->only_to;
   } else {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <ctime>
+#include <deque>
 #include <filesystem>
 #include <future>
 #include <memory>
@@ -45,6 +46,7 @@ struct options {
   std::uint32_t deliver = 256;
   std::uint32_t window = 1024;
   std::uint32_t destinations = 1;
+  std::size_t in_flight = 8192;
   bool production = false;
   std::uint32_t commit_delay_us = 0;
   int rounds = 3;
@@ -54,17 +56,19 @@ struct options {
 
 double seconds(duration d) { return std::chrono::duration<double>(d).count(); }
 
-/// Submits so many messages, each connection its next batch as soon as the last is accepted, and waits for all of them
-/// at the receiver. All functions but `wait` run on the loop's thread.
+/// Submits so many messages, each connection its next batch as soon as the last is accepted and not too many are under
+/// way, and waits for all of them at the receiver. All functions but `wait` run on the loop's thread.
 class transfer {
 public:
   transfer(const options& chosen, std::size_t messages, ids& from)
     : batch_(chosen.submit), destinations_(chosen.destinations), to_submit_(messages), unanswered_(messages),
-      missing_(messages), from_(&from) {}
+      missing_(messages), in_flight_(chosen.in_flight), from_(&from) {}
 
   void submit_next(net::http_client& over) {
     const auto lines = std::min(batch_, to_submit_);
     if (lines == 0) return;
+    const auto under_way = missing_ - to_submit_;
+    if (in_flight_ > 0 && under_way > 0 && under_way + lines > in_flight_) return waiting_.push_back(&over);
     to_submit_ -= lines;
     auto answered = [this, lines, &over](const auto& got) {
       if (auto all = accepted(got, lines); !all) return end(std::move(all));
@@ -85,6 +89,7 @@ public:
     if (first_delivery == time_point{}) first_delivery = one.at;
     last_delivery = one.at;
     --missing_;
+    if (!waiting_.empty() && missing_ - to_submit_ + std::min(batch_, to_submit_) <= in_flight_) resume();
     end_if_complete();
   }
 
@@ -99,6 +104,12 @@ public:
   time_point last_delivery{};
 
 private:
+  void resume() {
+    auto& over = *waiting_.front();
+    waiting_.pop_front();
+    submit_next(over);
+  }
+
   static constexpr const char* trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
   std::string next_destination() { return "d" + std::to_string(destination_++ % destinations_); }
@@ -145,6 +156,8 @@ private:
   std::size_t to_submit_;
   std::size_t unanswered_;
   std::size_t missing_;
+  std::size_t in_flight_; ///< accepted and not delivered, or on their way; 0: as many as come
+  std::deque<net::http_client*> waiting_;
   ids* from_;
   bool ended_ = false;
   std::promise<result<void>> done_;
@@ -368,6 +381,8 @@ int main(int argc, char** argv) {
   app.add_option("--connections", chosen.connections, "that submit at once (default 4)")->check(CLI::Range(1, 256));
   app.add_option("--deliver", chosen.deliver, "most messages a delivery carries (default 256)")
     ->check(CLI::Range(1, 10'000));
+  app.add_option("--in-flight", chosen.in_flight,
+                 "most messages submitted and not delivered; 0: no limit, and a backlog grows (default 8192)");
   app.add_option("--window", chosen.window, "of the destination (default 1024)")->check(CLI::Range(2, 1'000'000));
   app.add_option("--rounds", chosen.rounds, "the median counts (default 3)")->check(CLI::Range(1, 100));
   app.add_option("--supervisor", chosen.supervisor, "the program (default: the one built beside this)")

@@ -31,7 +31,7 @@ TEST_CASE("a worker that does not agree is told why, and gets no work") {
     std::function<void(hello&)> change;
   };
   const std::vector<row> rows{
-    {"protocol version 3", [](hello& h) { h.protocol = 3; }},
+    {"it speaks protocol version 4294967295", [](hello& h) { h.protocol = ~0U; }},
     {"protocol version 0", [](hello& h) { h.protocol = 0; }},
     {"cluster.token", [](hello& h) { h.token = "Secret"; }},
     {"cluster.token", [](hello& h) { h.token = ""; }},
@@ -149,6 +149,21 @@ TEST_CASE("the shard hears of what was produced, dropped and narrowed") {
   CHECK(items[2].done.only_to == std::vector<destination_id>{destination_id{2}});
   CHECK(f.returns_shard->work_done.empty());
   CHECK_FALSE(f.inspect(1));
+}
+
+TEST_CASE("a result that is the message's own content comes without it, and its shard gets what it sent") {
+  fixture f;
+  const auto w = f.join();
+  f.want(1);
+  auto same = fixture::answer_to(w.only_order(), answer_kind::unchanged);
+  same.narrowed = true;
+  same.only_to = {"audit"};
+  f.give(w, same);
+  REQUIRE(f.shard->work_done.size() == 1);
+  const auto& done = f.shard->work_done[0].done.at(0).done;
+  REQUIRE(done.body);
+  CHECK(*done.body == make_message("m1")->body());
+  CHECK(done.only_to == std::vector<destination_id>{destination_id{2}});
 }
 
 TEST_CASE("a killed worker's work is dispatched again at once, and that is no failed attempt") {

@@ -113,9 +113,10 @@ TEST_CASE("answers arrive with their bodies, and only those that produced one ha
   made.only_to = {"billing"};
   auto lost = make_answer(answer_kind::failed);
   lost.error = "no luck";
-  const auto got =
-    read_back(answers{{made, make_answer(answer_kind::dropped), lost, make_answer(answer_kind::permanent)}}).items;
-  REQUIRE(got.size() == 4);
+  const auto got = read_back(answers{{made, make_answer(answer_kind::dropped), lost,
+                                      make_answer(answer_kind::permanent), make_answer(answer_kind::unchanged)}})
+                     .items;
+  REQUIRE(got.size() == 5);
   CHECK(got[0].dispatch == 1U << 31U);
   CHECK(got[0].chain == 2);
   CHECK(got[0].kind == answer_kind::produced);
@@ -131,6 +132,8 @@ TEST_CASE("answers arrive with their bodies, and only those that produced one ha
   CHECK_FALSE(got[2].narrowed);
   CHECK_FALSE(got[2].body);
   CHECK(got[3].kind == answer_kind::permanent);
+  CHECK(got[4].kind == answer_kind::unchanged);
+  CHECK_FALSE(got[4].body);
 }
 
 TEST_CASE("a result that is empty is still a result") {

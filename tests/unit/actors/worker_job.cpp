@@ -132,6 +132,22 @@ TEST_CASE("a destination that has no chain of its own here is a failed attempt, 
   CHECK(payload_of(all[1]) == "in common");
 }
 
+TEST_CASE("a result that is the message's own content is not sent back") {
+  const runnable_pipeline pipeline{"orders", chain{}, {{"billing", chain{}}, {"audit", appending(" audit")}}};
+  const auto all = run(make_job({"", "billing", "audit"}), pipeline);
+  for (std::size_t i = 0; i < 2; ++i) {
+    CHECK(all[i].kind == answer_kind::unchanged);
+    CHECK_FALSE(all[i].body);
+  }
+  CHECK(payload_of(all[2]) == "in audit");
+  CHECK(run(make_job({""}), pipeline, 1)[0].kind == answer_kind::permanent); // two bytes are more than one
+}
+
+TEST_CASE("content that equals the message's and is not its own is sent back") {
+  const auto equal = run(make_job({""}), {"orders", appending(""), {}});
+  CHECK(payload_of(equal[0]) == "in");
+}
+
 TEST_CASE("a result may be as large as max_result and no larger") {
   const runnable_pipeline pipeline{"orders", only([](const message&) { return std::string(10, 'x'); }), {}};
   CHECK(run(make_job({""}), pipeline, 10)[0].kind == answer_kind::produced);
