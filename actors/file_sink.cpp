@@ -172,7 +172,7 @@ result<void> file_sink_state::append(const std::string& lines) {
 sink_actor::behavior_type file_sink(sink_actor::stateful_pointer<file_sink_state> self, sink_setup setup,
                                     std::string path) {
   return {
-    [self, setup = std::move(setup), path = std::move(path)](const deliver& wanted) {
+    [self, setup = std::move(setup), path](const deliver& wanted) {
       auto& state = self->state;
       const auto write_all = [&]() -> result<void> {
         if (auto opened = state.open(path); !opened) return opened;
@@ -204,6 +204,11 @@ sink_actor::behavior_type file_sink(sink_actor::stateful_pointer<file_sink_state
       }
       const auto owner = caf::actor_cast<shard_actor>(self->current_sender());
       self->send(owner, delivered{wanted.request.destination, wanted.request.id, std::move(answer)});
+    },
+    [self, path](const ask_received& question) {
+      auto& state = self->state;
+      if (auto opened = state.open(path); !opened) return question.done(tl::unexpected(opened.error()));
+      question.done(std::optional(store::receiver_record{epoch{}, state.last, state.last_id}));
     },
   };
 }

@@ -93,6 +93,7 @@ sink_actor::behavior_type http_sink(sink_actor::stateful_pointer<http_sink_state
       request.body = std::move(out.body);
       self->state.clients->post(std::move(request), setup.destination.timeout, std::move(answer));
     },
+    [](const ask_received& question) { question.done(std::optional<store::receiver_record>{}); },
   };
 }
 

@@ -1,5 +1,6 @@
 #include "actors/journal_writer.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <iterator>
 #include <utility>
@@ -160,9 +161,14 @@ result<store::recovery> writer_state::plan(const recover& wish) {
   if (!found) return tl::unexpected(std::move(found.error()));
   found->owner_seen = wish.seen.owner;
   found->seen = wish.seen.last;
-  for (auto& of : found->destinations)
+  found->back = wish.back;
+  for (const auto& [id, has] : wish.received) found->owner_seen = std::max(found->owner_seen, has.owner);
+  for (auto& of : found->destinations) {
     for (const auto& lane : wish.seen.lanes)
       if (lane.destination == of.id) of.seen = lane.admitted;
+    for (const auto& [id, has] : wish.received)
+      if (id == of.id) of.seen = std::max(of.seen, has.last);
+  }
   return plan_recovery(*found, wish.why);
 }
 

@@ -32,6 +32,7 @@
 #include "reseq/core/shard.hpp"
 #include "reseq/model/submission.hpp"
 #include "reseq/store/journal.hpp"
+#include "reseq/store/receiver_survey.hpp"
 
 namespace reseq::actors {
 
@@ -126,6 +127,11 @@ struct deliver {
   core::send_request request;
 };
 
+/// shard → sink, for a recovery: what the receiver remembers; nothing if it does not.
+struct ask_received {
+  reply<std::optional<store::receiver_record>> done;
+};
+
 /// sink → shard.
 struct delivered {
   destination_id destination;
@@ -139,14 +145,16 @@ struct refuse {
   error why;
 };
 
-/// An operator's, by HTTP → shard → resequencer → journal: a shard that has diverged goes on past what was seen of the
-/// history that its journal has lost, once it is opened again.
+/// An operator's, by HTTP → shard (which asks its sinks) → resequencer, if there is one → journal: a shard that has
+/// diverged goes on past what was seen of the history that its journal has lost, once it is opened again.
 struct recover {
   store::shard_handle shard;
   bool dry_run = true;
+  reply<store::recovery> done; ///< what is to be done, or was
   std::string why{};           ///< what the shard saw
   core::lanes_seen seen{};     ///< what the resequencer has
-  reply<store::recovery> done; ///< what is to be done, or was
+  std::vector<store::receiver_seen> received{};
+  store::rewinding back{};
 };
 
 /// Operators, by HTTP → shard.
@@ -249,7 +257,7 @@ using resequencer_actor =
                    caf::reacts_to<recover, journal_actor>>;
 
 /// Owns the connections to one receiver.
-using sink_actor = caf::typed_actor<caf::reacts_to<deliver>>;
+using sink_actor = caf::typed_actor<caf::reacts_to<deliver>, caf::reacts_to<ask_received>>;
 
 /// A worker process, seen from the supervisor.
 using worker_actor = caf::typed_actor<caf::reacts_to<welcome>, caf::reacts_to<orders>, caf::reacts_to<dismissed>>;
@@ -299,6 +307,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::refuse)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::recover)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::deliver)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::delivered)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_received)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::operate)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_status)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_sequences)

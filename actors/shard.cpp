@@ -5,6 +5,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "actors/api/gather.hpp"
 #include "actors/step_down.hpp"
 
 namespace reseq::actors {
@@ -167,13 +168,31 @@ void shard_state::on(const operate& wish) {
   perform();
 }
 
-/// Only a resequencer's account is looked at.
+/// All who remember what they got are asked, the resequencer last.
 void shard_state::on(recover& wish) {
   const auto& why = setup.machine->diverged();
   if (!why) return wish.done(fail(errc::conflict, "has not diverged", "pipeline " + setup.pipeline));
   wish.shard = setup.handle;
   wish.why = *why;
-  self->send(setup.resequencer, std::move(wish), setup.journal);
+  wish.back = setup.back;
+  std::vector<std::pair<destination_id, sink_actor>> sinks(setup.sinks.begin(), setup.sinks.end());
+  auto pass_on = [sinks, wish = std::move(wish), outside = setup.resequencer, journal = setup.journal,
+                  pipeline =
+                    setup.pipeline](const std::vector<result<std::optional<store::receiver_record>>>& answers) mutable {
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+      if (!answers[i])
+        return wish.done(fail(answers[i].error().code, "a receiver cannot be asked: " + answers[i].error().text(),
+                              "pipeline " + pipeline));
+      if (*answers[i]) wish.received.push_back({sinks[i].first, **answers[i]});
+    }
+    if (outside)
+      caf::anon_send(outside, std::move(wish), journal);
+    else
+      caf::anon_send(journal, std::move(wish));
+  };
+  api::gather<std::optional<store::receiver_record>>(
+    sinks.size(), [&](std::size_t i, auto done) { self->send(sinks[i].second, ask_received{std::move(done)}); },
+    std::move(pass_on));
 }
 
 void shard_state::on(const ask_status& question) {

@@ -30,6 +30,7 @@ struct shard_setup {
   dispatcher_actor dispatcher;
   resequencer_actor resequencer; ///< null when the lanes are in memory alone
   std::shared_ptr<metrics> measured;
+  store::rewinding back{}; ///< for a recovery: of receivers that have gone back further than the journal reaches
 };
 
 /// What producers are told when a shard has diverged.

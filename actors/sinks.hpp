@@ -28,6 +28,7 @@ struct sink_setup {
   destination_settings destination;
   epoch owner;
   sequence assigned; ///< the last sequence that the journal had given this destination when the process started
+  std::function<void()> restart{}; ///< everything is to be opened again
 };
 
 /// The connections to one receiver, each with one request at a time.
@@ -82,11 +83,13 @@ sink_actor::behavior_type file_sink(sink_actor::stateful_pointer<file_sink_state
 struct transactional_sink_state {
   static inline const char* name = "transactional_sink";
   std::unique_ptr<store::transactional_receiver> receiver;
+  bool has_gone_back = false; ///< and a restart was asked for
 };
 
 using receiver_maker = std::function<std::unique_ptr<store::transactional_receiver>()>;
 
-/// Hands messages to a receiver that takes them in transactions of its own, `make`'s. Spawn detached: it blocks.
+/// Hands messages to a receiver that takes them in transactions of its own, `make`'s. One that turns out to lack what
+/// was delivered has everything opened again, by which its progress is put back. Spawn detached: it blocks.
 sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transactional_sink_state> self,
                                              sink_setup setup, receiver_maker make);
 

@@ -19,16 +19,26 @@
 #include "actors/journal_reader.hpp"
 #include "actors/journal_writer.hpp"
 #include "actors/open_stores.hpp"
+#include "actors/receivers.hpp"
 #include "actors/resequencer.hpp"
 #include "actors/shard.hpp"
 #include "actors/sinks.hpp"
 #include "actors/system.hpp"
 #include "reseq/net/loop.hpp"
-#include "reseq/store/postgres/function_receiver.hpp"
-#include "reseq/store/postgres/table_receiver.hpp"
-#include "reseq/store/redis/stream_receiver.hpp"
+#include "reseq/store/receiver_survey.hpp"
 
 namespace reseq::actors {
+
+namespace {
+
+/// A shard of the journal, and how its receivers stand to it.
+struct opened_shard {
+  store::shard_state state;
+  store::rewinding back{};             ///< what an operator has to agree to
+  std::optional<std::string> diverged; ///< why, if it has
+};
+
+} // namespace
 
 struct supervisor::parts {
   config::settings settings;
@@ -48,12 +58,17 @@ struct supervisor::parts {
   std::uint16_t cluster_port = 0;
   std::unique_ptr<http_api> api;
   std::unique_ptr<net::http_server> http;
+  std::vector<std::future<void>> late; ///< receivers that did not answer in time
 
   result<void> open_journal();
   result<void> start_pipelines(const registry& transforms);
-  result<shard_setup> start_shard(const pipeline_settings& pipeline, store::shard_state& state,
-                                  core::pipeline_index index, const std::set<destination_id>& own,
+  result<opened_shard> open_shard(const pipeline_settings& pipeline, const std::string& fingerprint,
                                   const registry& definitions);
+  result<std::vector<store::receiver_seen>> ask_receivers(const pipeline_settings& pipeline,
+                                                          const store::shard_state& state, const registry& definitions);
+  result<shard_setup> start_shard(const pipeline_settings& pipeline, opened_shard& opened, core::pipeline_index index,
+                                  const std::set<destination_id>& own, const registry& definitions);
+  void diverge(const shard_setup& shard, const std::string& why) const;
   resequencer_actor start_resequencer(resequencer_setup outside, const shard_setup& shard);
   result<sink_actor> start_sink(const pipeline_settings& pipeline, const destination_settings& destination,
                                 const store::shard_state& state, const store::destination_state& known,
@@ -104,6 +119,14 @@ result<void> check_order(const destination_settings& wanted, const store::destin
               "destination " + wanted.name);
 }
 
+/// How long a start waits for receivers that remember what they have. Those that are away do not keep it from
+/// accepting.
+constexpr auto receivers_patience = std::chrono::seconds{3};
+
+wall_time wall_now() {
+  return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+}
+
 std::map<std::string, destination_id> ids_of(const store::shard_state& state) {
   std::map<std::string, destination_id> ids;
   for (const auto& d : state.destinations) ids.emplace(d.name, d.id);
@@ -136,15 +159,15 @@ result<void> supervisor::parts::open_journal() {
 /// Everything but the shards can be made at once; each shard needs its state from the journal and its sinks.
 result<void> supervisor::parts::start_pipelines(const registry& transforms) {
   actors = std::make_unique<caf::actor_system>(actor_config);
-  std::vector<store::shard_state> states;
+  std::vector<opened_shard> opened;
   dispatcher_setup dispatching{{}, settings.cluster.token, random_seed(), measured};
   for (const auto& pipeline : settings.pipelines) {
     const auto print = declared_fingerprint(transforms, pipeline);
     if (!print) return tl::unexpected(print.error());
-    auto state = journal->open({pipeline.name, 0}, {definition_text(pipeline, *print)}, specs_of(pipeline));
-    if (!state) return tl::unexpected(state.error());
-    dispatching.pipelines.push_back({pipeline.name, *print, pipeline.retry, ids_of(*state)});
-    states.push_back(std::move(*state));
+    auto shard = open_shard(pipeline, *print, transforms);
+    if (!shard) return tl::unexpected(shard.error());
+    dispatching.pipelines.push_back({pipeline.name, *print, pipeline.retry, ids_of(shard->state)});
+    opened.push_back(std::move(*shard));
   }
   const writer_options writing{settings.store.retention};
   writer = actors->spawn<caf::detached>(
@@ -154,28 +177,73 @@ result<void> supervisor::parts::start_pipelines(const registry& transforms) {
   dispatcher = actors->spawn(become<dispatcher_state, dispatcher_actor, dispatcher_setup>, std::move(dispatching));
   loop.start();
   std::vector<api_pipeline> reachable;
-  for (std::size_t i = 0; i < states.size(); ++i) {
+  for (std::size_t i = 0; i < opened.size(); ++i) {
+    const auto& state = opened[i].state;
     const auto& pipeline = settings.pipelines[i];
     const core::pipeline_index index{static_cast<std::uint32_t>(i)};
     std::set<destination_id> own;
     for (std::size_t d = 0; d < pipeline.destinations.size(); ++d)
-      if (has_own_chain(transforms, pipeline, pipeline.destinations[d])) own.insert(states[i].destinations[d].id);
-    auto setup = start_shard(pipeline, states[i], index, own, transforms);
+      if (has_own_chain(transforms, pipeline, pipeline.destinations[d])) own.insert(state.destinations[d].id);
+    auto setup = start_shard(pipeline, opened[i], index, own, transforms);
     if (!setup) return tl::unexpected(setup.error());
-    auto routes = std::make_shared<const core::router>(pipeline, ids_of(states[i]));
+    auto routes = std::make_shared<const core::router>(pipeline, ids_of(state));
     shards.push_back(actors->spawn(become<actors::shard_state, shard_actor, shard_setup>, std::move(*setup)));
     // Not only by the shard itself, which starts at some later time: what is accepted before would be told to nobody.
-    caf::anon_send(writer, states[i].handle, shards.back());
+    caf::anon_send(writer, state.handle, shards.back());
     caf::anon_send(dispatcher, index, shards.back());
-    reachable.push_back({pipeline.name, states[i].handle, index, states[i].owner, std::move(routes), ids_of(states[i]),
+    reachable.push_back({pipeline.name, state.handle, index, state.owner, std::move(routes), ids_of(state),
                          std::move(own), shards.back()});
   }
   return listen_for_workers().and_then([&] { return listen_for_http(std::move(reachable)); });
 }
 
-result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipeline, store::shard_state& state,
+/// Opens it again when progress has gone back to what receivers have that have gone back.
+result<opened_shard> supervisor::parts::open_shard(const pipeline_settings& pipeline, const std::string& fingerprint,
+                                                   const registry& definitions) {
+  const auto open = [&] {
+    return journal->open({pipeline.name, 0}, {definition_text(pipeline, fingerprint)}, specs_of(pipeline));
+  };
+  auto state = open();
+  if (!state) return tl::unexpected(state.error());
+  const auto seen = ask_receivers(pipeline, *state, definitions);
+  if (!seen) return tl::unexpected(seen.error());
+  if (auto ahead = store::find_ahead(*state, *seen)) return opened_shard{std::move(*state), {}, std::move(ahead)};
+  auto back = store::plan_rewinding(*journal, *state, *seen);
+  if (!back) return tl::unexpected(back.error());
+  if (back->progress.empty()) return opened_shard{std::move(*state), {}, {}};
+  if (!back->missing.empty()) {
+    auto why = back->why;
+    return opened_shard{std::move(*state), std::move(*back), std::move(why)};
+  }
+  spdlog::warn("pipeline {}: {}; it gets what followed again", pipeline.name, back->why);
+  const store::recovery how{state->owner + 1, state->last, {}, std::move(back->progress), std::move(back->why)};
+  if (auto done = journal->recover(state->handle, how, wall_now()); !done) return tl::unexpected(done.error());
+  state = open();
+  if (!state) return tl::unexpected(state.error());
+  return opened_shard{std::move(*state), {}, {}};
+}
+
+result<std::vector<store::receiver_seen>> supervisor::parts::ask_receivers(const pipeline_settings& pipeline,
+                                                                           const store::shard_state& state,
+                                                                           const registry& definitions) {
+  std::vector<std::pair<destination_id, receiver_maker>> receivers;
+  for (std::size_t i = 0; i < pipeline.destinations.size(); ++i) {
+    const auto& destination = pipeline.destinations[i];
+    const auto& known = state.destinations[i];
+    auto make = transactional_receiver(destination, function_of(definitions, pipeline, destination),
+                                       {pipeline.name, destination.name, state.owner, known.last});
+    if (!make) return tl::unexpected(make.error());
+    if (*make) receivers.emplace_back(known.id, std::move(*make));
+  }
+  auto answers = actors::ask_receivers(std::move(receivers), receivers_patience);
+  std::ranges::move(answers.late, std::back_inserter(late));
+  return std::move(answers.seen);
+}
+
+result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipeline, opened_shard& opened,
                                                    core::pipeline_index index, const std::set<destination_id>& own,
                                                    const registry& definitions) {
+  auto& state = opened.state;
   shard_setup setup;
   std::vector<core::destination_setup> lanes;
   for (std::size_t i = 0; i < pipeline.destinations.size(); ++i) {
@@ -209,7 +277,9 @@ result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipe
   if (outside.keeps) how = core::resequencing{settings.store.redis_timeout, settings.store.keep_results_over};
   setup.machine = std::make_shared<core::shard>(std::move(lanes), pipeline.retry.on_exhausted, random_seed(),
                                                 std::chrono::steady_clock::now(), state.owner, how);
+  if (opened.diverged) diverge(setup, *opened.diverged);
   if (outside.keeps) setup.resequencer = start_resequencer(std::move(outside), setup);
+  setup.back = std::move(opened.back);
   setup.journal = writer;
   setup.reader = reader;
   setup.dispatcher = dispatcher;
@@ -217,15 +287,18 @@ result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipe
   return setup;
 }
 
-/// A shard whose journal has gone backwards accepts nothing from the first request on. A resequencer that does not
-/// answer now is asked again, by the shard.
+/// It accepts nothing from the first request on.
+void supervisor::parts::diverge(const shard_setup& shard, const std::string& why) const {
+  caf::anon_send(writer, refusal(shard, why));
+  shard.machine->diverge(why);
+}
+
+/// A resequencer that does not answer now is asked again, by the shard.
 resequencer_actor supervisor::parts::start_resequencer(resequencer_setup outside, const shard_setup& shard) {
   const auto found = outside.keeps->open(outside.owner, outside.lanes);
   // The journal has just made us the owner: it knows of no later one.
-  if (!found && (found.error().code == errc::diverged || found.error().code == errc::fenced)) {
-    caf::anon_send(writer, refusal(shard, found.error().what));
-    shard.machine->diverge(found.error().what);
-  }
+  if (!found && (found.error().code == errc::diverged || found.error().code == errc::fenced))
+    diverge(shard, found.error().what);
   resequencers.push_back(
     actors->spawn<caf::detached>(become<resequencer_state, resequencer_actor, resequencer_setup>, std::move(outside)));
   return resequencers.back();
@@ -235,36 +308,15 @@ result<sink_actor> supervisor::parts::start_sink(const pipeline_settings& pipeli
                                                  const destination_settings& destination,
                                                  const store::shard_state& state, const store::destination_state& known,
                                                  const delivery_function& function) {
-  sink_setup setup{pipeline.name, destination, state.owner, known.last};
+  sink_setup setup{pipeline.name, destination, state.owner, known.last, restart};
   constexpr std::string_view file_scheme = "file://";
   if (destination.url.starts_with(file_scheme))
     return actors->spawn<caf::detached>(file_sink, std::move(setup), destination.url.substr(file_scheme.size()));
-  const auto what = "destination " + destination.name;
-  store::receiver_owner owner{pipeline.name, destination.name, state.owner, known.last};
-  if (function)
-    return actors->spawn<caf::detached>(transactional_sink, std::move(setup),
-                                        [to = destination.url, owner, timeout = destination.timeout, function] {
-                                          return std::make_unique<store::postgres::function_receiver>(
-                                            store::postgres::server_url(to), owner, timeout, function);
-                                        });
-  if (destination.url.starts_with("postgresql://")) {
-    auto table = store::postgres::parse_table_url(destination.url);
-    if (!table) return fail(table.error().code, table.error().what, what);
-    return actors->spawn<caf::detached>(transactional_sink, std::move(setup),
-                                        [to = std::move(*table), owner, timeout = destination.timeout] {
-                                          return std::make_unique<store::postgres::table_receiver>(to, owner, timeout);
-                                        });
-  }
-  if (destination.url.find("://") != std::string::npos && !destination.url.starts_with("http")) {
-    auto stream = store::redis::parse_stream_url(destination.url);
-    if (!stream) return fail(stream.error().code, stream.error().what, what);
-    return actors->spawn<caf::detached>(transactional_sink, std::move(setup),
-                                        [to = std::move(*stream), owner, timeout = destination.timeout] {
-                                          return std::make_unique<store::redis::stream_receiver>(to, owner, timeout);
-                                        });
-  }
+  auto make = transactional_receiver(destination, function, {pipeline.name, destination.name, state.owner, known.last});
+  if (!make) return tl::unexpected(make.error());
+  if (*make) return actors->spawn<caf::detached>(transactional_sink, std::move(setup), std::move(*make));
   auto to = net::parse_url(destination.url);
-  if (!to) return fail(to.error().code, to.error().what, what);
+  if (!to) return fail(to.error().code, to.error().what, "destination " + destination.name);
   return actors->spawn(http_sink, std::move(setup), &loop, std::move(*to));
 }
 

@@ -141,7 +141,7 @@ void http_api::recover_pipeline(const api_pipeline& of, const net::http_request&
                  how->last.value());
     setup_.restart();
   };
-  caf::anon_send(of.actor, recover{of.shard, *dry_run, {}, {}, reply<store::recovery>(std::move(use))});
+  caf::anon_send(of.actor, recover{of.shard, *dry_run, reply<store::recovery>(std::move(use))});
 }
 
 } // namespace reseq::actors

@@ -145,6 +145,14 @@ class Supervisor(Program):
     def post(self, path: str, body: bytes = b"") -> client.Answer:
         return self.request("POST", path, body)
 
+    def ctl(self, *arguments: str) -> str:
+        """What reseqctl prints, which must succeed."""
+        command = [program("reseqctl"), "--url", f"http://{self.http}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=30, check=False)
+        if done.returncode != 0:
+            raise AssertionError(f"{arguments}: {done.stdout}{done.stderr}")
+        return done.stdout
+
     def submit(self, pipeline: str, body: bytes, message_id: str = "", headers: dict = None) -> client.Answer:
         named = {"Idempotency-Key": message_id} if message_id else {}
         return self.request("POST", f"/v1/pipelines/{pipeline}/messages", body, {**named, **(headers or {})})

@@ -1,13 +1,12 @@
 """Messages that cannot be processed or are refused: held or dead-lettered, shown, retried, skipped; others go on."""
 
 import json
-import subprocess
 import time
 import unittest
 
 from book import check_book
 from client import digest, receipt_of
-from harness import GIVES_UP_SOON, SystemTest, clean_environment, pipeline, program
+from harness import GIVES_UP_SOON, SystemTest, pipeline
 from waiting import eventually
 
 FAILS_ALWAYS = {"use": "delay", "fail_rate": 1.0}
@@ -56,12 +55,6 @@ class HeldTest(SystemTest):
     def dead_letters(self) -> list:
         return self.running.get("/v1/pipelines/p/dead-letters")["dead_letters"]
 
-    def ctl(self, *arguments: str) -> str:
-        command = [program("reseqctl"), "--url", f"http://{self.running.http}", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=30, check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        return done.stdout
-
 
 class Exhausted(HeldTest):
     def start_bad_and_good(self, **keys):
@@ -97,11 +90,11 @@ class Exhausted(HeldTest):
         self.start_bad_and_good()
         self.running.submit_all("p", ["m0"])
         self.wait_for_held("bad")
-        said = self.ctl("why")
+        said = self.running.ctl("why")
         for part in ("bad", "held", "0:1", FAILED, "retry", "skip"):
             self.assertIn(part, said)
-        self.assertIn("nothing waits", self.ctl("why", "p", "good").lower())
-        self.assertEqual(json.loads(self.ctl("--json", "held", "p"))["held"], self.held("bad"))
+        self.assertIn("nothing waits", self.running.ctl("why", "p", "good").lower())
+        self.assertEqual(json.loads(self.running.ctl("--json", "held", "p"))["held"], self.held("bad"))
 
     def test_it_is_not_given_up_before_its_time_however_often_it_has_failed(self):
         destinations = [{"name": "d", "url": self.book.url()}]

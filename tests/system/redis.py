@@ -2,7 +2,6 @@
 both servers and the programs are killed: nothing is lost, nothing is out of order, and deliveries never wait for long."""
 
 import signal
-import subprocess
 import threading
 import time
 import unittest
@@ -10,7 +9,7 @@ from collections import Counter
 
 from book import check_book, file_entries
 from client import Load
-from harness import FULL, SEED, SystemTest, Supervisor, clean_environment, pipeline, program, record_figure
+from harness import FULL, SEED, SystemTest, Supervisor, pipeline, record_figure
 from postgres_server import PostgresServer
 from redis_server import RedisServer
 from waiting import eventually
@@ -227,10 +226,10 @@ class Divergence(OnBoth):
 
     def recover(self, running, sent: dict) -> None:
         """It goes on behind what was lost, in the same process, and nothing is given a second time."""
-        self.assertIn("reseqctl recover p", self.ctl(running, "why"))
-        self.assertIn("http: 20 sequences, 1 to 20, would be recorded as lost", self.ctl(running, "recover", "p"))
+        self.assertIn("reseqctl recover p", running.ctl("why"))
+        self.assertIn("http: 20 sequences, 1 to 20, would be recorded as lost", running.ctl("recover", "p"))
         self.assertEqual(running.destination("p", "http")["state"], "diverged", "a dry run changed something")
-        self.assertIn("http: 20 sequences, 1 to 20, recorded as lost", self.ctl(running, "recover", "p", "--yes"))
+        self.assertIn("http: 20 sequences, 1 to 20, recorded as lost", running.ctl("recover", "p", "--yes"))
         running.wait_for_line("starting anew")
         eventually("it runs again", lambda: running.destination("p", "http")["state"] == "running")
         answer = running.request("POST", "/v1/pipelines/p/recover")
@@ -247,12 +246,6 @@ class Divergence(OnBoth):
         self.assertEqual(lost, [["1", "20"]])
         running.kill()
         self.assertEqual(self.restart(running).destination("p", "http")["state"], "running")
-
-    def ctl(self, running, *arguments: str) -> str:
-        command = [program("reseqctl"), "--url", f"http://{running.http}", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=30, check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        return done.stdout
 
 
 if __name__ == "__main__":

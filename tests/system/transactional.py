@@ -141,27 +141,6 @@ class Transactional(SystemTest):
         counted = self.server.sql("SELECT messages, bytes FROM public.total", "books")
         self.assertEqual(counted, self.server.sql("SELECT count(*), sum(length(payload)) FROM public.ledger", "books"))
 
-    def test_a_destination_that_lost_what_it_had_gets_nothing_more_and_says_so(self):
-        self.server.create_database("books")
-        self.start_all({"kind": "embedded"}, "books", 4)
-        self.let_some_arrive(20)
-        sent = self.load.stop()
-        self.running.wait_until_settled("p", "table", len(sent))
-        self.running.wait_until_settled("p", "stream", len(sent))
-        self.server.sql("TRUNCATE public.ledger, reseq.delivered", "books")
-        self.redis.ask("FLUSHALL")
-        self.running.submit("p", b"next", "next")
-        for name in ("table", "stream"):
-            found = eventually(f"{name} fails", lambda of=name: self.trouble(of))
-            self.assertIn(f"but sequence {len(sent)} was delivered there", found)
-        self.assertEqual(self.server.sql("SELECT count(*) FROM public.ledger", "books"), [["0"]])
-        self.assertEqual(self.redis.ask("EXISTS", "ledger"), 0)
-
-    def trouble(self, name: str) -> str:
-        state = self.running.destination("p", name)
-        text = json.dumps(state)
-        return text if "was delivered there" in text else ""
-
 
 if __name__ == "__main__":
     unittest.main()

@@ -94,6 +94,13 @@ struct recovery {
   std::string why;
 };
 
+/// Where destinations are put back to whose receivers have gone backwards.
+struct rewinding {
+  std::vector<core::progress_record> progress;
+  std::vector<recovery::lost> missing; ///< what the journal no longer has of what they lack
+  std::string why;
+};
+
 /// What a shard's journal has, and what was seen elsewhere; of a destination nothing may have been.
 struct recovery_findings {
   struct destination {
@@ -107,6 +114,7 @@ struct recovery_findings {
   position assigned; ///< the last one, by the journal
   position seen;     ///< the greatest; 0: none is known
   std::vector<destination> destinations;
+  rewinding back{};
 };
 
 /// What is to be done about that. A position gives each destination at most one sequence, so there were at least as

@@ -7,17 +7,17 @@ namespace reseq::store {
 
 namespace {
 
-std::string described(const receiver_record& known) {
-  if (known.last == sequence{}) return "it has nothing of this destination";
-  return "the last that it has is sequence " + std::to_string(known.last.value()) +
-         (known.last_message.empty() ? "" : ", message " + known.last_message);
-}
-
 tl::unexpected<core::receiver_answer> contradiction(const std::string& what) {
   return tl::unexpected<core::receiver_answer>(core::failing{what, std::nullopt});
 }
 
 } // namespace
+
+std::string described(const receiver_record& known) {
+  if (known.last == sequence{}) return "it has nothing of this destination";
+  return "the last that it has is sequence " + std::to_string(known.last.value()) +
+         (known.last_message.empty() ? "" : ", message " + known.last_message);
+}
 
 tl::expected<std::size_t, core::receiver_answer>
 already_received(const receiver_record& known, std::span<const received> items, const receiver_owner& owner) {

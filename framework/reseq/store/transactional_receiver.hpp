@@ -9,6 +9,7 @@
 #include <tl/expected.hpp>
 
 #include "reseq/core/shard.hpp"
+#include "reseq/model/error.hpp"
 #include "reseq/model/ids.hpp"
 
 namespace reseq::store {
@@ -34,6 +35,9 @@ struct receiver_record {
   std::string last_message; ///< that one's id; empty if that is not known
 };
 
+/// In words, as the end of a sentence about the receiver: "the last that it has is sequence 5, message m-5".
+std::string described(const receiver_record& known);
+
 /// How many of the first `items`, at least one and in ascending order, the receiver has; or why it must get none of
 /// them, which is
 ///
@@ -51,9 +55,9 @@ public:
   transactional_receiver(const transactional_receiver&) = delete;
   transactional_receiver& operator=(const transactional_receiver&) = delete;
 
-  /// Connects and announces the owner, whose predecessors are refused from then on. Trouble is left to `deliver`, which
-  /// does it as well.
-  virtual void open() = 0;
+  /// Connects, announces the owner, whose predecessors are refused from then on, and says what is remembered. That has
+  /// a later epoch if a later owner was there. `deliver` does without, or after a failure: it announces by itself.
+  virtual result<receiver_record> open() = 0;
 
   /// Takes those of `items` (not empty, ascending) that it does not have, all or none of them:
   ///

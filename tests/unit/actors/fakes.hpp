@@ -69,6 +69,7 @@ struct journal_mail {
   std::size_t saves_of_nobody = 0; ///< who is never told what became of them
   std::vector<std::uint64_t> taken_bytes;
   std::vector<actors::refuse> refused;
+  std::vector<actors::recover> recoveries;
 };
 
 inline actors::journal_actor::behavior_type fake_journal_writer(actors::journal_actor::pointer,
@@ -82,7 +83,7 @@ inline actors::journal_actor::behavior_type fake_journal_writer(actors::journal_
     },
     [=](const actors::accepted_taken& m) { mail->taken_bytes.push_back(m.bytes); },
     [=](const actors::refuse& m) { mail->refused.push_back(m); },
-    [](const actors::recover&) {},
+    [=](const actors::recover& m) { mail->recoveries.push_back(m); },
     [](actors::flush) {},
     [](actors::clear_doubt) {},
     [](const actors::wake&) {},
@@ -134,10 +135,12 @@ inline actors::dispatcher_actor::behavior_type fake_dispatcher(actors::dispatche
 
 struct sink_mail {
   std::vector<core::send_request> requests;
+  result<std::optional<store::receiver_record>> received{}; ///< what it says that its receiver remembers
 };
 
 inline actors::sink_actor::behavior_type fake_sink(actors::sink_actor::pointer, std::shared_ptr<sink_mail> mail) {
-  return {[=](const actors::deliver& m) { mail->requests.push_back(m.request); }};
+  return {[=](const actors::deliver& m) { mail->requests.push_back(m.request); },
+          [=](const actors::ask_received& m) { m.done(mail->received); }};
 }
 
 struct worker_mail {

@@ -480,7 +480,7 @@ TEST_CASE("a recovery is planned by what the journal has and what was seen, and 
     answered<store::recovery> asked;
     f.system.send(
       f.writer,
-      recover{fixture::one, dry_run, "seen", {epoch{7}, {{destination_id{1}, sequence{8}}}, {}}, asked.reply()});
+      recover{fixture::one, dry_run, asked.reply(), "seen", {epoch{7}, {{destination_id{1}, sequence{8}}}, {}}});
     return asked.get();
   };
   const auto shown = recovery(true);
@@ -497,4 +497,25 @@ TEST_CASE("a recovery is planned by what the journal has and what was seen, and 
   REQUIRE(recovery(false));
   REQUIRE(f.journal->recovered.size() == 1);
   CHECK(f.journal->recovered[0].second.why == "seen");
+}
+
+TEST_CASE("a recovery goes past what receivers remember, and puts back those that have gone back") {
+  fixture f;
+  f.journal->found = {
+    epoch{2}, {}, position{10}, {}, {{destination_id{1}, sequence{5}, {}}, {destination_id{2}, sequence{4}, {}}}};
+  answered<store::recovery> asked;
+  recover wish{fixture::one, true, asked.reply(), "seen", {epoch{3}, {{destination_id{1}, sequence{8}}}, {}}};
+  wish.received = {{destination_id{1}, {epoch{6}, sequence{9}, ""}}, {destination_id{2}, {epoch{1}, sequence{2}, ""}}};
+  wish.back.progress = {{destination_id{2}, sequence{2}, {}, sequence{2}}};
+  wish.back.missing = {{destination_id{2}, {sequence{3}, sequence{3}}}};
+  f.system.send(f.writer, std::move(wish));
+  const auto how = asked.get();
+  REQUIRE(how);
+  CHECK(how->owner == epoch{7});
+  CHECK(how->last == position{14});
+  REQUIRE(how->missing.size() == 2);
+  CHECK(how->missing[0].range == core::sequence_range{sequence{3}, sequence{3}});
+  CHECK(how->missing[1].range == core::sequence_range{sequence{6}, sequence{9}});
+  REQUIRE(how->rewound.size() == 1);
+  CHECK(how->rewound[0].watermark == sequence{2});
 }

@@ -378,3 +378,32 @@ TEST_CASE("late answers of receivers and workers change nothing") {
   CHECK(f.status(billing).settled == sequence{1});
   CHECK(f.to_billing->requests.size() == 1);
 }
+
+TEST_CASE("a recovery takes along what receivers remember, where they do") {
+  fixture f;
+  f.to_audit->received = store::receiver_record{epoch{4}, sequence{9}, "m9"};
+  answered<store::recovery> too_early;
+  f.system.send(f.shard, recover{{}, true, too_early.reply()});
+  CHECK(too_early.get().error().code == errc::conflict);
+  f.system.send(f.shard, no_later_owner{});
+  answered<store::recovery> asked;
+  f.system.send(f.shard, recover{{}, true, asked.reply()});
+  REQUIRE(f.journal->recoveries.size() == 1);
+  const auto& wish = f.journal->recoveries[0];
+  CHECK(wish.shard == handle);
+  CHECK(wish.dry_run);
+  CHECK(wish.why.find("later owner") != std::string::npos);
+  REQUIRE(wish.received.size() == 1);
+  CHECK(wish.received[0].id == audit);
+  CHECK(wish.received[0].has.last == sequence{9});
+}
+
+TEST_CASE("no recovery is planned while a receiver cannot say what it has") {
+  fixture f;
+  f.to_audit->received = tl::unexpected(error{errc::unavailable, "it is away", {}});
+  f.system.send(f.shard, no_later_owner{});
+  answered<store::recovery> asked;
+  f.system.send(f.shard, recover{{}, true, asked.reply()});
+  CHECK(asked.get().error().text().find("it is away") != std::string::npos);
+  CHECK(f.journal->recoveries.empty());
+}

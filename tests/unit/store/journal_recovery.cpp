@@ -4,6 +4,7 @@
 
 #include "journal_contract.hpp"
 #include "journal_fixture.hpp"
+#include "reseq/store/receiver_survey.hpp"
 
 namespace reseq::test {
 
@@ -139,6 +140,48 @@ void check_recovery(const store_factory& make) {
     CHECK(shard.state.destinations[0].progress.watermark == sequence{2});
     CHECK(shard.state.destinations[0].last == sequence{10});
     CHECK(shard.state.destinations[0].backlog() == 6);
+    CHECK(sequences(shard.read(1, 5, 2)) == numbers{5, 6});
+  }
+  SECTION("a receiver that has gone back gets again what followed, but for dead letters") {
+    opened shard(must(place->open()), specs(2));
+    must(shard.commit(submit_many("m", 1, 10, {1, 2})));
+    core::journal_change change;
+    change.dead_letters.push_back({one, sequence{4}, position{4}, core::hold_reason::refused, 1, "no", at_ms(1)});
+    change.dead_letters.push_back({one, sequence{8}, position{8}, core::hold_reason::refused, 1, "no", at_ms(1)});
+    change.progress.push_back({one, sequence{6}, {sequence{8}}, sequence{6}, 2, true});
+    must(shard.commit({}, change));
+    shard.state = must(shard->open({"orders", 0}, {"{}"}, specs(2)));
+    const std::vector<store::receiver_seen> seen{{one, {epoch{1}, sequence{2}, "m2"}}, {destination_id{2}, {}}};
+    const auto plan = must(store::plan_rewinding(*shard, shard.state, seen));
+    CHECK(plan.missing.empty());
+    CHECK(plan.why.find("destination d1 has gone back: the last that it has is sequence 2") != std::string::npos);
+    CHECK(plan.progress ==
+          std::vector<core::progress_record>{{one, sequence{2}, {sequence{4}, sequence{8}}, sequence{2}, 0, true}});
+    recover(shard, {shard.state.owner + 1, shard.state.last, plan.missing, plan.progress, plan.why}, 2);
+    CHECK(shard.state.destinations[0].progress == plan.progress[0]);
+    CHECK(shard.state.destinations[0].backlog() == 6);
+    CHECK(must(store::plan_rewinding(*shard, shard.state, seen)).progress.empty());
+  }
+  SECTION("what such a receiver lacks and the journal no longer has is named") {
+    opened shard(must(place->open()), specs(1));
+    must(shard.commit(submit_many("m", 1, 10)));
+    shard.settle(1, 6);
+    must(shard->expire(shard.state.handle, at_ms(5000), 4));
+    recover(shard, past(9, 30, {lost(1, 11, 20)}));
+    must(shard.commit({submit("next")}));
+    shard.settle(1, 21);
+    shard.state = must(shard->open({"orders", 0}, {"{}"}, specs(1)));
+    const auto plan_from = [&](std::uint64_t last) {
+      return must(store::plan_rewinding(*shard, shard.state,
+                                        std::vector<store::receiver_seen>{{one, {epoch{1}, sequence{last}, ""}}}));
+    };
+    const auto far = plan_from(2);
+    REQUIRE(far.missing.size() == 1);
+    CHECK(far.missing[0].range == core::sequence_range{sequence{3}, sequence{4}});
+    CHECK(plan_from(4).missing.empty());
+    CHECK(plan_from(10).missing.empty());
+    recover(shard, {shard.state.owner + 1, shard.state.last, far.missing, far.progress, far.why});
+    CHECK(shard.state.destinations[0].progress.watermark == sequence{2});
     CHECK(sequences(shard.read(1, 5, 2)) == numbers{5, 6});
   }
   SECTION("what would go back, or lose what is there, is refused, and nothing happens") {

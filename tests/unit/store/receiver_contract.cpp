@@ -52,7 +52,22 @@ std::string said(const core::receiver_answer& answer) {
 void check_receiving(const receiver_factory& make) {
   const auto place = make();
   const auto first = place->access(owner_with(1));
-  first->open();
+  const auto fresh = first->open();
+  REQUIRE(fresh);
+  CHECK(fresh->last == sequence{});
+  CHECK(fresh->last_message.empty());
+  SECTION("whoever opens it hears of what it has") {
+    CHECK(said(first->deliver(messages({1, 2}, 0))) == "confirmed");
+    const auto found = place->access(owner_with(2))->open();
+    REQUIRE(found);
+    CHECK(found->owner == epoch{2});
+    CHECK(found->last == sequence{2});
+    CHECK(found->last_message == "m2");
+    const auto late = place->access(owner_with(1))->open();
+    REQUIRE(late);
+    CHECK(late->owner == epoch{2});
+    CHECK(first->open()->last == sequence{2});
+  }
   SECTION("what is delivered is there, byte for byte") {
     CHECK(said(first->deliver(messages({1, 2}, 0))) == "confirmed");
     const std::string body("body\0 ", 6);
@@ -75,7 +90,7 @@ void check_receiving(const receiver_factory& make) {
   SECTION("the same owner may start again under the same epoch") {
     CHECK(said(first->deliver(messages({1}, 0))) == "confirmed");
     const auto again = place->access(owner_with(1));
-    again->open();
+    REQUIRE(again->open());
     CHECK(said(again->deliver(messages({1, 2}, 0))) == "confirmed");
     CHECK(said(first->deliver(messages({2, 3}, 1))) == "confirmed");
     CHECK(sequences_of(place->seen()) == range_of(1, 3));
@@ -105,7 +120,7 @@ void check_receiver_fencing(const receiver_factory& make) {
   CHECK(said(first->deliver(messages({1, 2}, 0))) == "confirmed");
   const auto second = place->access(owner_with(10));
   SECTION("a stale owner's batch changes nothing once the next one has announced itself") {
-    second->open();
+    REQUIRE(second->open());
     CHECK(said(first->deliver(messages({3}, 2))) == "stale 10");
     CHECK(said(first->deliver(messages({2}, 1))) == "stale 10");
     CHECK(sequences_of(place->seen()) == range_of(1, 2));
@@ -116,9 +131,9 @@ void check_receiver_fencing(const receiver_factory& make) {
     CHECK(sequences_of(place->seen()) == range_of(1, 3));
   }
   SECTION("nor when it connects anew") {
-    second->open();
+    REQUIRE(second->open());
     const auto late = place->access(owner_with(9));
-    late->open();
+    REQUIRE(late->open());
     CHECK(said(late->deliver(messages({3}, 2))) == "stale 10");
     CHECK(said(second->deliver(messages({3}, 2))) == "confirmed");
     CHECK(sequences_of(place->seen()) == range_of(1, 3));
@@ -133,6 +148,7 @@ void check_going_back(const receiver_factory& make) {
     place->lose_all();
     const auto next = place->access(owner_with(2));
     const auto answer = said(next->deliver(messages({6}, 5)));
+    CHECK(next->open()->last == sequence{});
     CHECK(contains(answer, "failing: it has nothing of this destination, but sequence 5 was delivered there"));
     CHECK(place->seen().empty());
   }

@@ -59,3 +59,17 @@ TEST_CASE("a later epoch alone moves the epoch alone, and without anything there
   CHECK(how->missing.empty());
   CHECK(plan_recovery(findings(3, 3, {{5, 5}, {4, 0}}), "why").error().code == errc::conflict);
 }
+
+TEST_CASE("what receivers lack that have gone back goes along, and is enough for a recovery") {
+  auto found = findings(0, 0, {{10, 0}, {4, 0}});
+  CHECK_FALSE(plan_recovery(found, "why"));
+  core::progress_record back{destination_id{2}, sequence{1}, {}, sequence{1}};
+  found.back = {{back}, {{destination_id{2}, range(2, 3)}}, "it has gone back"};
+  const auto how = plan_recovery(found, "why");
+  REQUIRE(how);
+  CHECK(how->owner == epoch{4});
+  CHECK(how->last == position{10});
+  CHECK(how->rewound == std::vector{back});
+  CHECK(how->missing.size() == 1);
+  CHECK(missing(*how, 2) == range(2, 3));
+}

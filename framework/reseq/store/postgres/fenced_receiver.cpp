@@ -22,6 +22,8 @@ CREATE TABLE reseq.delivered (
 constexpr const char* announce =
   "INSERT INTO reseq.delivered AS d VALUES ($1, $2, $3::text::bigint, 0, '') ON CONFLICT (pipeline, destination) "
   "DO UPDATE SET epoch = excluded.epoch WHERE d.epoch < excluded.epoch";
+constexpr const char* look = "SELECT epoch, last_sequence, last_message FROM reseq.delivered WHERE pipeline = $1 AND "
+                             "destination = $2";
 constexpr const char* lock = "SELECT epoch, last_sequence, last_message FROM reseq.delivered WHERE pipeline = $1 AND "
                              "destination = $2 FOR UPDATE";
 constexpr const char* advance = "UPDATE reseq.delivered SET epoch = $3::text::bigint, last_sequence = "
@@ -51,7 +53,12 @@ bool refuses_data(const std::string& state) {
 fenced_receiver::fenced_receiver(server_url server, receiver_owner owner, duration timeout)
   : server_(std::move(server)), owner_(std::move(owner)), timeout_(timeout) {}
 
-void fenced_receiver::open() { static_cast<void>(connect()); }
+result<receiver_record> fenced_receiver::open() {
+  if (auto connected = connect(); !connected) return tl::unexpected(std::move(connected.error()));
+  auto known = db_->transact([&](pqxx::work& tx) { return recorded(tx, look); });
+  if (!known) db_.reset();
+  return known;
+}
 
 core::receiver_answer fenced_receiver::deliver(std::span<const received> items) {
   std::optional<core::receiver_answer> instead;
@@ -94,14 +101,19 @@ result<void> fenced_receiver::prepare_records(pqxx::work& tx) {
   return {};
 }
 
+result<receiver_record> fenced_receiver::recorded(pqxx::work& tx, const char* query) {
+  const auto rows = db_->run(tx, query, owner_.pipeline, owner_.destination);
+  if (rows.empty()) return fail(errc::conflict, "the destination's row was deleted", "reseq.delivered");
+  return receiver_record{epoch{rows[0][0].as<std::uint64_t>()}, sequence{rows[0][1].as<std::uint64_t>()},
+                         std::string(view_of(rows[0][2]))};
+}
+
 result<void> fenced_receiver::write(std::span<const received> items, std::optional<core::receiver_answer>& instead) {
   if (auto connected = connect(); !connected) return connected;
   auto written = db_->transact([&](pqxx::work& tx) -> result<void> {
-    const auto rows = db_->run(tx, lock, owner_.pipeline, owner_.destination);
-    if (rows.empty()) return fail(errc::conflict, "the destination's row was deleted", "reseq.delivered");
-    const receiver_record known{epoch{rows[0][0].as<std::uint64_t>()}, sequence{rows[0][1].as<std::uint64_t>()},
-                                std::string(view_of(rows[0][2]))};
-    const auto there = already_received(known, items, owner_);
+    const auto known = recorded(tx, lock);
+    if (!known) return tl::unexpected(known.error());
+    const auto there = already_received(*known, items, owner_);
     if (!there) {
       instead = there.error();
       return fail(errc::conflict, "nothing may be written");

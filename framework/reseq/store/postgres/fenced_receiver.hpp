@@ -25,7 +25,7 @@ public:
   /// `timeout` is of each statement.
   fenced_receiver(server_url server, receiver_owner owner, duration timeout);
 
-  void open() override;
+  result<receiver_record> open() override;
   core::receiver_answer deliver(std::span<const received> items) override;
 
 protected:
@@ -41,6 +41,7 @@ protected:
 private:
   result<void> connect();
   result<void> prepare_records(pqxx::work& tx);
+  result<receiver_record> recorded(pqxx::work& tx, const char* query);
   result<void> write(std::span<const received> items, std::optional<core::receiver_answer>& instead);
 
   server_url server_;

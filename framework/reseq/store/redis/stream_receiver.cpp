@@ -66,8 +66,10 @@ stream_receiver::stream_receiver(stream_url to, receiver_owner owner, duration t
     record_("reseq:{" + std::string(hash_tag(stream_)) + "}:receiver:" + owner.pipeline + ":" + owner.destination),
     owner_(std::move(owner)), client_(std::move(to.server), options_with(timeout)) {}
 
-void stream_receiver::open() {
-  if (auto read = append({}, {})) known_ = std::move(*read);
+result<receiver_record> stream_receiver::open() {
+  auto read = append({}, {});
+  if (read) known_ = *read;
+  return read;
 }
 
 core::receiver_answer stream_receiver::deliver(std::span<const received> items) {

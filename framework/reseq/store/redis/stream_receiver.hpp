@@ -36,7 +36,7 @@ public:
   /// `timeout` is of connecting and of each call.
   stream_receiver(stream_url to, receiver_owner owner, duration timeout);
 
-  void open() override;
+  result<receiver_record> open() override;
   /// Never `refused`.
   core::receiver_answer deliver(std::span<const received> items) override;
 

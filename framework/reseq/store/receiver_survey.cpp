@@ -1,0 +1,119 @@
+#include "reseq/store/receiver_survey.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "reseq/core/progress.hpp"
+
+namespace reseq::store {
+
+namespace {
+
+constexpr std::uint32_t letters_at_once = 1000;
+
+const destination_state* find(const shard_state& shard, destination_id id) {
+  const auto found = std::ranges::find(shard.destinations, id, &destination_state::id);
+  return found == shard.destinations.end() ? nullptr : &*found;
+}
+
+/// Whether the journal still has the message; of what a recovery found to be missing, whether it has the one after
+/// that.
+result<bool> has(journal& from, shard_handle shard, const destination_state& of, sequence seq) {
+  for (const auto& [range, recovered, why] : of.lost)
+    if (range.first <= seq && seq <= range.last) seq = range.last + 1;
+  if (seq > of.last) return true;
+  const auto items = from.read(shard, of.id, seq, 1, 1);
+  if (!items && items.error().code == errc::not_found) return false;
+  if (!items) return tl::unexpected(items.error());
+  return !items->empty() && items->front().seq == seq;
+}
+
+/// The first message after `last` that the journal still has. Messages leave it in the order in which they came.
+result<sequence> first_after(journal& from, shard_handle shard, const destination_state& of, sequence last) {
+  auto low = last + 1;
+  for (auto high = of.progress.watermark + 1; low < high;) {
+    const sequence middle{low.value() + (high - low) / 2};
+    const auto there = has(from, shard, of, middle);
+    if (!there) return tl::unexpected(there.error());
+    if (*there)
+      high = middle;
+    else
+      low = middle + 1;
+  }
+  return low;
+}
+
+/// Dead letters of the destination after `last`, up to the watermark.
+result<std::vector<sequence>> dead_letters_after(journal& from, shard_handle shard, const destination_state& of,
+                                                 sequence last) {
+  std::vector<sequence> all;
+  core::enrolment after{of.id, last};
+  for (;;) {
+    const auto some = from.dead_letters(shard, after, letters_at_once);
+    if (!some) return tl::unexpected(some.error());
+    for (const auto& one : *some) {
+      after = {one.record.destination, one.record.seq};
+      if (after.destination != of.id || after.seq > of.progress.watermark) return all;
+      all.push_back(after.seq);
+    }
+    if (some->size() < letters_at_once) return all;
+  }
+}
+
+} // namespace
+
+std::optional<std::string> find_ahead(const shard_state& shard, std::span<const receiver_seen> seen) {
+  for (const auto& [id, has] : seen) {
+    const auto* of = find(shard, id);
+    if (of == nullptr) continue;
+    const auto label = "the receiver of destination " + of->name;
+    if (has.owner > shard.owner)
+      return label + " knows of epoch " + std::to_string(has.owner.value()) + ", and the journal of none after " +
+             std::to_string(shard.owner.value());
+    if (has.last > of->last)
+      return label + " is ahead of the journal: " + described(has) +
+             ", and the journal has given it none beyond sequence " + std::to_string(of->last.value());
+  }
+  return std::nullopt;
+}
+
+bool is_behind(const core::progress_record& progress, const receiver_record& has) {
+  return progress.reached == sequence{} && has.last < progress.last_delivered;
+}
+
+core::progress_record rewound(const core::progress_record& progress, sequence has, std::span<const sequence> given_up) {
+  std::vector<sequence> settled(given_up.begin(), given_up.end());
+  settled.insert(settled.end(), progress.above.begin(), progress.above.end());
+  std::ranges::sort(settled);
+  core::progress_record from;
+  from.destination = progress.destination;
+  from.watermark = from.last_delivered = has;
+  from.paused = progress.paused;
+  core::progress back(std::move(from));
+  for (const auto seq : settled)
+    if (!back.is_settled(seq)) back.settle(seq, false);
+  return back.record();
+}
+
+result<rewinding> plan_rewinding(journal& from, const shard_state& shard, std::span<const receiver_seen> seen) {
+  rewinding plan;
+  for (const auto& [id, has] : seen) {
+    const auto* of = find(shard, id);
+    if (of == nullptr || !is_behind(of->progress, has)) continue;
+    const auto next = first_after(from, shard.handle, *of, has.last);
+    if (!next) return tl::unexpected(next.error());
+    const auto given_up = dead_letters_after(from, shard.handle, *of, has.last);
+    if (!given_up) return tl::unexpected(given_up.error());
+    plan.progress.push_back(rewound(of->progress, has.last, *given_up));
+    plan.why += (plan.why.empty() ? "" : "; ") + std::string("the receiver of destination ") + of->name +
+                " has gone back: " + described(has) + ", and sequence " +
+                std::to_string(of->progress.last_delivered.value()) + " was delivered there";
+    if (*next == has.last + 1) continue;
+    plan.missing.push_back({id, {has.last + 1, sequence{*next - sequence{1}}}});
+    plan.why += ", and the journal keeps nothing before sequence " + std::to_string(next->value()) + " any more";
+  }
+  return plan;
+}
+
+} // namespace reseq::store

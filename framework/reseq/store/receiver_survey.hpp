@@ -1,0 +1,41 @@
+/// What the transactional receivers of a shard remember, beside what its journal does: one of the two may have gone
+/// back in time, and each is put right from the other.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "reseq/model/error.hpp"
+#include "reseq/model/ids.hpp"
+#include "reseq/store/journal.hpp"
+#include "reseq/store/transactional_receiver.hpp"
+
+namespace reseq::store {
+
+/// What the receiver of one destination said.
+struct receiver_seen {
+  destination_id id;
+  receiver_record has;
+};
+
+/// Why the journal must have gone backwards, if it has: a receiver has a sequence that was never given, or knows of a
+/// later owner than the shard has ever had.
+std::optional<std::string> find_ahead(const shard_state& shard, std::span<const receiver_seen> seen);
+
+/// Whether the receiver lacks what `progress` says it got.
+bool is_behind(const core::progress_record& progress, const receiver_record& has);
+
+/// Progress that goes back to what the receiver has. What was settled above that without a delivery stays so:
+/// `progress.above`, and `given_up`.
+core::progress_record rewound(const core::progress_record& progress, sequence has, std::span<const sequence> given_up);
+
+/// Compares what the receivers said with the journal: of those that lack what was delivered to them, how progress goes
+/// back to theirs. Of what the journal no longer has, `missing` tells; only then does it take an operator. Dead letters
+/// stay what they are. What was dropped is worked out again, and so is what was skipped: progress does not tell them
+/// from deliveries. In order by key, which transactional receivers do not take, nothing goes back.
+///
+/// On the thread of `journal::read`. Errors are the journal's.
+result<rewinding> plan_rewinding(journal& from, const shard_state& shard, std::span<const receiver_seen> seen);
+
+} // namespace reseq::store

@@ -1,0 +1,137 @@
+"""Tables, streams and journals that are restored from an older copy: each message is in the receivers once, and nobody
+else notices."""
+
+import shutil
+import unittest
+
+from harness import SystemTest, pipeline
+from postgres_server import PostgresServer
+from redis_server import RedisServer
+from waiting import eventually
+
+
+class GoneBack(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.server = PostgresServer()
+        self.addCleanup(self.server.close)
+        self.redis = RedisServer()
+        self.addCleanup(self.redis.close)
+        self.server.create_database("books")
+        self.other = self.receiver()
+        self.submitted = 0
+
+    def start(self, **tables):
+        destinations = [{"name": "table", "url": f"{self.server.url('books')}&table=ledger"},
+                        {"name": "stream", "url": f"{self.redis.url}?stream=ledger"},
+                        {"name": "other", "url": self.other.url()}]  # fmt: skip
+        self.running = self.supervisor(self.config([pipeline("p", destinations)], **tables))
+
+    def submit(self, count: int) -> None:
+        first = self.submitted + 1
+        self.submitted += count
+        self.running.submit_all("p", [f"m-{number}" for number in range(first, self.submitted + 1)])
+
+    def wait_until_all_are_there(self, first: int = 1) -> None:
+        """In the table from `first` on; each once, wherever it is."""
+        wanted = list(range(first, self.submitted + 1))
+        eventually("the table has them", lambda: self.rows()[-1:] == wanted[-1:])
+        eventually("the stream has them", lambda: self.entries()[-1:] == wanted[-1:])
+        eventually("the other has them", lambda: len(self.other.entries()) >= self.submitted)
+        self.assertEqual(self.rows(), wanted)
+        self.assertEqual(self.entries(), list(range(1, self.submitted + 1)))
+        self.assertEqual(self.other.confirmed(), list(range(1, self.submitted + 1)))
+
+    def wait_until_it_runs_anew(self) -> None:
+        self.running.wait_for_line("starting anew")
+        eventually("it runs again", lambda: self.running.logged(r"\bready\b") == 2)
+
+    def rows(self) -> list:
+        return [int(row[0]) for row in self.server.sql("SELECT sequence FROM public.ledger ORDER BY sequence", "books")]
+
+    def entries(self) -> list:
+        return [int(name.split("-")[0]) for name, _ in self.redis.ask("XRANGE", "ledger", "-", "+")]
+
+    def back_up_table(self) -> None:
+        self.server.sql("CREATE TABLE public.old_ledger AS TABLE public.ledger; "
+                        "CREATE TABLE public.old_delivered AS TABLE reseq.delivered", "books")  # fmt: skip
+
+    def restore_table(self) -> None:
+        self.server.sql("BEGIN; TRUNCATE public.ledger, reseq.delivered; INSERT INTO public.ledger TABLE public.old_ledger; "
+                        "INSERT INTO reseq.delivered TABLE public.old_delivered; COMMIT", "books")  # fmt: skip
+
+    def test_receivers_that_went_back_while_nobody_looked_get_what_followed_again(self):
+        self.start()
+        self.submit(12)
+        self.wait_until_all_are_there()
+        self.back_up_table()
+        self.submit(18)
+        self.wait_until_all_are_there()
+        self.assertEqual(self.running.stop(), 0)
+        self.restore_table()
+        self.redis.ask("FLUSHALL")
+        self.running = self.restart(self.running)
+        self.running.wait_for_line("the receiver of destination table has gone back: the last that it has is sequence 12, "
+                                   "message m-12, and sequence 30 was delivered there")  # fmt: skip
+        self.submit(10)
+        self.wait_until_all_are_there()
+
+    def test_receivers_that_go_back_while_they_are_delivered_to_get_what_followed_again(self):
+        self.start()
+        self.submit(12)
+        self.wait_until_all_are_there()
+        self.back_up_table()
+        self.submit(18)
+        self.wait_until_all_are_there()
+        self.restore_table()
+        self.redis.ask("FLUSHALL")
+        self.submit(1)
+        self.wait_until_it_runs_anew()
+        self.wait_until_all_are_there()
+        self.submit(10)
+        self.wait_until_all_are_there()
+
+    def test_a_receiver_that_went_back_too_far_waits_for_an_operator_who_is_told_what_is_lost(self):
+        journal = self.server.create_database("journal")
+        self.start(store={"kind": "postgres", "postgres": journal, "redis": self.redis.url})
+        self.submit(5)
+        self.wait_until_all_are_there()
+        self.back_up_table()
+        self.submit(25)
+        self.wait_until_all_are_there()
+        self.assertEqual(self.running.stop(), 0)
+        self.server.sql("UPDATE reseq.shard SET forgotten_position = 9", "journal")  # as retention does
+        self.restore_table()
+        self.running = self.restart(self.running)
+        self.running.wait_for_line("pipeline p has diverged, and is stopped: the receiver of destination table has gone back")
+        self.assertEqual(self.running.submit("p", b"x", "refused").status, 503)
+        self.assertIn("table: 4 sequences, 6 to 9, would be recorded as lost", self.running.ctl("recover", "p"))
+        self.assertIn("table: 4 sequences, 6 to 9, recorded as lost", self.running.ctl("recover", "p", "--yes"))
+        self.wait_until_it_runs_anew()
+        self.submit(10)
+        eventually("the table has them", lambda: self.rows()[-1:] == [40])
+        self.assertEqual(self.rows(), [*range(1, 6), *range(10, 41)])
+        eventually("the stream has them", lambda: self.entries() == list(range(1, 41)))
+
+    def test_a_journal_that_went_back_behind_a_table_accepts_nothing_until_an_operator_lets_it(self):
+        self.start()
+        self.submit(20)
+        self.wait_until_all_are_there()
+        self.assertEqual(self.running.stop(), 0)
+        shutil.rmtree(self.path("data"))
+        self.running = self.restart(self.running)
+        self.running.wait_for_line("pipeline p has diverged, and is stopped: the receiver of destination (table|stream) is "
+                                   "ahead of the journal: the last that it has is sequence 20, message m-20")  # fmt: skip
+        refused = self.running.submit("p", b"x", "refused")
+        self.assertEqual(refused.status, 503)
+        self.assertIn("has diverged", refused.json()["detail"])
+        self.assertIn("table: 20 sequences, 1 to 20, recorded as lost", self.running.ctl("recover", "p", "--yes"))
+        self.wait_until_it_runs_anew()
+        self.submit(10)
+        self.wait_until_all_are_there()
+        epochs = [entry.epoch for entry in self.other.entries()]
+        self.assertEqual(epochs, sorted(epochs))
+
+
+if __name__ == "__main__":
+    unittest.main()
