@@ -1,10 +1,13 @@
 #include "actors/receivers.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <span>
+
+#include <spdlog/spdlog.h>
 
 #include "reseq/store/postgres/function_receiver.hpp"
 #include "reseq/store/postgres/table_receiver.hpp"
@@ -14,10 +17,11 @@ namespace reseq::actors {
 namespace {
 
 constexpr std::size_t most_at_once = 16;
+constexpr auto patience = std::chrono::seconds{3};
 
 /// Shared with threads that may outlast whoever waits for them.
 struct questions {
-  explicit questions(std::vector<std::pair<destination_id, receiver_maker>> all) : receivers(std::move(all)) {}
+  explicit questions(receivers_by_id all) : receivers(std::move(all)) {}
 
   void answer() {
     while (const auto* next = take()) {
@@ -39,12 +43,38 @@ struct questions {
     return std::move(seen);
   }
 
-  const std::vector<std::pair<destination_id, receiver_maker>> receivers;
+  const receivers_by_id receivers;
   std::mutex mutex;
   std::size_t asked = 0;
   bool closed = false;
   std::vector<store::receiver_seen> seen;
 };
+
+struct survey {
+  std::vector<store::receiver_seen> seen;
+  std::vector<std::future<void>> late;
+};
+
+survey ask(receivers_by_id receivers) {
+  const auto until = std::chrono::steady_clock::now() + patience;
+  const auto all = std::make_shared<questions>(std::move(receivers));
+  survey out;
+  for (std::size_t i = 0; i < std::min(all->receivers.size(), most_at_once); ++i)
+    out.late.push_back(std::async(std::launch::async, [all] { all->answer(); }));
+  std::erase_if(out.late, [&](std::future<void>& one) { return one.wait_until(until) == std::future_status::ready; });
+  out.seen = all->close();
+  return out;
+}
+
+result<std::optional<std::string>> find_divergence(store::journal& journal, const store::shard_state& shard,
+                                                   std::span<const store::receiver_seen> seen) {
+  if (auto ahead = store::find_ahead(shard, seen)) return ahead;
+  return store::find_other_history(journal, shard, seen);
+}
+
+wall_time wall_now() {
+  return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+}
 
 } // namespace
 
@@ -73,14 +103,35 @@ result<receiver_maker> transactional_receiver(const destination_settings& destin
   };
 }
 
-survey ask_receivers(std::vector<std::pair<destination_id, receiver_maker>> receivers, duration patience) {
-  const auto until = std::chrono::steady_clock::now() + patience;
-  const auto all = std::make_shared<questions>(std::move(receivers));
-  survey out;
-  for (std::size_t i = 0; i < std::min(all->receivers.size(), most_at_once); ++i)
-    out.late.push_back(std::async(std::launch::async, [all] { all->answer(); }));
-  std::erase_if(out.late, [&](std::future<void>& one) { return one.wait_until(until) == std::future_status::ready; });
-  out.seen = all->close();
+result<opened_shard>
+open_with_receivers(store::journal& journal, const std::string& pipeline,
+                    const std::function<result<store::shard_state>()>& open,
+                    const std::function<result<receivers_by_id>(const store::shard_state&)>& receivers_of) {
+  auto state = open();
+  if (!state) return tl::unexpected(state.error());
+  auto receivers = receivers_of(*state);
+  if (!receivers) return tl::unexpected(receivers.error());
+  auto [seen, late] = ask(std::move(*receivers));
+  opened_shard out{std::move(*state), {}, {}, {}, std::move(late)};
+  for (const auto& one : seen) out.compared.insert(one.id);
+  auto divergence = find_divergence(journal, out.state, seen);
+  if (!divergence) return tl::unexpected(divergence.error());
+  out.diverged = std::move(*divergence);
+  if (out.diverged) return out;
+  auto back = store::plan_rewinding(journal, out.state, seen);
+  if (!back) return tl::unexpected(back.error());
+  if (back->progress.empty()) return out;
+  if (!back->missing.empty()) {
+    out.diverged = back->why;
+    out.back = std::move(*back);
+    return out;
+  }
+  spdlog::warn("pipeline {}: {}; it gets what followed again", pipeline, back->why);
+  const store::recovery how{out.state.owner + 1, out.state.last, {}, std::move(back->progress), std::move(back->why)};
+  if (auto done = journal.recover(out.state.handle, how, wall_now()); !done) return tl::unexpected(done.error());
+  state = open();
+  if (!state) return tl::unexpected(state.error());
+  out.state = std::move(*state);
   return out;
 }
 

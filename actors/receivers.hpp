@@ -1,12 +1,15 @@
 /// Destinations that take messages in transactions: how they are reached, and what they remember when a shard starts.
 #pragma once
 
+#include <functional>
 #include <future>
+#include <optional>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "actors/sinks.hpp"
-#include "reseq/model/clock.hpp"
 #include "reseq/model/settings.hpp"
 #include "reseq/model/transaction.hpp"
 #include "reseq/store/receiver_survey.hpp"
@@ -18,14 +21,23 @@ namespace reseq::actors {
 result<receiver_maker> transactional_receiver(const destination_settings& destination,
                                               const delivery_function& function, const store::receiver_owner& owner);
 
-/// What was found out in time, and the threads that are still at it, which end with their connections' timeouts.
-struct survey {
-  std::vector<store::receiver_seen> seen;
-  std::vector<std::future<void>> late;
+using receivers_by_id = std::vector<std::pair<destination_id, receiver_maker>>;
+
+/// A shard of the journal, and how its receivers stand to it.
+struct opened_shard {
+  store::shard_state state;
+  std::set<destination_id> compared{};   ///< of whose receivers it is known
+  store::rewinding back{};               ///< what an operator has to agree to
+  std::optional<std::string> diverged{}; ///< why, if it has
+  std::vector<std::future<void>> late{}; ///< threads that still ask; they end with their connections' timeouts
 };
 
-/// Opens them, several at once, and says what they remember. Who does not answer within `patience` is left out: what is
-/// wrong there is noticed when something is to be delivered.
-survey ask_receivers(std::vector<std::pair<destination_id, receiver_maker>> receivers, duration patience);
+/// Opens a shard and compares it with what its receivers remember, asked several at once. Where receivers have gone
+/// back, progress is put back to what they have, and the shard opened again. Who does not answer within seconds is left
+/// out, so that it does not keep the shard from accepting: its sink looks again.
+result<opened_shard>
+open_with_receivers(store::journal& journal, const std::string& pipeline,
+                    const std::function<result<store::shard_state>()>& open,
+                    const std::function<result<receivers_by_id>(const store::shard_state&)>& receivers_of);
 
 } // namespace reseq::actors

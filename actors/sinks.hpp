@@ -29,6 +29,7 @@ struct sink_setup {
   epoch owner;
   sequence assigned; ///< the last sequence that the journal had given this destination when the process started
   std::function<void()> restart{}; ///< everything is to be opened again
+  bool compared = true;            ///< what a transactional receiver has was compared with the journal at the start
 };
 
 /// The connections to one receiver, each with one request at a time.
@@ -83,13 +84,15 @@ sink_actor::behavior_type file_sink(sink_actor::stateful_pointer<file_sink_state
 struct transactional_sink_state {
   static inline const char* name = "transactional_sink";
   std::unique_ptr<store::transactional_receiver> receiver;
-  bool has_gone_back = false; ///< and a restart was asked for
+  bool compared = true; ///< as in `sink_setup`, or it turned out that there is nothing to compare
+  bool restarting = false;
 };
 
 using receiver_maker = std::function<std::unique_ptr<store::transactional_receiver>()>;
 
-/// Hands messages to a receiver that takes them in transactions of its own, `make`'s. One that turns out to lack what
-/// was delivered has everything opened again, by which its progress is put back. Spawn detached: it blocks.
+/// Hands messages to a receiver that takes them in transactions of its own, `make`'s. Everything is opened again, by
+/// which it is compared with the journal, when it turns out to lack what was delivered, or was away at the start and
+/// has what is still to be delivered. Spawn detached: it blocks.
 sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transactional_sink_state> self,
                                              sink_setup setup, receiver_maker make);
 

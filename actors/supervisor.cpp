@@ -25,20 +25,8 @@
 #include "actors/sinks.hpp"
 #include "actors/system.hpp"
 #include "reseq/net/loop.hpp"
-#include "reseq/store/receiver_survey.hpp"
 
 namespace reseq::actors {
-
-namespace {
-
-/// A shard of the journal, and how its receivers stand to it.
-struct opened_shard {
-  store::shard_state state;
-  store::rewinding back{};             ///< what an operator has to agree to
-  std::optional<std::string> diverged; ///< why, if it has
-};
-
-} // namespace
 
 struct supervisor::parts {
   config::settings settings;
@@ -58,20 +46,18 @@ struct supervisor::parts {
   std::uint16_t cluster_port = 0;
   std::unique_ptr<http_api> api;
   std::unique_ptr<net::http_server> http;
-  std::vector<std::future<void>> late; ///< receivers that did not answer in time
+  std::vector<std::future<void>> late; ///< threads that ask receivers which did not answer in time
 
   result<void> open_journal();
   result<void> start_pipelines(const registry& transforms);
   result<opened_shard> open_shard(const pipeline_settings& pipeline, const std::string& fingerprint,
                                   const registry& definitions);
-  result<std::vector<store::receiver_seen>> ask_receivers(const pipeline_settings& pipeline,
-                                                          const store::shard_state& state, const registry& definitions);
   result<shard_setup> start_shard(const pipeline_settings& pipeline, opened_shard& opened, core::pipeline_index index,
                                   const std::set<destination_id>& own, const registry& definitions);
   void diverge(const shard_setup& shard, const std::string& why) const;
   resequencer_actor start_resequencer(resequencer_setup outside, const shard_setup& shard);
   result<sink_actor> start_sink(const pipeline_settings& pipeline, const destination_settings& destination,
-                                const store::shard_state& state, const store::destination_state& known,
+                                const opened_shard& opened, const store::destination_state& known,
                                 const delivery_function& function);
   result<void> listen_for_workers();
   result<void> listen_for_http(std::vector<api_pipeline> pipelines);
@@ -119,14 +105,6 @@ result<void> check_order(const destination_settings& wanted, const store::destin
               "destination " + wanted.name);
 }
 
-/// How long a start waits for receivers that remember what they have. Those that are away do not keep it from
-/// accepting.
-constexpr auto receivers_patience = std::chrono::seconds{3};
-
-wall_time wall_now() {
-  return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
-}
-
 std::map<std::string, destination_id> ids_of(const store::shard_state& state) {
   std::map<std::string, destination_id> ids;
   for (const auto& d : state.destinations) ids.emplace(d.name, d.id);
@@ -167,6 +145,7 @@ result<void> supervisor::parts::start_pipelines(const registry& transforms) {
     auto shard = open_shard(pipeline, *print, transforms);
     if (!shard) return tl::unexpected(shard.error());
     dispatching.pipelines.push_back({pipeline.name, *print, pipeline.retry, ids_of(shard->state)});
+    std::ranges::move(shard->late, std::back_inserter(late));
     opened.push_back(std::move(*shard));
   }
   const writer_options writing{settings.store.retention};
@@ -197,47 +176,24 @@ result<void> supervisor::parts::start_pipelines(const registry& transforms) {
   return listen_for_workers().and_then([&] { return listen_for_http(std::move(reachable)); });
 }
 
-/// Opens it again when progress has gone back to what receivers have that have gone back.
 result<opened_shard> supervisor::parts::open_shard(const pipeline_settings& pipeline, const std::string& fingerprint,
                                                    const registry& definitions) {
   const auto open = [&] {
     return journal->open({pipeline.name, 0}, {definition_text(pipeline, fingerprint)}, specs_of(pipeline));
   };
-  auto state = open();
-  if (!state) return tl::unexpected(state.error());
-  const auto seen = ask_receivers(pipeline, *state, definitions);
-  if (!seen) return tl::unexpected(seen.error());
-  if (auto ahead = store::find_ahead(*state, *seen)) return opened_shard{std::move(*state), {}, std::move(ahead)};
-  auto back = store::plan_rewinding(*journal, *state, *seen);
-  if (!back) return tl::unexpected(back.error());
-  if (back->progress.empty()) return opened_shard{std::move(*state), {}, {}};
-  if (!back->missing.empty()) {
-    auto why = back->why;
-    return opened_shard{std::move(*state), std::move(*back), std::move(why)};
-  }
-  spdlog::warn("pipeline {}: {}; it gets what followed again", pipeline.name, back->why);
-  const store::recovery how{state->owner + 1, state->last, {}, std::move(back->progress), std::move(back->why)};
-  if (auto done = journal->recover(state->handle, how, wall_now()); !done) return tl::unexpected(done.error());
-  state = open();
-  if (!state) return tl::unexpected(state.error());
-  return opened_shard{std::move(*state), {}, {}};
-}
-
-result<std::vector<store::receiver_seen>> supervisor::parts::ask_receivers(const pipeline_settings& pipeline,
-                                                                           const store::shard_state& state,
-                                                                           const registry& definitions) {
-  std::vector<std::pair<destination_id, receiver_maker>> receivers;
-  for (std::size_t i = 0; i < pipeline.destinations.size(); ++i) {
-    const auto& destination = pipeline.destinations[i];
-    const auto& known = state.destinations[i];
-    auto make = transactional_receiver(destination, function_of(definitions, pipeline, destination),
-                                       {pipeline.name, destination.name, state.owner, known.last});
-    if (!make) return tl::unexpected(make.error());
-    if (*make) receivers.emplace_back(known.id, std::move(*make));
-  }
-  auto answers = actors::ask_receivers(std::move(receivers), receivers_patience);
-  std::ranges::move(answers.late, std::back_inserter(late));
-  return std::move(answers.seen);
+  const auto receivers_of = [&](const store::shard_state& state) -> result<receivers_by_id> {
+    receivers_by_id made;
+    for (std::size_t i = 0; i < pipeline.destinations.size(); ++i) {
+      const auto& destination = pipeline.destinations[i];
+      const auto& known = state.destinations[i];
+      auto make = transactional_receiver(destination, function_of(definitions, pipeline, destination),
+                                         {pipeline.name, destination.name, state.owner, known.last});
+      if (!make) return tl::unexpected(make.error());
+      if (*make) made.emplace_back(known.id, std::move(*make));
+    }
+    return made;
+  };
+  return open_with_receivers(*journal, pipeline.name, open, receivers_of);
 }
 
 result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipeline, opened_shard& opened,
@@ -250,7 +206,7 @@ result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipe
     const auto& destination = pipeline.destinations[i];
     auto& known = state.destinations[i];
     if (auto fits = check_order(destination, known); !fits) return tl::unexpected(fits.error());
-    auto sink = start_sink(pipeline, destination, state, known, function_of(definitions, pipeline, destination));
+    auto sink = start_sink(pipeline, destination, opened, known, function_of(definitions, pipeline, destination));
     if (!sink) return tl::unexpected(sink.error());
     sinks.push_back(*sink);
     setup.sinks.emplace(known.id, *sink);
@@ -305,14 +261,15 @@ resequencer_actor supervisor::parts::start_resequencer(resequencer_setup outside
 }
 
 result<sink_actor> supervisor::parts::start_sink(const pipeline_settings& pipeline,
-                                                 const destination_settings& destination,
-                                                 const store::shard_state& state, const store::destination_state& known,
+                                                 const destination_settings& destination, const opened_shard& opened,
+                                                 const store::destination_state& known,
                                                  const delivery_function& function) {
-  sink_setup setup{pipeline.name, destination, state.owner, known.last, restart};
+  const auto owner = opened.state.owner;
+  sink_setup setup{pipeline.name, destination, owner, known.last, restart, opened.compared.contains(known.id)};
   constexpr std::string_view file_scheme = "file://";
   if (destination.url.starts_with(file_scheme))
     return actors->spawn<caf::detached>(file_sink, std::move(setup), destination.url.substr(file_scheme.size()));
-  auto make = transactional_receiver(destination, function, {pipeline.name, destination.name, state.owner, known.last});
+  auto make = transactional_receiver(destination, function, {pipeline.name, destination.name, owner, known.last});
   if (!make) return tl::unexpected(make.error());
   if (*make) return actors->spawn<caf::detached>(transactional_sink, std::move(setup), std::move(*make));
   auto to = net::parse_url(destination.url);

@@ -14,10 +14,20 @@ bool has_gone_back(store::transactional_receiver& receiver, const core::send_ite
   return has && next.previous && has->last < *next.previous;
 }
 
+/// Whether it has what is to be delivered, although nobody has compared the two. Perhaps that comes from a history
+/// which the journal has lost.
+bool has_unknown(transactional_sink_state& state, const core::send_item& next) {
+  if (state.compared) return false;
+  const auto has = state.receiver->open();
+  state.compared = has && has->last < next.seq;
+  return has && !state.compared;
+}
+
 } // namespace
 
 sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transactional_sink_state> self,
                                              sink_setup setup, receiver_maker make) {
+  self->state.compared = setup.compared;
   self->state.receiver = make();
   static_cast<void>(self->state.receiver->open()); // trouble comes again with the first delivery
   return {
@@ -29,10 +39,14 @@ sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transa
         wire::append_headers_object(items.back().headers, *item.body);
       }
       auto& state = self->state;
-      auto answer = state.receiver->deliver(items);
-      if (std::holds_alternative<core::failing>(answer) && !state.has_gone_back &&
-          has_gone_back(*state.receiver, items.front().item)) {
-        state.has_gone_back = true;
+      const auto& first = items.front().item;
+      const bool unknown = has_unknown(state, first);
+      core::receiver_answer answer =
+        core::failing{"it has what is still to be delivered, and is compared with the journal first", std::nullopt};
+      if (!unknown) answer = state.receiver->deliver(items);
+      const bool failing = std::holds_alternative<core::failing>(answer);
+      if (failing && !state.restarting && (unknown || has_gone_back(*state.receiver, first))) {
+        state.restarting = true;
         setup.restart();
       }
       const auto owner = caf::actor_cast<shard_actor>(self->current_sender());

@@ -2,6 +2,7 @@
 else notices."""
 
 import shutil
+import signal
 import unittest
 
 from harness import SystemTest, pipeline
@@ -131,6 +132,25 @@ class GoneBack(SystemTest):
         self.wait_until_all_are_there()
         epochs = [entry.epoch for entry in self.other.entries()]
         self.assertEqual(epochs, sorted(epochs))
+
+    def test_a_journal_that_went_back_and_on_while_a_table_was_away_loses_nothing_silently(self):
+        self.start()
+        self.submit(20)
+        self.wait_until_all_are_there()
+        self.assertEqual(self.running.stop(), 0)
+        shutil.rmtree(self.path("data"))
+        self.server.stop(signal.SIGQUIT)
+        self.redis.kill()
+        for _ in range(2):  # it accepts twenty others, and forgets that it was given less at its first start
+            self.running = self.restart(self.running)
+            self.running.submit_all("p", [f"other-{number}" for number in range(20)])
+            self.running.kill()
+        self.running = self.restart(self.running)
+        self.server.start()
+        self.running.wait_for_line("pipeline p has diverged, and is stopped: the receiver of destination table has another "
+                                   "history: the last that it has is sequence 20, message m-20, which is message other-19")  # fmt: skip
+        self.wait_until_it_runs_anew()
+        self.assertEqual(self.running.submit("p", b"x", "refused").status, 503)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,17 @@ const destination_state* find(const shard_state& shard, destination_id id) {
   return found == shard.destinations.end() ? nullptr : &*found;
 }
 
+/// The first sequence from `seq` on that no recovery found to be missing.
+sequence after_lost(const destination_state& of, sequence seq) {
+  for (const auto& [range, recovered, why] : of.lost)
+    if (range.first <= seq && seq <= range.last) seq = range.last + 1;
+  return seq;
+}
+
 /// Whether the journal still has the message; of what a recovery found to be missing, whether it has the one after
 /// that.
 result<bool> has(journal& from, shard_handle shard, const destination_state& of, sequence seq) {
-  for (const auto& [range, recovered, why] : of.lost)
-    if (range.first <= seq && seq <= range.last) seq = range.last + 1;
+  seq = after_lost(of, seq);
   if (seq > of.last) return true;
   const auto items = from.read(shard, of.id, seq, 1, 1);
   if (!items && items.error().code == errc::not_found) return false;
@@ -76,6 +82,22 @@ std::optional<std::string> find_ahead(const shard_state& shard, std::span<const 
              ", and the journal has given it none beyond sequence " + std::to_string(of->last.value());
   }
   return std::nullopt;
+}
+
+result<std::optional<std::string>> find_other_history(journal& from, const shard_state& shard,
+                                                      std::span<const receiver_seen> seen) {
+  for (const auto& [id, has] : seen) {
+    const auto* of = find(shard, id);
+    if (of == nullptr || has.last == sequence{} || has.last > of->last || has.last_message.empty()) continue;
+    if (after_lost(*of, has.last) != has.last) continue;
+    const auto items = from.read(shard.handle, id, has.last, 1, 1);
+    if (!items && items.error().code != errc::not_found) return tl::unexpected(items.error());
+    if (!items || items->empty() || items->front().seq != has.last) continue;
+    if (const auto& ours = items->front().message->id(); ours != has.last_message)
+      return std::optional("the receiver of destination " + of->name + " has another history: " + described(has) +
+                           ", which is message " + ours + " in the journal; give the destination an empty one");
+  }
+  return std::optional<std::string>{};
 }
 
 bool is_behind(const core::progress_record& progress, const receiver_record& has) {

@@ -23,6 +23,12 @@ struct receiver_seen {
 /// later owner than the shard has ever had.
 std::optional<std::string> find_ahead(const shard_state& shard, std::span<const receiver_seen> seen);
 
+/// Why the journal must have gone backwards and come this far again, if it has: under the sequence of a receiver's last
+/// message it has another one. What it gave before that would be taken for delivered. On the thread of `journal::read`,
+/// whose errors but those of missing messages it passes on.
+result<std::optional<std::string>> find_other_history(journal& from, const shard_state& shard,
+                                                      std::span<const receiver_seen> seen);
+
 /// Whether the receiver lacks what `progress` says it got.
 bool is_behind(const core::progress_record& progress, const receiver_record& has);
 

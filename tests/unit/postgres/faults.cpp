@@ -197,7 +197,7 @@ TEST_CASE("a save that the server did before the connection broke is not done ag
     at.proxy.next_commit(saves == 2 ? cut::before_commit : cut::after_commit);
     CHECK(shard.commit({}, change).has_value() == (saves != 2));
     if (saves == 2) must(shard.commit({}, change));
-    CHECK(at.sql("SELECT FROM reseq.operation").size() == saves);
+    CHECK(static_cast<std::size_t>(at.sql("SELECT FROM reseq.operation").size()) == saves);
   }
 }
 

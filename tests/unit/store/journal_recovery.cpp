@@ -184,6 +184,27 @@ void check_recovery(const store_factory& make) {
     CHECK(shard.state.destinations[0].progress.watermark == sequence{2});
     CHECK(sequences(shard.read(1, 5, 2)) == numbers{5, 6});
   }
+  SECTION("a receiver with another history is told from one that has what this journal gave") {
+    opened shard(must(place->open()), specs(1));
+    must(shard.commit(submit_many("m", 1, 10)));
+    recover(shard, past(9, 20, {lost(1, 11, 20)}));
+    const auto found = [&](std::uint64_t last, const std::string& id) {
+      return must(store::find_other_history(*shard, shard.state,
+                                            std::vector<store::receiver_seen>{{one, {epoch{1}, sequence{last}, id}}}));
+    };
+    CHECK(found(7, "other")
+            .value_or("")
+            .find("has another history: the last that it has is sequence 7, message other, "
+                  "which is message m7 in the journal") != std::string::npos);
+    CHECK_FALSE(found(7, "m7"));
+    CHECK_FALSE(found(7, "")); // nobody knows
+    CHECK_FALSE(found(0, ""));
+    CHECK_FALSE(found(15, "was lost"));
+    CHECK_FALSE(found(21, "is ahead, and that is said elsewhere"));
+    shard.settle(1, 10);
+    must(shard->expire(shard.state.handle, at_ms(5000), 4));
+    CHECK_FALSE(found(3, "is past retention"));
+  }
   SECTION("what would go back, or lose what is there, is refused, and nothing happens") {
     opened shard(must(place->open()), specs(1));
     must(shard.commit(submit_many("m", 1, 5)));
