@@ -26,7 +26,8 @@ class GoneBack(SystemTest):
         destinations = [{"name": "table", "url": f"{self.server.url('books')}&table=ledger"},
                         {"name": "stream", "url": f"{self.redis.url}?stream=ledger"},
                         {"name": "other", "url": self.other.url()}]  # fmt: skip
-        self.running = self.supervisor(self.config([pipeline("p", destinations)], **tables))
+        soon = [{**one, "retry_max": "200ms"} for one in destinations]
+        self.running = self.supervisor(self.config([pipeline("p", soon)], **tables))
 
     def submit(self, count: int) -> None:
         first = self.submitted + 1
