@@ -67,6 +67,28 @@ result<std::vector<sequence>> dead_letters_after(journal& from, shard_handle sha
   }
 }
 
+/// What lies after `last` and before `next`, which the journal no longer has, and no recovery found to be missing
+/// before. Nothing if all of that was given up, and is not to be delivered.
+std::vector<core::sequence_range> missing_of(const destination_state& of, sequence last, sequence next,
+                                             std::span<const sequence> given_up) {
+  std::vector<core::sequence_range> missing;
+  auto from = last + 1;
+  for (const auto& [range, recovered, why] : of.lost) {
+    if (range.last < from) continue;
+    if (range.first >= next) break;
+    if (range.first > from) missing.push_back({from, range.first - 1});
+    from = range.last + 1;
+  }
+  if (from < next) missing.push_back({from, next - 1});
+  const auto is_needed = [&](const core::sequence_range& range) {
+    const auto first = std::ranges::lower_bound(given_up, range.first);
+    const auto end = std::ranges::upper_bound(given_up, range.last);
+    return static_cast<std::uint64_t>(end - first) < range.size();
+  };
+  if (std::ranges::none_of(missing, is_needed)) missing.clear();
+  return missing;
+}
+
 } // namespace
 
 std::optional<std::string> find_ahead(const shard_state& shard, std::span<const receiver_seen> seen) {
@@ -127,12 +149,15 @@ result<rewinding> plan_rewinding(journal& from, const shard_state& shard, std::s
     if (!next) return tl::unexpected(next.error());
     const auto given_up = dead_letters_after(from, shard.handle, *of, has.last);
     if (!given_up) return tl::unexpected(given_up.error());
-    plan.progress.push_back(rewound(of->progress, has.last, *given_up));
+    const auto gone = missing_of(*of, has.last, *next, *given_up);
+    // What is passed over as missing is not settled, too.
+    const auto kept = gone.empty() ? given_up->begin() : std::ranges::lower_bound(*given_up, *next);
+    plan.progress.push_back(rewound(of->progress, has.last, std::span(kept, given_up->end())));
     plan.why += (plan.why.empty() ? "" : "; ") + std::string("the receiver of destination ") + of->name +
                 " has gone back: " + described(has) + ", and sequence " +
                 std::to_string(of->progress.last_delivered.value()) + " was delivered there";
-    if (*next == has.last + 1) continue;
-    plan.missing.push_back({id, {has.last + 1, sequence{*next - sequence{1}}}});
+    if (gone.empty()) continue;
+    for (const auto& range : gone) plan.missing.push_back({id, range});
     plan.why += ", and the journal keeps nothing before sequence " + std::to_string(next->value()) + " any more";
   }
   return plan;
