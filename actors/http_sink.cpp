@@ -4,6 +4,7 @@
 #include <caf/actor_cast.hpp>
 
 #include "actors/sinks.hpp"
+#include "actors/wall_clock.hpp"
 
 namespace reseq::actors {
 namespace {
@@ -84,8 +85,7 @@ sink_actor::behavior_type http_sink(sink_actor::stateful_pointer<http_sink_state
       auto out = setup.destination.batch > 1 ? batched(setup, items) : single(to_delivery(setup, items.front()));
       auto answer = [owner, epoch_now = setup.owner, destination = wanted.request.destination,
                      id = wanted.request.id](const result<net::client_answer>& got) {
-        const auto wall = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
-        caf::anon_send(owner, delivered{destination, id, read_answer(got, epoch_now, wall)});
+        caf::anon_send(owner, delivered{destination, id, read_answer(got, epoch_now, wall_now())});
       };
       net::client_request request;
       request.content_type = std::move(out.content_type);

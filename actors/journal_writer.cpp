@@ -8,6 +8,7 @@
 #include <spdlog/spdlog.h>
 
 #include "actors/step_down.hpp"
+#include "actors/wall_clock.hpp"
 
 namespace reseq::actors {
 namespace {
@@ -15,10 +16,6 @@ namespace {
 constexpr auto expire_every = std::chrono::seconds{30};
 constexpr auto look_up_every = std::chrono::milliseconds{500};
 constexpr std::uint32_t expire_at_once = 2000; // keeps each transaction short: producers wait behind it
-
-wall_time wall_now() {
-  return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
-}
 
 } // namespace
 

@@ -150,11 +150,11 @@ struct refuse {
 struct recover {
   store::shard_handle shard;
   bool dry_run = true;
-  reply<store::recovery> done; ///< what is to be done, or was
-  std::string why{};           ///< what the shard saw
-  core::lanes_seen seen{};     ///< what the resequencer has
-  std::vector<store::receiver_seen> received{};
-  store::rewinding back{};
+  reply<store::recovery> done;                  ///< what is to be done, or was
+  std::string why{};                            ///< what the shard saw
+  core::lanes_seen seen{};                      ///< what the resequencer has
+  std::vector<store::receiver_seen> received{}; ///< what those sinks know that could be asked
+  store::rewinding back{};                      ///< what receivers lack, and the journal does not have any more
 };
 
 /// Operators, by HTTP → shard.

@@ -9,6 +9,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "actors/wall_clock.hpp"
 #include "reseq/store/postgres/function_receiver.hpp"
 #include "reseq/store/postgres/table_receiver.hpp"
 #include "reseq/store/redis/stream_receiver.hpp"
@@ -68,12 +69,14 @@ survey ask(receivers_by_id receivers) {
 
 result<std::optional<std::string>> find_divergence(store::journal& journal, const store::shard_state& shard,
                                                    std::span<const store::receiver_seen> seen) {
-  if (auto ahead = store::find_ahead(shard, seen)) return ahead;
+  if (auto ahead = store::find_ahead(shard, seen)) {
+    // Perhaps ahead only of what was read: who owns the shard meanwhile goes on accepting and delivering.
+    const auto owner = journal.current_epoch(shard.handle);
+    if (!owner) return tl::unexpected(owner.error());
+    if (*owner != shard.owner) return fail(errc::fenced, "a later owner has taken the shard over");
+    return ahead;
+  }
   return store::find_other_history(journal, shard, seen);
-}
-
-wall_time wall_now() {
-  return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
 }
 
 } // namespace

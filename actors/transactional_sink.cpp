@@ -29,7 +29,6 @@ sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transa
                                              sink_setup setup, receiver_maker make) {
   self->state.compared = setup.compared;
   self->state.receiver = make();
-  static_cast<void>(self->state.receiver->open()); // trouble comes again with the first delivery
   return {
     [self, setup = std::move(setup)](const deliver& wanted) {
       std::vector<store::received> items;

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <ranges>
 
+#include "reseq/model/ascii.hpp"
+
 namespace reseq::config {
 namespace {
 
@@ -211,7 +213,7 @@ complaint check_header_glob(std::string_view text) { return check_header(text, "
 std::string fitted_name(std::string_view host) {
   std::string name;
   for (const char c : host) {
-    const char lower = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    const char lower = ascii::lower(c);
     const bool fits = is_lower_or_digit(lower) || lower == '_' || lower == '-';
     if (name.empty() && !is_lower_or_digit(lower)) continue;
     name += fits ? lower : '-';

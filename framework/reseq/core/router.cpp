@@ -5,15 +5,10 @@
 
 #include <fnmatch.h>
 
+#include "reseq/model/ascii.hpp"
+
 namespace reseq::core {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out{text};
-  std::ranges::transform(out, out.begin(),
-                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return out;
-}
 
 bool matches(const std::string& glob, const std::string& text) { return ::fnmatch(glob.c_str(), text.c_str(), 0) == 0; }
 
@@ -33,7 +28,7 @@ router::router(const pipeline_settings& pipeline, const std::map<std::string, de
     for (const auto& [header, glob] : settings.when) added.when.push_back({header, glob});
   }
   std::ranges::sort(destinations_, {}, &destination::id);
-  for (const auto& glob : pipeline.carry) carry_.push_back(lower(glob));
+  for (const auto& glob : pipeline.carry) carry_.push_back(ascii::lower(glob));
 }
 
 result<std::vector<destination_id>> router::route(const std::optional<std::vector<std::string>>& requested,
@@ -69,7 +64,7 @@ result<std::vector<destination_id>> router::named(const std::vector<std::string>
 header_list router::carried(const header_list& headers) const {
   header_list kept;
   for (const auto& h : headers) {
-    const auto name = lower(h.name);
+    const auto name = ascii::lower(h.name);
     if (std::ranges::any_of(carry_, [&](const std::string& glob) { return matches(glob, name); })) kept.push_back(h);
   }
   return kept;

@@ -13,4 +13,7 @@ using time_point = std::chrono::time_point<std::chrono::steady_clock, duration>;
 /// Wall-clock time, for people and records only; never for ordering or timeouts.
 using wall_time = std::chrono::sys_time<std::chrono::milliseconds>;
 
+/// The same, as exact as the host's clock: for measuring what may span processes.
+using exact_wall_time = std::chrono::sys_time<std::chrono::nanoseconds>;
+
 } // namespace reseq

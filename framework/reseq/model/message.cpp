@@ -2,12 +2,11 @@
 
 #include <algorithm>
 
+#include "reseq/model/ascii.hpp"
+
 namespace reseq {
 
-bool same_header_name(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return std::ranges::equal(a, b, {}, lower, lower);
-}
+bool same_header_name(std::string_view a, std::string_view b) { return ascii::equal_ignoring_case(a, b); }
 
 std::string_view find_header(const header_list& headers, std::string_view name) {
   const auto found = std::ranges::find_if(headers, [&](const header& h) { return same_header_name(h.name, name); });

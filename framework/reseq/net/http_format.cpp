@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 
+#include "reseq/model/ascii.hpp"
 #include "reseq/net/detail/http_parse.hpp"
 
 namespace reseq::net {
@@ -63,13 +64,13 @@ bool of_the_connection(std::string_view name) {
   constexpr std::array<std::string_view, 11> ours = {
     "content-length", "transfer-encoding", "connection", "keep-alive", "host", "expect", "upgrade", "te",
     "trailer",        "proxy-connection",  "date"};
-  return std::ranges::any_of(ours, [&](std::string_view own) { return same_name(name, own); });
+  return std::ranges::any_of(ours, [&](std::string_view own) { return ascii::equal_ignoring_case(name, own); });
 }
 
 void add_all(std::string& head, const header_list& headers, const std::string& content_type) {
   for (const auto& [name, value] : headers) {
     if (!is_token(name) || of_the_connection(name)) continue;
-    if (!content_type.empty() && same_name(name, "content-type")) continue;
+    if (!content_type.empty() && ascii::equal_ignoring_case(name, "content-type")) continue;
     add(head, name, value);
   }
   if (!content_type.empty()) add(head, "Content-Type", content_type);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "reseq/model/ascii.hpp"
 namespace reseq::net::detail {
 namespace {
 
@@ -106,23 +107,24 @@ std::optional<protocol_error> read_length(std::string_view value, facts& seen) {
 
 std::optional<protocol_error> read_fact(const header& field, facts& seen) {
   const std::string_view value = field.value;
-  if (same_name(field.name, "host")) {
+  if (ascii::equal_ignoring_case(field.name, "host")) {
     ++seen.hosts;
     if (!all_in(value, host_characters)) return protocol_error{400, "header Host is not a host and port"};
-  } else if (same_name(field.name, "content-length")) {
+  } else if (ascii::equal_ignoring_case(field.name, "content-length")) {
     return read_length(value, seen);
-  } else if (same_name(field.name, "transfer-encoding")) {
-    if (seen.chunked || !same_name(value, "chunked")) {
+  } else if (ascii::equal_ignoring_case(field.name, "transfer-encoding")) {
+    if (seen.chunked || !ascii::equal_ignoring_case(value, "chunked")) {
       return protocol_error{501, "the only Transfer-Encoding supported is chunked, once"};
     }
     seen.chunked = true;
-  } else if (same_name(field.name, "connection")) {
+  } else if (ascii::equal_ignoring_case(field.name, "connection")) {
     for_each_item(value, [&](std::string_view option) {
-      seen.close = seen.close || same_name(option, "close");
-      seen.keep_alive = seen.keep_alive || same_name(option, "keep-alive");
+      seen.close = seen.close || ascii::equal_ignoring_case(option, "close");
+      seen.keep_alive = seen.keep_alive || ascii::equal_ignoring_case(option, "keep-alive");
     });
-  } else if (same_name(field.name, "expect")) {
-    if (!same_name(value, "100-continue")) return protocol_error{417, "the only Expect supported is 100-continue"};
+  } else if (ascii::equal_ignoring_case(field.name, "expect")) {
+    if (!ascii::equal_ignoring_case(value, "100-continue"))
+      return protocol_error{417, "the only Expect supported is 100-continue"};
     seen.expects_continue = true;
   }
   return std::nullopt;
@@ -152,7 +154,7 @@ parsed<bool> parse_version(std::string_view text) {
 /// The path of "http://host/path?query" in absolute-form; origin-form as it is.
 std::string_view origin_form(std::string_view target) {
   for (const std::string_view scheme : {"http://", "https://"}) {
-    if (target.size() < scheme.size() || !same_name(target.substr(0, scheme.size()), scheme)) continue;
+    if (target.size() < scheme.size() || !ascii::equal_ignoring_case(target.substr(0, scheme.size()), scheme)) continue;
     target.remove_prefix(scheme.size());
     target.remove_prefix(std::min(target.find_first_of("/?"), target.size()));
     break;
@@ -203,11 +205,6 @@ bool has_no_body(unsigned status, std::string_view method) {
 } // namespace
 
 bool is_token(std::string_view text) { return !text.empty() && all_in(text, token_characters); }
-
-bool same_name(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
-  return a.size() == b.size() && std::ranges::equal(a, b, {}, lower, lower);
-}
 
 parsed<std::size_t> head_scanner::scan(std::string_view data) {
   while (true) {

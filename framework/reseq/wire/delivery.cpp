@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include "reseq/model/ascii.hpp"
 #include "reseq/wire/base64.hpp"
 #include "reseq/wire/fields.hpp"
 #include "reseq/wire/json.hpp"
@@ -62,10 +63,10 @@ bool is_reserved(const std::string& lower_name) {
   return lower_name.starts_with("reseq-") || std::ranges::find(names, lower_name) != names.end();
 }
 
-bool goes_along(const header& h) { return is_header_name(h.name) && !is_reserved(lower(h.name)); }
+bool goes_along(const header& h) { return is_header_name(h.name) && !is_reserved(ascii::lower(h.name)); }
 
 bool is_json_type(std::string_view content_type) {
-  auto type = lower(content_type.substr(0, content_type.find(';')));
+  auto type = ascii::lower(content_type.substr(0, content_type.find(';')));
   type.erase(std::min(type.find_last_not_of(" \t") + 1, type.size()));
   return type == "application/json" || type.ends_with("+json");
 }
@@ -76,7 +77,7 @@ header_list joined(const content& body) {
   if (!body.content_type.empty()) out.push_back({"content-type", body.content_type});
   for (const auto& h : body.headers) {
     if (!is_header_name(h.name)) continue;
-    const auto name = lower(h.name);
+    const auto name = ascii::lower(h.name);
     if (is_reserved(name)) continue;
     const auto earlier = std::ranges::find(out, name, &header::name);
     if (earlier == out.end()) {

@@ -16,12 +16,6 @@ bool printable_ascii(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
 }
 
-std::string lower(std::string_view text) {
-  std::string out{text};
-  std::ranges::transform(out, out.begin(), lower_char);
-  return out;
-}
-
 namespace {
 
 /// Whether a character may be part of a header's name (RFC 9110 §5.6.2, `tchar`), by its code.

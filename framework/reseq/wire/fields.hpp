@@ -14,10 +14,6 @@ namespace reseq::wire {
 /// Whether every character is printable ASCII, space included.
 bool printable_ascii(std::string_view text);
 
-/// `c`, `text` in ASCII lower case.
-constexpr char lower_char(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-std::string lower(std::string_view text);
-
 /// Whether `name` can be the name of an HTTP header.
 bool is_header_name(std::string_view name);
 

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <utility>
 
+#include "reseq/model/ascii.hpp"
 #include "reseq/wire/base64.hpp"
 #include "reseq/wire/fields.hpp"
 #include "reseq/wire/incoming.hpp"
@@ -14,7 +15,7 @@ namespace reseq::wire {
 namespace {
 
 bool lower_name_less(std::string_view a, std::string_view b) {
-  return std::ranges::lexicographical_compare(a, b, {}, lower_char, lower_char);
+  return std::ranges::lexicographical_compare(a, b, [](char x, char y) { return ascii::lower(x) < ascii::lower(y); });
 }
 
 /// Reads one line. A field's reader leaves `where` to `parse`, except for places inside the field.

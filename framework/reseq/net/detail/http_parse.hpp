@@ -71,7 +71,4 @@ parsed<response_head> parse_response_head(std::string_view head, std::string_vie
 /// Whether all characters may stand in a header name or method, and there is one.
 bool is_token(std::string_view text);
 
-/// Equal but for the case of ASCII letters.
-bool same_name(std::string_view a, std::string_view b);
-
 } // namespace reseq::net::detail
