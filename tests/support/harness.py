@@ -173,11 +173,16 @@ class Supervisor(Program):
         return Metrics(self.request("GET", "/metrics").body.decode())
 
     def wait_until_settled(self, pipeline: str, name: str, sequence: int, seconds: float = PATIENCE_SECONDS) -> None:
-        eventually(
-            f"{pipeline}/{name} has settled {sequence}: {self.http}",
-            lambda: self.destination(pipeline, name)["settled"] >= sequence,
-            seconds,
-        )
+        """Fails when nothing more has settled for that long: a large backlog takes its time."""
+        settled = 0
+
+        def settles() -> bool:
+            nonlocal settled
+            before, settled = settled, self.destination(pipeline, name)["settled"]
+            return settled >= sequence or settled > before
+
+        while settled < sequence:
+            eventually(f"{pipeline}/{name} has settled more than {settled}, of {sequence}: {self.http}", settles, seconds)
 
     def wait_for_state(self, pipeline: str, name: str, state: str) -> dict:
         """The destination as it is in that state."""

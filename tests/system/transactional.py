@@ -35,7 +35,7 @@ class Transactional(SystemTest):
         work = {"use": "delay", "min": "1ms", "max": "8ms"}
         self.database = database
         config = self.config([pipeline("p", [{**table, **shared}, {**stream, **shared}], [work])],
-                             store=journal, worker={"slots": 4})  # fmt: skip
+                             store=journal, worker={"slots": 16})  # fmt: skip
         self.running = self.supervisor(config, command=LEDGER if by_function else SUPERVISOR)
         self.load = Load(lambda: self.running.http, "p", SEED)
         self.addCleanup(self.load.stop)
