@@ -114,7 +114,10 @@ bool dispatch_table::state::settle(slot which, slot copy_slot, attempt_end end, 
   if (!is_running(which, copy_slot)) return false;
   queue[which].permanent = queue[which].permanent || end == attempt_end::permanent;
   clear(which); // its worker has survived it
-  if (goes_on_without(which, copy_slot, "failed", error, now)) return true;
+  if (goes_on_without(which, copy_slot, "failed", error, now)) {
+    if (end == attempt_end::permanent) queue[which].trouble->last_error = std::move(error);
+    return true;
+  }
   ++counters.failed;
   fail_attempt(which, "failed", std::move(error), now);
   return true;
@@ -151,6 +154,10 @@ void dispatch_table::state::time_out(slot which, time_point now) {
 void dispatch_table::state::lose_copy(slot which, slot copy_slot, departure how, time_point now) {
   const auto* outcome = how == departure::died ? "worker died" : "worker lost";
   if (goes_on_without(which, copy_slot, outcome, {}, now)) return;
+  if (queue[which].permanent) { // said by another copy, and no other is left to prove it wrong
+    ++counters.failed;
+    return fail_attempt(which, outcome, std::move(queue[which].trouble->last_error), now);
+  }
   record(which, copy_slot, outcome, {}, now);
   count_failed_hedge(copy_slot);
   stop_running(which);

@@ -97,6 +97,7 @@ suspect_group dispatch_table::state::set_apart(const std::vector<slot>& tasks, p
   suspect_group group;
   for (const auto which : tasks) {
     const auto& t = queue[which];
+    if (t.incarnation == 0) continue; // given up just now
     if (queue.pipeline(which) != of || !t.suspect || t.phase != task_phase::due) continue;
     queue.isolate(which);
     group.push_back({which, t.incarnation});

@@ -154,6 +154,15 @@ TEST_CASE("a permanent error waits for the other copy, too, and stays one") {
     CHECK(f.answer(hedge, attempt_end::failed, "no luck"));
     CHECK(f.table.take_given_up().size() == 1);
   }
+  SECTION("whose worker goes") {
+    f.table.leave(f.second, GENERATE(departure::died, departure::lost), f.now);
+    CHECK(f.table.assign(f.now).empty());
+    const auto lost = f.table.take_given_up();
+    REQUIRE(lost.size() == 1);
+    CHECK(lost[0].attempts == 1);
+    CHECK(lost[0].last_error == "never");
+    CHECK(f.table.counters().failed == 1);
+  }
 }
 
 TEST_CASE("a hedge has as much time as the first copy had, and both are one attempt") {

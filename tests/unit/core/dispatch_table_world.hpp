@@ -229,14 +229,21 @@ private:
     const auto killer = how == departure::died ? killer_on(worker) : std::nullopt;
     table_.leave(worker, how, now_);
     workers_.erase(worker);
+    std::vector<task_key> hopeless;
     for (auto& [key, t] : tasks_) {
       if (how == departure::died && !killer && is_at(key, worker) && ++t.deaths >= 2) t.suspect = true;
       if (t.now != phase::running || key == killer) continue;
       std::erase_if(t.copies, [&](dispatch_id copy) { return copies_.at(copy).worker == worker; });
-      if (t.copies.empty())
-        t.now = due_as(t);
-      else
+      if (!t.copies.empty())
         go_on(key, t);
+      else if (t.permanent) // which another copy has said
+        hopeless.push_back(key);
+      else
+        t.now = due_as(t);
+    }
+    for (const auto& key : hopeless) {
+      ++expected_.failed;
+      fail(key);
     }
     expected_.orphaned += std::erase_if(copies_, [&](const auto& c) { return c.second.worker == worker; });
     for (auto& [key, t] : tasks_)
