@@ -35,8 +35,9 @@ std::array<prometheus::Counter*, core::drift_kinds> lane_rebuilds(prometheus::Re
 }
 
 prometheus::Histogram& histogram(prometheus::Registry& in, const std::string& name, const std::string& help) {
-  static const prometheus::Histogram::BucketBoundaries bounds{
-    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
+  static const prometheus::Histogram::BucketBoundaries bounds{0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005,
+                                                              0.01,    0.025,  0.05,    0.1,    0.25,  0.5,    1,
+                                                              2.5,     5,      10,      30,     60,    300,    3600};
   return prometheus::BuildHistogram().Name(name).Help(help).Register(in).Add({}, bounds);
 }
 
@@ -63,7 +64,9 @@ metrics::metrics()
     transform(histogram(registry, "reseq_transform_seconds", "Time in transform chains, at the worker")),
     release_overhead(histogram(registry, "reseq_release_overhead_seconds",
                                "From the latest finish among a message and its predecessors to its delivery")),
-    delivery(histogram(registry, "reseq_delivery_seconds", "From handing over a request to its answer")) {}
+    delivery(histogram(registry, "reseq_delivery_seconds", "From handing over a request to its answer")),
+    end_to_end(histogram(registry, "reseq_end_to_end_seconds",
+                         "From a message's submission to its confirmation by a receiver")) {}
 
 void metrics::publish(const core::dispatch_counters& now, core::dispatch_counters& seen) {
   const auto add = [](prometheus::Counter& to, std::uint64_t current, std::uint64_t before) {

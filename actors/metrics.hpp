@@ -53,6 +53,7 @@ public:
   prometheus::Histogram& transform;
   prometheus::Histogram& release_overhead;
   prometheus::Histogram& delivery;
+  prometheus::Histogram& end_to_end;
 
   /// Adds what has come since the last call with the same `seen`, and remembers it there. For the counters that
   /// state machines keep themselves.

@@ -7,13 +7,10 @@
 
 #include "actors/api/gather.hpp"
 #include "actors/step_down.hpp"
+#include "actors/wall_clock.hpp"
 
 namespace reseq::actors {
 namespace {
-
-wall_time wall_now() {
-  return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
-}
 
 template <class... Handlers>
 struct overloaded : Handlers... {
@@ -123,7 +120,7 @@ void shard_state::on(no_later_owner) {
 void shard_state::on(const delivered& answer) {
   count(answer.answer);
   if (const auto sent = handed_over.extract({answer.destination, answer.request}))
-    setup.measured->delivery.Observe(seconds(now() - sent.mapped()));
+    measure(sent.mapped(), answer.answer);
   setup.machine->answered(answer.destination, answer.request, answer.answer, now(), wall_now());
   log(answer);
   perform();
@@ -214,7 +211,7 @@ void shard_state::perform() {
   send_work(todo);
   for (auto& what : todo.reads) self->send(setup.reader, read_backlog{setup.handle, what}, shard_actor{self});
   for (auto& request : todo.sends) {
-    handed_over[{request.destination, request.id}] = now();
+    remember(request);
     const auto& sink = setup.sinks.at(request.destination);
     self->send(sink, deliver{std::move(request)});
   }
@@ -235,6 +232,21 @@ void shard_state::perform() {
   if (!draining.empty() && setup.machine->drained())
     for (const auto& waiting : std::exchange(draining, {})) waiting(true);
   schedule();
+}
+
+void shard_state::remember(const core::send_request& what) {
+  auto& sent = handed_over[{what.destination, what.id}];
+  sent.when = now();
+  sent.received.reserve(what.items.size());
+  for (const auto& item : what.items) sent.received.push_back(item.message->received());
+}
+
+void shard_state::measure(const handed_over_request& sent, const core::receiver_answer& answer) {
+  setup.measured->delivery.Observe(seconds(now() - sent.when));
+  if (!std::holds_alternative<core::confirmed>(answer)) return;
+  const auto wall = exact_wall_now();
+  for (const auto received : sent.received) // the host's clock may have been set back meanwhile
+    setup.measured->end_to_end.Observe(std::max(0.0, seconds(wall - received)));
 }
 
 void shard_state::send_work(core::effects& todo) {

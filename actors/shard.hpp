@@ -36,6 +36,12 @@ struct shard_setup {
 /// What producers are told when a shard has diverged.
 refuse refusal(const shard_setup& of, const std::string& why);
 
+/// A request to a receiver, as far as it is measured.
+struct handed_over_request {
+  time_point when;
+  std::vector<exact_wall_time> received; ///< its messages
+};
+
 struct shard_state {
   static inline const char* name = "shard";
 
@@ -56,6 +62,8 @@ struct shard_state {
 
   void perform();
   void send_work(core::effects& todo);
+  void remember(const core::send_request& what);
+  void measure(const handed_over_request& sent, const core::receiver_answer& answer);
   void count(const core::receiver_answer& answer);
   void log(const delivered& answer);
   void log_drifts();
@@ -70,8 +78,8 @@ struct shard_state {
   std::uint64_t next_token = 1;
   std::vector<reply<bool>> draining;
   std::optional<time_point> scheduled;
-  std::map<std::pair<destination_id, core::request_id>, time_point> handed_over; ///< requests under way
-  std::set<destination_id> failing;                                              ///< whose last answer was one
+  std::map<std::pair<destination_id, core::request_id>, handed_over_request> handed_over; ///< under way
+  std::set<destination_id> failing;                                                       ///< whose last answer was one
   std::uint64_t out_of_order_seen = 0;
   std::array<std::uint64_t, core::drift_kinds> drifts_seen{};
   std::uint64_t adopted_seen = 0;

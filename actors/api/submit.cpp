@@ -3,6 +3,7 @@
 #include <caf/send.hpp>
 
 #include "actors/api/http_api.hpp"
+#include "actors/wall_clock.hpp"
 
 namespace reseq::actors {
 namespace {
@@ -46,8 +47,9 @@ result<submission> http_api::make_submission(const api_pipeline& to, wire::incom
                   to.name_of(destination));
   const auto print = wire::fingerprint(in);
   in.body.headers = to.router->carried(in.body.headers);
-  return submission{std::make_shared<const message>(std::move(in.id), std::move(in.key), std::move(in.body)), print,
-                    std::move(*routes)};
+  return submission{
+    std::make_shared<const message>(std::move(in.id), std::move(in.key), std::move(in.body), exact_wall_now()), print,
+    std::move(*routes)};
 }
 
 /// What was sent later may be on its way already, so a destination that was full stays refused on this connection.

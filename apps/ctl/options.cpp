@@ -88,7 +88,9 @@ public:
 
 private:
   CLI::App* add(const char* name, command what, const char* purpose) {
-    return app_.add_subcommand(name, purpose)->callback([this, what] { into_.what = what; });
+    auto* made = app_.add_subcommand(name, purpose)->callback([this, what] { into_.what = what; });
+    made->footer("As with every command: --url URL, --token TOKEN, --json; see reseqctl --help.");
+    return made;
   }
 
   CLI::Option* pipeline(CLI::App* to) {

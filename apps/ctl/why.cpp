@@ -142,7 +142,8 @@ std::string advice_text(const stuck& s) {
   if (s.phase == "held") return held_advice(s);
   if (s.phase == "transform") return transform_advice(s);
   if (s.phase == "delivery" && !s.last_error().empty())
-    return "look at the receiver; it is tried again for as long as it takes, and nothing is lost or overtakes it.";
+    return "correct what the error names, most often at the receiver; it is tried again for as long as it takes, and "
+           "nothing is lost or overtakes it.";
   if (s.phase == "delivery") return "nothing yet; a receiver that does not answer in time is asked again.";
   return "nothing yet; if this lasts, see the supervisor's log and the room on its disk.";
 }

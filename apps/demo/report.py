@@ -87,8 +87,11 @@ def _comparison(messages: int, seconds: float, alone: float) -> str:
     return f"; one at a time {messages / alone:,.1f}/s: {alone / seconds:.1f} times as fast"
 
 
+_OUTCOMES = {"timed_out": "timed out", "orphaned": "lost with their worker", "crashed": "killed their worker"}
+
+
 def _counts(outcomes: dict) -> str:
-    return ", ".join(f"{count:,.0f} {outcome}" for outcome, count in outcomes.items()) or "none counted"
+    return ", ".join(f"{n:,.0f} {_OUTCOMES.get(outcome, outcome)}" for outcome, n in outcomes.items()) or "none counted"
 
 
 def _latency(overhead: Histogram) -> str:

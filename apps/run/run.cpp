@@ -81,9 +81,9 @@ int run_program(const program& who, int argc, const char* const* argv, const reg
     config::load({line.config, line.sets, config::environment(), transforms_in(definitions)}, composed_in(definitions));
   if (!loaded.problems.empty()) return report(loaded.problems);
   if (loaded.value.pipelines.empty()) {
-    std::cerr << "no pipeline is configured: add a [[pipeline]] to the file that --config names; conf/embedded.toml "
-                 "shows one\n";
-    return 2;
+    return report({{line.config, 0, "pipeline",
+                    "none is configured: add a [[pipeline]] to the file that --config names; conf/embedded.toml shows "
+                    "one"}});
   }
   if (line.check_config) {
     std::cout << "the configuration has no problems\n";

@@ -143,6 +143,9 @@ class State(SystemTest):
         self.assertEqual(read.by_label("reseq_destination_lag_messages", "destination"), {"bad": 3, "d": 0})
         self.assertEqual(read.by_label("reseq_owner", "pipeline"), {"p": 1, "q": 1})
         self.assertEqual(read.histogram("reseq_delivery_seconds").count, 3)
+        whole = read.histogram("reseq_end_to_end_seconds")
+        self.assertEqual(whole.count, 3)
+        self.assertGreaterEqual(whole.sum, read.histogram("reseq_delivery_seconds").sum)
         for name in ("accept", "transform", "release_overhead"):
             self.assertGreater(read.histogram(f"reseq_{name}_seconds").count, 0, name)
         for name in ("reseq_lane_pending", "reseq_lane_ready", "reseq_head_of_line_age_seconds", "reseq_epoch"):

@@ -53,7 +53,8 @@ private:
   static result<receipt> repeat(const std::string& id, const known_id& first, const digest& fingerprint) {
     if (first.fingerprint != fingerprint)
       return fail(errc::unprocessable,
-                  "this id was accepted before with another payload, content type, key or destinations", id);
+                  "message " + id + " was accepted before with another payload, content type, key or destinations",
+                  "id");
     return receipt{id, true, first.at};
   }
 

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "reseq/model/clock.hpp"
+
 namespace reseq {
 
 /// A header as it came; names compare without regard to case.
@@ -38,8 +40,8 @@ struct content {
 class message {
 public:
   message() = default;
-  message(std::string id, std::string key, content body)
-    : id_(std::move(id)), key_(std::move(key)), body_(std::move(body)) {}
+  message(std::string id, std::string key, content body, exact_wall_time received = {})
+    : id_(std::move(id)), key_(std::move(key)), body_(std::move(body)), received_(received) {}
 
   /// The producer's id, or the one that was made: 1 to 255 printable ASCII characters.
   [[nodiscard]] const std::string& id() const { return id_; }
@@ -51,6 +53,9 @@ public:
   /// The first header called `name` (any case), or an empty view.
   [[nodiscard]] std::string_view header(std::string_view name) const { return find_header(body_.headers, name); }
   [[nodiscard]] const content& body() const { return body_; }
+  /// When it came, for measuring how long it took: as exact as the host's clock until it has been read back from the
+  /// journal, and that to the millisecond. 1970 where nobody knows, as in workers.
+  [[nodiscard]] exact_wall_time received() const { return received_; }
 
   /// What windows and queues charge for it, in bytes: everything it carries.
   [[nodiscard]] std::size_t size_bytes() const;
@@ -59,6 +64,7 @@ private:
   std::string id_;
   std::string key_;
   content body_;
+  exact_wall_time received_{};
 };
 
 using message_ptr = std::shared_ptr<const message>;

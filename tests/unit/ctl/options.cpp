@@ -118,6 +118,8 @@ TEST_CASE("help and version go to standard output") {
   const auto help = std::get<early_exit>(parse_line({"--help"}));
   CHECK(help.code == 0);
   for (const auto* part : {"status", "why", "dead-letters", "RESEQ_URL", "Exit codes"}) CHECK(contains(help.out, part));
-  CHECK(contains(std::get<early_exit>(parse_line({"send", "--help"})).out, "--header"));
+  const auto send = std::get<early_exit>(parse_line({"send", "--help"})).out;
+  CHECK(contains(send, "--header"));
+  CHECK(contains(send, "--url URL"));
   CHECK(contains(std::get<early_exit>(parse_line({"--version"})).out, "reseqctl "));
 }

@@ -79,7 +79,7 @@ TEST_CASE("a failing receiver is what to look at") {
   CHECK(contains(text, "It was sent 7 times. The last error: 500 Internal Server Error\n"));
   CHECK(contains(text, "The next attempt: in 30s.\n"));
   CHECK(contains(text, "Nothing is ready behind it"));
-  CHECK(contains(text, "look at the receiver"));
+  CHECK(contains(text, "correct what the error names, most often at the receiver"));
 }
 
 TEST_CASE("a paused destination is to be resumed, whether anything waits there or not") {

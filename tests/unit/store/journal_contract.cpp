@@ -151,6 +151,7 @@ void check_reading(const store_factory& make) {
     CHECK(items[0].message->body() == body);
     CHECK(items[0].message->key() == one.message->key());
     CHECK(items[0].message->id() == "id 1");
+    CHECK(items[0].message->received() == at_ms(123));
     const auto found = must(shard->find(shard.state.handle, position{1}));
     REQUIRE(found);
     CHECK(found->message->body() == body);

@@ -24,7 +24,8 @@ constexpr std::uint64_t most_bytes_at_once = 4U << 20U;
 
 /// Of a batch of positions, those before which there is less than `$3` bytes.
 constexpr const char* read_messages =
-  "SELECT position, id, key, content_type, headers, payload FROM (SELECT *, sum(octet_length(payload) + "
+  "SELECT position, id, key, content_type, headers, payload, (extract(epoch FROM accepted) * 1000)::bigint FROM "
+  "(SELECT *, sum(octet_length(payload) + "
   "octet_length(id) + octet_length(key) + octet_length(content_type) + octet_length(headers)) OVER (ORDER BY position "
   "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM reseq.message WHERE shard = $1 AND position = ANY "
   "($2::bigint[])) AS wanted WHERE coalesce(before, 0) < $3 ORDER BY position";
@@ -36,14 +37,14 @@ content body_at(const pqxx::row& row, int first) {
   return {from_hex(view_of(row[first + 2])), text_at(row, first), decode_headers(text_at(row, first + 1))};
 }
 
-/// The columns `id, key, content_type, headers, payload` from `first` on.
-message_ptr message_at(const pqxx::row& row, int first) {
-  return std::make_shared<const message>(std::string(view_of(row[first])), text_at(row, first + 1),
-                                         body_at(row, first + 2));
-}
-
 wall_time time_at(const pqxx::row& row, int column) {
   return wall_time{std::chrono::milliseconds{row[column].as<std::int64_t>()}};
+}
+
+/// The columns `id, key, content_type, headers, payload`, and when it was accepted, from `first` on.
+message_ptr message_at(const pqxx::row& row, int first) {
+  return std::make_shared<const message>(std::string(view_of(row[first])), text_at(row, first + 1),
+                                         body_at(row, first + 2), time_at(row, first + 5));
 }
 
 /// A message of a backlog before it is loaded.

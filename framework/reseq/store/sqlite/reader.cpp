@@ -29,13 +29,19 @@ wall_time time_at(const query& row, int column) {
   return wall_time{std::chrono::milliseconds{row.signed_number_at(column)}};
 }
 
+/// The columns `id, key, content_type, headers, payload, accepted_ms`, which all its readers begin with.
+message_ptr message_in(const query& row) {
+  return std::make_shared<const message>(owned(row.bytes_at(0)), owned(row.bytes_at(1)), body_at(row, 2),
+                                         time_at(row, 5));
+}
+
 } // namespace
 
 message_ptr reader::load(const owned_shard& shard, position at) {
-  auto row = db_.use("SELECT id, key, content_type, headers, payload FROM message WHERE place = ?");
+  auto row = db_.use("SELECT id, key, content_type, headers, payload, accepted_ms FROM message WHERE place = ?");
   row.number(place(shard.number, at.value()));
   if (!row.next()) return nullptr;
-  return std::make_shared<const message>(owned(row.bytes_at(0)), owned(row.bytes_at(1)), body_at(row, 2));
+  return message_in(row);
 }
 
 result<std::vector<core::backlog_item>> reader::read(const owned_shard& shard, destination_id destination,
@@ -106,10 +112,7 @@ result<std::optional<stored_message>> reader::find(const owned_shard& shard, pos
                      "WHERE place = ?");
   row.number(place(shard.number, at.value()));
   std::optional<stored_message> found;
-  if (row.next())
-    found = stored_message{
-      at, std::make_shared<const message>(owned(row.bytes_at(0)), owned(row.bytes_at(1)), body_at(row, 2)),
-      time_at(row, 5), decode_enrolled(row.bytes_at(6))};
+  if (row.next()) found = stored_message{at, message_in(row), time_at(row, 5), decode_enrolled(row.bytes_at(6))};
   if (auto read = db_.outcome(); !read) return tl::unexpected(std::move(read.error()));
   return found;
 }
