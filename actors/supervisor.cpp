@@ -111,6 +111,12 @@ std::map<std::string, destination_id> ids_of(const store::shard_state& state) {
   return ids;
 }
 
+std::unordered_map<destination_id, std::string> names_of(const store::shard_state& state) {
+  std::unordered_map<destination_id, std::string> names;
+  for (const auto& d : state.destinations) names.emplace(d.id, d.name);
+  return names;
+}
+
 } // namespace
 
 supervisor::supervisor(std::unique_ptr<parts> made) : parts_(std::move(made)) {}
@@ -171,7 +177,7 @@ result<void> supervisor::parts::start_pipelines(const registry& transforms) {
     caf::anon_send(writer, state.handle, shards.back());
     caf::anon_send(dispatcher, index, shards.back());
     reachable.push_back({pipeline.name, state.handle, index, state.owner, std::move(routes), ids_of(state),
-                         std::move(own), shards.back()});
+                         names_of(state), std::move(own), shards.back()});
   }
   return listen_for_workers().and_then([&] { return listen_for_http(std::move(reachable)); });
 }

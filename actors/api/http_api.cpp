@@ -40,9 +40,8 @@ bool has_bearer(const header_list& headers, const std::string& token) {
 } // namespace
 
 std::string api_pipeline::name_of(destination_id id) const {
-  for (const auto& [label, known] : destinations)
-    if (known == id) return label;
-  return {};
+  const auto found = names.find(id);
+  return found == names.end() ? std::string{} : found->second;
 }
 
 http_api::http_api(api_setup setup, net::loop& on) : setup_(std::move(setup)), loop_(on) {}

@@ -30,6 +30,7 @@ struct api_pipeline {
   epoch owner;
   std::shared_ptr<const core::router> router;
   std::map<std::string, destination_id> destinations;
+  std::unordered_map<destination_id, std::string> names; ///< theirs
   std::set<destination_id> own_chains; ///< destinations with transforms of their own
   shard_actor actor;
 

@@ -31,7 +31,8 @@ std::string line_of(const result<receipt>& one) {
 
 bool http_api::is_refused(std::uint64_t connection, const api_pipeline& to, destination_id destination) const {
   const auto found = connections_.find(connection);
-  return found != connections_.end() && found->second.contains({to.name, to.name_of(destination)});
+  if (found == connections_.end() || found->second.empty()) return false; // as nearly always
+  return found->second.contains({to.name, to.name_of(destination)});
 }
 
 result<submission> http_api::make_submission(const api_pipeline& to, wire::incoming&& in, std::uint64_t connection) {
