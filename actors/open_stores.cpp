@@ -11,7 +11,13 @@
 namespace reseq::actors {
 
 result<std::unique_ptr<store::journal>> open_journal(const config::settings& settings) {
-  if (settings.store.kind != "postgres") return store::sqlite::open_sqlite(settings.node.data_dir);
+  if (settings.store.kind != "postgres") {
+    store::sqlite::sqlite_options options;
+    options.accept_loss = settings.store.accept_loss;
+    if (options.accept_loss)
+      spdlog::warn("store.accept_loss is set: what the data directory may have lost is given up; do not leave it set");
+    return store::sqlite::open_sqlite(settings.node.data_dir, options);
+  }
   store::postgres::postgres_options options;
   options.url = settings.store.postgres;
   options.node = settings.node.name;

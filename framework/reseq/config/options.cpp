@@ -69,6 +69,8 @@ const std::vector<option<settings>>& options<settings>() {
      "how long an owner that is silent stays the owner"},
     {"store.retention", R"("7d")", span(at(&row::store, &store_settings::retention), 1min, 3650 * day),
      "how long settled messages and message ids are kept; what is undelivered stays"},
+    {"store.accept_loss", "false", boolean(at(&row::store, &store_settings::accept_loss)),
+     "embedded, for one start: go on although the data directory is older than what was confirmed"},
 
     {"http.listen", R"("127.0.0.1:8080")", text(at(&row::http, &http_settings::listen), "HOST:PORT", listening),
      "ingress, control and metrics; port 0: any free one"},

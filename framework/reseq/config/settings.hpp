@@ -25,6 +25,7 @@ struct store_settings {
   std::string redis;    ///< likewise; empty: lanes are in memory alone
   duration redis_timeout{};
   duration keep_results_over{}; ///< results of work that took at least that long are kept in Redis
+  bool accept_loss = false;     ///< an embedded journal that has gone back in time is recovered at the start
   duration retention{};
 
   friend bool operator==(const store_settings&, const store_settings&) = default;

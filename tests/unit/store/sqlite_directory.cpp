@@ -92,11 +92,11 @@ struct damage {
 
 const std::vector<damage>& all_damage() {
   static const std::vector<damage> all = {
-    {"its log is missing", [](const fs::path& data) { fs::remove(data / "journal.sqlite-wal"); }, errc::corrupt,
+    {"its log is missing", [](const fs::path& data) { fs::remove(data / "journal.sqlite-wal"); }, errc::diverged,
      "messages up to 300 were confirmed"},
-    {"its log is cut", [](const fs::path& data) { cut_log(data / "journal.sqlite-wal", 0.7); }, errc::corrupt,
+    {"its log is cut", [](const fs::path& data) { cut_log(data / "journal.sqlite-wal", 0.7); }, errc::diverged,
      "messages up to 300 were confirmed"},
-    {"its log is empty", [](const fs::path& data) { fs::resize_file(data / "journal.sqlite-wal", 0); }, errc::corrupt,
+    {"its log is empty", [](const fs::path& data) { fs::resize_file(data / "journal.sqlite-wal", 0); }, errc::diverged,
      "messages up to 300 were confirmed"},
     {"a byte of its log is another",
      [](const fs::path& data) {
@@ -104,7 +104,7 @@ const std::vector<damage>& all_damage() {
        log.seekp(20'000);
        log.put('\x7f');
      },
-     errc::corrupt, "messages up to 300 were confirmed"},
+     errc::diverged, "messages up to 300 were confirmed"},
     {"the database is missing", [](const fs::path& data) { fs::remove(data / "journal.sqlite"); }, errc::corrupt,
      "missing or empty"},
     {"the database is empty", [](const fs::path& data) { fs::resize_file(data / "journal.sqlite", 0); }, errc::corrupt,
@@ -285,15 +285,38 @@ TEST_CASE("a database that a process left short while it copied its log is whole
   CHECK(shard.read(1, 1).size() == messages);
 }
 
-TEST_CASE("whoever accepts the loss removes the note, and goes on with what is there") {
+TEST_CASE("whoever accepts the loss goes on past everything that was confirmed") {
   const scratch_directory scratch;
   const auto data = scratch.path() / "data";
   make_killed(data);
   fs::remove(data / "journal.sqlite-wal");
-  CHECK(refusal(data).text().find("remove high-water") != std::string::npos);
-  fs::remove(data / "high-water");
-  opened shard(must(open_sqlite(data)), specs(1));
-  CHECK(shard.state.last == position{messages / 2});
+  CHECK(refusal(data).text().find("store.accept_loss=true") != std::string::npos);
+  sqlite_options accepting;
+  accepting.accept_loss = true;
+  {
+    opened shard(must(open_sqlite(data, accepting)), specs(1));
+    CHECK(shard.state.last == position{messages});
+    CHECK(shard.state.destinations[0].last == sequence{messages});
+    REQUIRE(shard.state.destinations[0].lost.size() == 1);
+    CHECK(shard.state.destinations[0].lost[0].range.first == sequence{messages / 2 + 1});
+    CHECK(shard.state.destinations[0].lost[0].range.last == sequence{messages});
+    const auto next = must(shard.commit({submit("next", {1})}));
+    CHECK(next.accepted[0].at == position{messages + 1});
+    CHECK(next.accepted[0].enrolled[0].seq == sequence{messages + 1});
+  }
+  opened shard(must(open_sqlite(data)), specs(1)); // nothing is wrong any more
+  CHECK(shard.state.last == position{messages + 1});
+}
+
+TEST_CASE("whoever accepts a loss where there is none loses nothing") {
+  const scratch_directory scratch;
+  const auto data = scratch.path() / "data";
+  make_killed(data);
+  sqlite_options accepting;
+  accepting.accept_loss = true;
+  opened shard(must(open_sqlite(data, accepting)), specs(1));
+  CHECK(shard.state.last == position{messages});
+  CHECK(shard.state.destinations[0].lost.empty());
 }
 
 TEST_CASE("a copy that lags behind the note is refused after each kind of shutdown") {
@@ -311,7 +334,11 @@ TEST_CASE("a copy that lags behind the note is refused after each kind of shutdo
     must(shard.commit(submit_many("n", 0, 10)));
   }
   fs::copy(scratch.path() / "older", data / "journal.sqlite", fs::copy_options::overwrite_existing);
-  CHECK(refusal(data).code == errc::corrupt);
+  CHECK(refusal(data).code == errc::diverged);
+  sqlite_options accepting;
+  accepting.accept_loss = true;
+  { opened shard(must(open_sqlite(data, accepting)), specs(1)); }
+  CHECK(refusal(data).text().empty());
 }
 
 TEST_CASE("a data directory that may not be written is refused in clear words, and not touched") {

@@ -161,12 +161,13 @@ private:
 
   result<void> check_reaches(const high_water::mark& noted) {
     if (!db_.ok() || (out_.state.last >= noted.last && out_.state.owner > noted.owner)) return {};
-    return fail(errc::corrupt,
+    return fail(errc::diverged,
                 "the journal has gone back in time: it ends at position " + std::to_string(out_.state.last.value()) +
                   ", and messages up to " + std::to_string(noted.last.value()) +
                   " were confirmed. journal.sqlite-wal is missing or cut, or one of the files is older than the "
-                  "others: put back all files of the directory from one and the same copy. To go on without those "
-                  "messages, and give their positions to others, remove high-water",
+                  "others: put back all files of the directory from one and the same copy. If there is none, start "
+                  "once with --set store.accept_loss=true: it goes on without those messages, records that they are "
+                  "missing, and gives none of their positions and sequences to others",
                 "node.data_dir");
   }
 

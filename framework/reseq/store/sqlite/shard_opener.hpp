@@ -20,7 +20,7 @@ struct opened_shard {
 };
 
 /// `journal::open` in one transaction on the writer's connection. Reads the destinations, and of the messages only
-/// those past the indexed position. `errc::corrupt` when the database does not reach what was `noted`.
+/// those past the indexed position. `errc::diverged` when the database does not reach what was `noted`.
 result<opened_shard> open_shard(connection& db, const id_keys& keys, write_behind_limits limits, const shard_id& shard,
                                 const definition& what, std::span<const destination_spec> destinations,
                                 const high_water::mark& noted);

@@ -38,13 +38,15 @@ public:
   sqlite_journal(file_lock lock, std::unique_ptr<high_water> reached, connections to, id_keys::secret secret,
                  const sqlite_options& options)
     : lock_(std::move(lock)), reached_(std::move(reached)), keys_(secret), indexes_(options.indexes),
-      writer_(std::move(to.writer)), reader_db_(std::move(to.reader)), reader_(*reader_db_, keys_),
-      checkpointer_(std::move(to.background), *writer_, options.wal) {}
+      accept_loss_(options.accept_loss), writer_(std::move(to.writer)), reader_db_(std::move(to.reader)),
+      reader_(*reader_db_, keys_), checkpointer_(std::move(to.background), *writer_, options.wal) {}
 
   result<shard_state> open(const shard_id& shard, const definition& what,
                            std::span<const destination_spec> destinations) override {
     const std::lock_guard writing(writing_);
     auto opened = open_shard(*writer_, keys_, indexes_, shard, what, destinations, reached_->of(shard));
+    if (!opened && opened.error().code == errc::diverged && accept_loss_)
+      opened = open_without_the_lost(shard, what, destinations, opened.error().what);
     if (!opened) return tl::unexpected(std::move(opened.error()));
     if (shards_.empty())
       if (auto safe = checkpointer_.begin_log_anew(); !safe) return tl::unexpected(std::move(safe.error()));
@@ -136,6 +138,23 @@ public:
   }
 
 private:
+  /// The note says how far the lost history had come: nothing of that is given again.
+  result<opened_shard> open_without_the_lost(const shard_id& shard, const definition& what,
+                                             std::span<const destination_spec> destinations, const std::string& why) {
+    const auto noted = reached_->of(shard);
+    auto opened = open_shard(*writer_, keys_, indexes_, shard, what, destinations, high_water::mark{});
+    if (!opened) return opened;
+    auto found = opened->owned->findings();
+    found.owner_seen = noted.owner;
+    found.seen = noted.last;
+    const auto how = plan_recovery(found, why);
+    if (!how) return open_shard(*writer_, keys_, indexes_, shard, what, destinations, noted); // behind by owners alone
+    const auto now = std::chrono::floor<wall_time::duration>(std::chrono::system_clock::now());
+    if (auto done = sqlite::recover(*writer_, *opened->owned, *how, now); !done)
+      return tl::unexpected(std::move(done.error()));
+    return open_shard(*writer_, keys_, indexes_, shard, what, destinations, noted);
+  }
+
   void note(const owned_shard& shard) { reached_->note(shard.name, {shard.owner, shard.heads.last}); }
 
   owned_shard* look_up(shard_handle shard) {
@@ -151,6 +170,7 @@ private:
   std::unique_ptr<high_water> reached_;
   id_keys keys_;
   write_behind_limits indexes_;
+  bool accept_loss_;
   std::unique_ptr<connection> writer_;
   std::unique_ptr<connection> reader_db_;
   reader reader_;

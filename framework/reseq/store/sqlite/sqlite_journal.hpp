@@ -17,6 +17,7 @@ struct sqlite_options {
   wal_limits wal;
   write_behind_limits indexes;
   std::uint64_t max_bytes = 0; ///< the database refuses to grow past it with `errc::no_space`; 0: the disk decides
+  bool accept_loss = false;    ///< a shard that has gone back in time (`errc::diverged`) is recovered when it is opened
 };
 
 /// Opens `data_dir/journal.sqlite`; creates the directory and the database if they are missing, and brings an older
