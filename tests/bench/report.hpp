@@ -16,9 +16,9 @@ struct report_row {
   std::string aim; ///< "ratio over 1", say
 };
 
-/// Appends it, tab-separated, to the file that RESEQ_BENCH_RESULTS names; does nothing without that.
+/// Appends it, tab-separated, to the file that BENCH_RESULTS names; does nothing without that.
 inline void report(const report_row& row) {
-  const char* file = std::getenv("RESEQ_BENCH_RESULTS");
+  const char* file = std::getenv("BENCH_RESULTS");
   if (file == nullptr) return;
   std::ofstream out(file, std::ios::app);
   out << row.figure << '\t' << row.ours << '\t' << row.baseline << '\t' << row.ratio << '\t' << row.aim << '\n';
