@@ -48,6 +48,11 @@ class RedisServer:
             with connection.makefile("rb") as answer:
                 return read_answer(answer)
 
+    def memory_peak(self) -> int:
+        """The most bytes that it has used since it was started."""
+        lines = dict(line.split(":", 1) for line in self.ask("INFO", "memory").splitlines() if ":" in line)
+        return int(lines["used_memory_peak"])
+
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
