@@ -31,7 +31,7 @@ struct api_pipeline {
   std::shared_ptr<const core::router> router;
   std::map<std::string, destination_id> destinations;
   std::unordered_map<destination_id, std::string> names; ///< theirs
-  std::set<destination_id> own_chains; ///< destinations with transforms of their own
+  std::set<destination_id> own_chains;                   ///< destinations with transforms of their own
   shard_actor actor;
 
   [[nodiscard]] std::string name_of(destination_id id) const;
@@ -80,6 +80,8 @@ private:
   void show_pipeline(const api_pipeline& of, const net::responder& answer);
   void show_destination(const api_pipeline& of, destination_id which, const net::responder& answer);
   void show_message(const api_pipeline& of, const api::route& where, const net::responder& answer);
+  void tell_dead_letters(const api_pipeline& of, std::vector<core::sequence_status> all,
+                         std::function<void(const std::vector<core::sequence_status>&)> then);
   void show_held(const api_pipeline& of, const net::responder& answer);
   void show_dead_letters(const api_pipeline& of, const net::http_request& request, const net::responder& answer);
   void scrape(const net::responder& answer);

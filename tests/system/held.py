@@ -187,6 +187,9 @@ class DeadLetters(HeldTest):
             self.assertIn(TOO_LARGE, letter["last_error"])
         self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, passed=failing))
         self.assertEqual(len(self.book.confirmed("d")), 30 - len(failing))
+        for position, state in ((2, "settled"), (3, "dead_letter"), (4, "dead_letter"), (5, "settled")):
+            shown = self.running.get(f"/v1/pipelines/p/messages/0:{position}")
+            self.assertEqual([one["state"] for one in shown["destinations"]], [state], position)
         self.running.kill()
         self.running = self.restart(self.running)
         self.assertEqual(self.dead_letters(), letters)
