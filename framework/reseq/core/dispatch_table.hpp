@@ -136,8 +136,8 @@ public:
   /// percentile of the time that its chain takes, a second copy of it is dispatched (`retry_settings::hedge`), to
   /// another worker if there is one with a free slot, and a third one if the second takes as long: one further copy to
   /// twenty others of the pipeline, and never of what was in flight on a worker that died. The first result counts; an
-  /// error, a timeout or a death only when no other copy of the attempt is in flight; a permanent error then, however the
-  /// others ended. An unknown key changes nothing.
+  /// error, a timeout or a death only when no other copy of the attempt is in flight; a permanent error then, however
+  /// the others ended. An unknown key changes nothing.
   void hold_back(task_key key, time_point now);
 
   /// Nobody wants it any more. Its copies still occupy their slots until they are answered.
