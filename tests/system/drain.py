@@ -143,7 +143,7 @@ class Pause(SystemTest):
     def setUp(self):
         super().setUp()
         self.book = self.receiver()
-        destinations = [{"name": "d", "url": self.book.url("d")}, {"name": "e", "url": self.book.url("e")}]
+        destinations = [{"name": name, "url": self.book.url(name), "max_unsaved": 1} for name in ("d", "e")]
         self.running = self.supervisor(self.config([pipeline("p", destinations)]))
 
     def operate(self, what: str):
