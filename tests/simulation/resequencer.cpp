@@ -119,4 +119,6 @@ bool resequencer::keeps_results() const {
   return !struck_ && !away_ && !copy.open(world_.disk.owner() + 1, {})->results.empty();
 }
 
+bool resequencer::keeps_sequences() const { return !struck_ && !away_ && store_.sequences() > 0; }
+
 } // namespace reseq::simulation

@@ -33,6 +33,8 @@ public:
 
   /// Whether it keeps results, none of which it can have from elsewhere or by going back.
   [[nodiscard]] bool keeps_results() const;
+  /// The same of sequences.
+  [[nodiscard]] bool keeps_sequences() const;
 
 private:
   struct late_call {

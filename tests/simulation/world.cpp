@@ -241,6 +241,8 @@ void world::check_end() {
           [] { return "the windows are not empty in the end"; });
   require(!plan.outside || !beside.keeps_results(), "Bounded memory",
           [] { return "the resequencer keeps a result in the end"; });
+  require(!plan.outside || !beside.keeps_sequences(), "Bounded memory",
+          [] { return "the resequencer keeps a sequence in the end"; });
   require(!pool.result_is_kept(), "Bounded memory", [] { return "a result is kept in the end"; });
   for (const auto at : boss->work.wanted())
     require(false, "Bounded memory",

@@ -203,6 +203,20 @@ class Reading(OnBoth):
         self.assertIn("version=1", self.redis.ask("HGET", "reseq:{p:0}:shard", "lane:http"))
         self.assertEqual(self.redis.ask("HGET", "reseq:{p:0}:shard", "epoch"), "1")
 
+    def test_and_what_is_in_the_window_with_order_by_key(self):
+        self.book.answer = lambda request: 503 if request.headers["Reseq-Key"] == "slow" else 200
+        running = self.start([{**self.http_destination(), "order": "key", "connections": 4}])
+        for message, key in (("one", "slow"), ("two", "a"), ("three", "slow"), ("four", "b")):
+            running.submit_all("p", [message], **{"Reseq-Key": key})
+        ready = PENDING.replace("pending", "ready")
+        for where in (PENDING, ready):
+            eventually("two remain", lambda where=where: self.redis.ask("ZRANGE", where, "0", "-1") == ["1", "3"])
+        self.book.answer = lambda request: 200
+        running.wait_until_settled("p", "http", 4)
+        for where in (PENDING, ready):
+            eventually("nothing remains", lambda where=where: self.redis.ask("EXISTS", where) == 0)
+        self.assertEqual(running.metrics().total("reseq_lane_rebuilds_total"), 0)
+
 
 class Divergence(OnBoth):
     def test_a_journal_that_has_gone_backwards_stops_the_shard(self):

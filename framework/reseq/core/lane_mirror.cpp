@@ -1,6 +1,7 @@
 #include "reseq/core/lane_mirror.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace reseq::core {
@@ -34,31 +35,31 @@ void lane_mirror::touch(destination_id id, mirrored& lane) {
 
 void lane_mirror::admitted(destination_id id, sequence seq) {
   auto& lane = lanes_.at(id);
-  if (lane.stands == standing::adrift) return lane.account.admit(seq);
-  lane.next.admitted.push_back(seq);
+  if (!lane.by_key && lane.stands == standing::adrift) return lane.account.admit(seq);
+  lane.by_key ? lane.by_key->admit(seq) : lane.next.admitted.push_back(seq);
   touch(id, lane);
 }
 
 void lane_mirror::finished(destination_id id, sequence seq) {
   auto& lane = lanes_.at(id);
-  if (lane.stands == standing::adrift) {
+  if (!lane.by_key && lane.stands == standing::adrift) {
     lane.account.finish(seq);
-    if (lane.releases) lane.account.release();
+    lane.account.release();
     return;
   }
-  lane.next.ready.push_back(seq);
+  lane.by_key ? lane.by_key->finish(seq) : lane.next.ready.push_back(seq);
   touch(id, lane);
 }
 
 void lane_mirror::settled(destination_id id, sequence seq) {
   auto& lane = lanes_.at(id);
-  if (lane.stands == standing::adrift) {
+  if (!lane.by_key && lane.stands == standing::adrift) {
     lane.account.settle(seq);
-    if (lane.releases) lane.account.release();
+    lane.account.release();
     return;
   }
-  if (lane.account.is_gone(seq)) return; // it was released
-  lane.next.settled.push_back(seq);
+  if (!lane.by_key && lane.account.is_gone(seq)) return; // it was released
+  lane.by_key ? lane.by_key->settle(seq) : lane.next.settled.push_back(seq);
   touch(id, lane);
 }
 
@@ -77,13 +78,14 @@ void lane_mirror::unneeded(work_key key) {
 
 sequence lane_mirror::limit(destination_id id) const {
   const auto& lane = lanes_.at(id);
-  return lane.releases && lane.stands == standing::following ? lane.confirmed : no_limit;
+  return !lane.by_key && lane.stands == standing::following ? lane.confirmed : no_limit;
 }
 
 bool lane_mirror::follows(destination_id id) const { return lanes_.at(id).stands == standing::following; }
 
 bool lane_mirror::is_clear(destination_id id) const {
   const auto& lane = lanes_.at(id);
+  if (lane.by_key) return lane.by_key->size() == 0;
   return lane.account.empty() && lane.next.admitted.empty() && lane.next.ready.empty() && lane.next.settled.empty();
 }
 
@@ -92,7 +94,7 @@ void lane_mirror::set_adrift(destination_id id, mirrored& lane, drift why) {
   if (lane.stands == standing::following || why != drift::silence) ++drifts_[static_cast<std::size_t>(why)];
   lane.stands = standing::adrift;
   apply(lane.account, std::exchange(lane.next, {}));
-  if (lane.releases) lane.account.release();
+  if (!lane.by_key) lane.account.release();
   touch(id, lane);
   moved_.push_back(id);
 }
@@ -128,18 +130,19 @@ lane_updates lane_mirror::collect(open_call& call) {
   for (auto at = touched_.begin(); at != touched_.end();) {
     auto& lane = lanes_.at(*at);
     if (lane.stands == standing::adrift) {
-      if (rebuilt > 0 && rebuilt + lane.account.pending() > most_rebuilt) {
+      const auto size = lane.by_key ? lane.by_key->size() : lane.account.pending();
+      if (rebuilt > 0 && rebuilt + size > most_rebuilt) {
         ++at;
         continue;
       }
-      rebuilt += lane.account.pending();
+      rebuilt += size;
       updates.lanes.push_back(rebuild(*at, lane));
     } else {
       updates.lanes.push_back(advance(*at, lane));
     }
     expect(call, *at, lane);
-    lane.touched = false;
-    at = touched_.erase(at);
+    lane.touched = lane.by_key && lane.by_key->has_news();
+    at = lane.touched ? std::next(at) : touched_.erase(at);
   }
   return updates;
 }
@@ -148,7 +151,14 @@ lane_update lane_mirror::rebuild(destination_id id, mirrored& lane) {
   ++lane.version;
   lane.step = lane_step{1};
   lane.stands = standing::rebuilding;
-  return {id, lane.version, lane.step, lane.releases, lane.account.all(), lane.account.all_ready(), {}};
+  lane_update update{id, lane.version, lane.step, !lane.by_key, {}, {}, {}};
+  if (lane.by_key) {
+    lane.by_key->tell_all(update);
+  } else {
+    update.admitted = lane.account.all();
+    update.ready = lane.account.all_ready();
+  }
+  return update;
 }
 
 lane_update lane_mirror::advance(destination_id id, mirrored& lane) {
@@ -156,13 +166,17 @@ lane_update lane_mirror::advance(destination_id id, mirrored& lane) {
   update.destination = id;
   update.version = lane.version;
   update.step = ++lane.step;
-  update.releases = lane.releases;
-  apply(lane.account, update);
+  update.releases = !lane.by_key;
+  lane.by_key ? lane.by_key->tell(update) : apply(lane.account, update);
   return update;
 }
 
 void lane_mirror::expect(open_call& call, destination_id id, mirrored& lane) {
-  auto released = lane.releases ? lane.account.release() : std::vector<sequence>{};
+  if (lane.by_key) {
+    call.expected.push_back({id, {true, {}, lane.by_key->pending(), lane.by_key->ready()}, lane.confirmed});
+    return;
+  }
+  auto released = lane.account.release();
   const auto& account = lane.account;
   call.expected.push_back({id, {true, std::move(released), account.pending(), account.ready()}, account.head()});
 }

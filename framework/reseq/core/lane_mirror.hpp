@@ -6,8 +6,10 @@
 /// the whole window anew under another version, after which the lane follows again. So a resequencer can hold a
 /// delivery up for at most twice the timeout (the call before, and its own), and can never change what is delivered.
 ///
-/// One call at a time; what happens meanwhile is in the next one. Memory: a byte for each sequence in a window, and
-/// what collects during a call; while the resequencer is away nothing collects.
+/// A lane with order by key is told and checked likewise, but the owner alone releases it: each key has a head.
+///
+/// One call at a time; what happens meanwhile is in the next one. Memory: a byte for each sequence in a window (an
+/// entry of a map, with order by key), and what collects during a call; while the resequencer is away nothing collects.
 #pragma once
 
 #include <array>
@@ -19,6 +21,7 @@
 #include <set>
 #include <vector>
 
+#include "reseq/core/key_lane_account.hpp"
 #include "reseq/core/lane_account.hpp"
 #include "reseq/core/lane_updates.hpp"
 #include "reseq/model/clock.hpp"
@@ -48,7 +51,8 @@ public:
   lane_mirror(const std::vector<mirrored_lane>& lanes, duration timeout);
 
   // What happens in the lanes: a sequence that is not settled is admitted, in ascending order; then it has a result, at
-  // most once; then it is settled, whether it was released or not.
+  // most once; then it is settled, whether it was released or not. With order by key in any order, and one that leaves
+  // unsettled, with its key, is settled here until it is admitted again.
   void admitted(destination_id lane, sequence seq);
   void finished(destination_id lane, sequence seq);
   void settled(destination_id lane, sequence seq);
@@ -92,10 +96,11 @@ private:
   enum class standing : std::uint8_t { adrift, rebuilding, following };
 
   struct mirrored {
-    explicit mirrored(const mirrored_lane& lane)
-      : releases(lane.releases), account(lane.first), confirmed(lane.first) {}
+    explicit mirrored(const mirrored_lane& lane) : account(lane.first), confirmed(lane.first) {
+      if (!lane.releases) by_key.emplace();
+    }
 
-    bool releases;
+    std::optional<key_lane_account> by_key; ///< instead of `account` and `next`
     bool touched = false;
     standing stands = standing::adrift;
     lane_version version;

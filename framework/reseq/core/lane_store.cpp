@@ -109,10 +109,16 @@ lane_answer lane_store::apply(const lane_update& update) {
       at.pending.erase(seq);
       at.ready.erase(seq);
     }
-    if (!update.admitted.empty()) at.admitted = update.admitted.back();
+    if (!update.admitted.empty()) at.admitted = std::max(at.admitted, update.admitted.back());
     at.released = update.releases ? release_head(at.pending, at.ready) : std::vector<sequence>{};
   }
   return {true, at.released, at.pending.size(), at.ready.size()};
+}
+
+std::uint64_t lane_store::sequences() const {
+  std::uint64_t sum = 0;
+  for (const auto& [id, lane] : lanes_) sum += lane.pending.size() + lane.ready.size();
+  return sum;
 }
 
 void lane_store::lose(part what, destination_id lane) {

@@ -28,6 +28,9 @@ public:
   /// As `store::resequencer::load`.
   [[nodiscard]] std::vector<stored_result> load(std::span<const work_key> keys) const;
 
+  /// How many sequences its lanes have, pending or ready.
+  [[nodiscard]] std::uint64_t sequences() const;
+
   /// What stands in Redis under a key of its own, and can be lost alone.
   enum class part : std::uint8_t { marks, pending, ready, results };
   /// Eviction: `lane` says whose, unless it is the marks or the results of all.

@@ -39,9 +39,9 @@ struct lane_update {
   /// Whether the run of ready sequences at the head is released. Not with order by key, where each key has a head of
   /// its own, which only the owner knows: there a sequence leaves by `settled`.
   bool releases = true;
-  std::vector<sequence> admitted; ///< became pending; ascending, greater than all admitted before
+  std::vector<sequence> admitted; ///< became pending; ascending, and what releases: greater than all admitted before
   std::vector<sequence> ready;    ///< pending ones that have a result now; any order
-  std::vector<sequence> settled;  ///< left otherwise than by a release of this lane; any order
+  std::vector<sequence> settled;  ///< left otherwise than by a release, settled or with a parked key; any order
 };
 
 /// A result that is kept until no window holds it, so that a later owner need not work it out again.

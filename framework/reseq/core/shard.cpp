@@ -8,11 +8,9 @@
 namespace reseq::core {
 namespace {
 
-/// With order by key each key has a head of its own, and messages come and go in no order: such lanes stay in memory.
 std::unique_ptr<shard_mirror> make_mirror(const std::vector<shard_target>& targets, const resequencing& how) {
   std::vector<mirrored_lane> lanes;
-  for (const auto& t : targets)
-    if (!t.keys) lanes.push_back({t.id, t.window.next()});
+  for (const auto& t : targets) lanes.push_back({t.id, t.window.next(), !t.keys});
   return std::make_unique<shard_mirror>(lanes, how);
 }
 

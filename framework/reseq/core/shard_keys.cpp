@@ -11,8 +11,13 @@ key_lane::fate shard::state::offer(shard_target& t, position at, const message_p
   const auto seq = lane.next();
   const auto as = t.held.contains(seq) ? slot_state::held : slot_state::pending;
   const auto fate = lane.offer(as, at, message, message->size_bytes(), now);
-  if (fate == key_lane::fate::enters && as == slot_state::pending) want(t, seq, now);
+  if (fate == key_lane::fate::enters) entered(t, seq, as, now);
   return fate;
+}
+
+void shard::state::entered(shard_target& t, sequence seq, slot_state as, time_point now) {
+  if (outside) outside->admitted(t.id, seq);
+  if (as == slot_state::pending) want(t, seq, now);
 }
 
 void shard::state::take_key_backlog(shard_target& t, const std::vector<backlog_item>& items, time_point now) {
@@ -40,7 +45,7 @@ void shard::state::take_searched(shard_target& t, const key_backlog& found, time
   for (const auto& [seq, at, message] : found.items) {
     const auto as = t.held.contains(seq) ? slot_state::held : slot_state::pending;
     const auto fate = lane.found(seq, as, at, message, message->size_bytes(), now);
-    if (fate == key_lane::fate::enters && as == slot_state::pending) want(t, seq, now);
+    if (fate == key_lane::fate::enters) entered(t, seq, as, now);
   }
   lane.searched(found.searched);
 }
@@ -86,8 +91,10 @@ void shard::state::settle_down_by_key(shard_target& t, time_point now) {
 void shard::state::make_room(shard_target& t, time_point now) {
   left.clear();
   t.keys->window.make_room(t.end(), now, left);
-  for (const auto& [seq, at, uses_job] : left)
+  for (const auto& [seq, at, uses_job] : left) {
+    if (outside) outside->settled(t.id, seq);
     if (uses_job && release_job({at, t.chain}, {index_of(t), seq})) withdraw({at, t.chain});
+  }
 }
 
 /// What was asked for since the last `take` nobody has heard of.

@@ -46,7 +46,7 @@ void shard::state::take_result(shard_target& t, sequence seq, const content_ptr&
   if (body) {
     t.keys ? t.keys->window.finish(seq, body, size_bytes(*body), now)
            : t.window.finish(seq, body, size_bytes(*body), now);
-    if (outside && !t.keys) outside->finished(t.id, seq);
+    if (outside) outside->finished(t.id, seq);
     touch(t);
   } else {
     ++counters.dropped;
@@ -57,12 +57,12 @@ void shard::state::take_result(shard_target& t, sequence seq, const content_ptr&
 void shard::state::settle(shard_target& t, sequence seq, bool delivered, time_point now) {
   const bool here = t.find(seq) != nullptr;
   if (here) release_job(t, seq);
+  if (here && outside) outside->settled(t.id, seq);
   if (t.keys) {
     t.keys->window.settle(seq, delivered, now);
     if (delivered) t.book.count_delivery(seq);
   } else {
     if (here) t.window.settle(seq, now);
-    if (here && outside) outside->settled(t.id, seq);
     t.book.settle(seq, delivered);
   }
   if (delivered) {

@@ -129,6 +129,7 @@ struct shard::state {
 
   // The same with order by key.
   key_lane::fate offer(shard_target& t, position at, const message_ptr& message, time_point now);
+  void entered(shard_target& t, sequence seq, slot_state as, time_point now);
   void take_key_backlog(shard_target& t, const std::vector<backlog_item>& items, time_point now);
   void take_searched(shard_target& t, const key_backlog& found, time_point now);
   void answered_by_key(shard_target& t, request_id request, const receiver_answer& answer, time_point now,

@@ -34,7 +34,7 @@ void lane_mirror_world::expect(bool holds, const std::string& promise) {
 
 void lane_mirror_world::step() {
   if (auto at = std::next(lanes_.begin(), static_cast<std::ptrdiff_t>(below(lanes_.size()))); chance(70))
-    live(at->first, at->second);
+    at->second.releases ? live(at->first, at->second) : live_by_key(at->first, at->second);
   if (chance(20)) keep_results();
   if (chance(60)) carry();
   if (!healthy_ && chance(6)) misbehave();
@@ -64,6 +64,24 @@ void lane_mirror_world::live(destination_id id, lane& of) {
   } else if (chance(20)) { // dropped, skipped or dead-lettered
     mirror_.settled(id, at->first);
     of.window.erase(at);
+  }
+}
+
+/// The same with order by key: they come, leave with their key and come back in any order.
+void lane_mirror_world::live_by_key(destination_id id, lane& of) {
+  const sequence seq{1 + below(2 * window)};
+  const auto at = of.window.find(seq);
+  if (at == of.window.end()) {
+    if (of.window.size() == window) return;
+    of.window.emplace(seq, state::pending);
+    mirror_.admitted(id, seq);
+  } else if (of.sent.contains(seq) || chance(30)) {
+    of.sent.erase(seq);
+    of.window.erase(at);
+    mirror_.settled(id, seq);
+  } else if (at->second == state::pending) {
+    at->second = state::ready;
+    mirror_.finished(id, seq);
   }
 }
 
@@ -138,6 +156,8 @@ void lane_mirror_world::answer(const mirror_call& call) {
     expect(false, "what it says is no nonsense: " + answers.error().text());
     return;
   }
+  for (std::size_t i = 0; i < answers->lanes.size(); ++i)
+    lanes_.at(call.updates->lanes[i].destination).last_answer = answers->lanes[i];
   mirror_.answered(call.id, *answers, now_);
 }
 
@@ -183,6 +203,12 @@ void lane_mirror_world::check() {
       std::ranges::find_if(of.window, [&](const auto& one) { return !of.sent.contains(one.first); });
     if (mirror_.follows(id) && of.releases && unsent_head != of.window.end() && unsent_head->second == state::pending)
       expect(mirror_.limit(id) <= unsent_head->first, "nothing without a result is ever released");
+    if (!of.releases && mirror_.follows(id) && mirror_.idle()) {
+      const auto ready = std::ranges::count(of.window, state::ready, &decltype(of.window)::value_type::second);
+      expect(of.last_answer.pending == of.window.size() && of.last_answer.ready == static_cast<std::uint64_t>(ready),
+             "what the resequencer has of a lane with order by key is what is in the window");
+      ++followed_by_key_;
+    }
   }
 }
 
@@ -206,6 +232,7 @@ void lane_mirror_world::recover_and_finish() {
     pass_time(std::chrono::milliseconds{100});
     perform();
   }
+  expect(followed_by_key_ > 0, "the lane with order by key was looked at");
   for (const auto& [id, of] : lanes_) {
     expect(of.window.empty(), "in the end everything is sent");
     expect(mirror_.follows(id), "in the end every lane follows");

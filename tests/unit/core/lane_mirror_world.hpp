@@ -38,6 +38,7 @@ private:
     std::set<sequence> sent;
     sequence last_sent;
     std::optional<time_point> ready_since; ///< its head is ready and not sent
+    lane_answer last_answer;
   };
 
   std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
@@ -45,6 +46,7 @@ private:
   void expect(bool holds, const std::string& promise);
 
   void live(destination_id id, lane& of);
+  void live_by_key(destination_id id, lane& of);
   void send(destination_id id, lane& of);
   void keep_results();
   void perform();
@@ -67,6 +69,7 @@ private:
   bool away_ = false;
   bool healthy_ = false;
   std::uint64_t faults_ = 0;
+  std::uint64_t followed_by_key_ = 0; ///< how often what it has was compared
   std::string violation_;
 };
 

@@ -251,3 +251,21 @@ TEST_CASE("with order by key nothing waits for the resequencer, and expensive re
   f.talk();
   CHECK(f.kept().size() == 1);
 }
+
+TEST_CASE("with order by key the resequencer has what is in the window, and its silence holds nothing up") {
+  fixture f({by_key(1)});
+  f.talk();
+  f.accept({1});
+  f.accept({1});
+  f.talk();
+  CHECK(f.store.sequences() == 2);
+  f.work_for(2, 0ms);
+  f.talk();
+  CHECK(f.store.sequences() == 3); // one of them is ready, too
+  f.work_for(1, 0ms);
+  CHECK(f.sent() == numbers{1, 2}); // before it was told
+  f.tested.answered(destination_id{1}, f.todo.sends.at(0).id, confirmed{}, t0, f.wall);
+  f.gather();
+  f.talk();
+  CHECK(f.store.sequences() == 0);
+}

@@ -98,6 +98,20 @@ void check_release(const place_factory& make) {
     second.releases = false;
     CHECK(owner.must_apply(second).pending == 2);
   }
+  SECTION("with order by key sequences leave and come back in any order, and the greatest is remembered") {
+    const auto by_key = [&](std::uint64_t at, std::vector<std::uint64_t> admitted, std::vector<std::uint64_t> ready,
+                            std::vector<std::uint64_t> settled) {
+      auto update = step(1, 1, at, std::move(admitted), std::move(ready), std::move(settled));
+      update.releases = false;
+      return owner.must_apply(update);
+    };
+    by_key(1, {3, 7, 9}, {7}, {});
+    CHECK(by_key(2, {}, {}, {7, 9}) == core::lane_answer{true, {}, 1, 0});
+    CHECK(by_key(3, {1, 7}, {1}, {}) == core::lane_answer{true, {}, 3, 1});
+    lane_owner next(place->access(), 2);
+    REQUIRE(next.found.lanes.size() == 1);
+    CHECK(next.found.lanes.front().admitted == sequence{9});
+  }
   SECTION("a batch goes through a thousand lanes, each on its own") {
     lane_owner wide(make()->access(), 1, 1000);
     std::vector<core::lane_update> updates;

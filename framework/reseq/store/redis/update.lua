@@ -115,7 +115,7 @@ for lane = 1, lanes do
       pass('ZREM', ready, settled)
     end
     released = releases and release(pending, ready) or ''
-    if admitted == 0 then greatest = before end
+    if tonumber(greatest) < tonumber(before) then greatest = before end
     changed[#changed + 1] = ARGV[fields + lane]
     changed[#changed + 1] = 'epoch=' .. ours .. ' version=' .. version .. ' step=' .. step .. ' admitted=' .. greatest ..
       ' released=' .. released

@@ -1,0 +1,66 @@
+#include "reseq/core/key_lane_account.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace reseq::core {
+
+void key_lane_account::finish(sequence seq) {
+  const auto found = known_.find(seq);
+  if (found != known_.end() && found->second.now == state::pending) become(seq, state::ready);
+}
+
+void key_lane_account::settle(sequence seq) {
+  const auto found = known_.find(seq);
+  if (found != known_.end() && found->second.now != state::gone) become(seq, state::gone);
+}
+
+void key_lane_account::become(sequence seq, state now) {
+  auto& e = known_[seq];
+  e.now = now;
+  if (!std::exchange(e.changed, true)) changed_.push_back(seq);
+}
+
+void key_lane_account::mark(entry& e, state told) {
+  const auto count = [&](state s, std::uint64_t by) {
+    if (s != state::gone) pending_ += by;
+    if (s == state::ready) ready_ += by;
+  };
+  count(e.told, ~std::uint64_t{0}); // one less
+  count(told, 1);
+  e.told = told;
+}
+
+void key_lane_account::tell(lane_update& into) {
+  auto changed = std::exchange(changed_, {});
+  std::ranges::sort(changed);
+  for (const auto seq : changed) {
+    const auto found = known_.find(seq);
+    auto& e = found->second;
+    e.changed = false;
+    if (e.told != state::gone && e.now < e.told) {
+      into.settled.push_back(seq);
+      mark(e, state::gone);
+      if (e.now != state::gone) become(seq, e.now);
+    } else {
+      if (e.now > e.told && e.told == state::gone) into.admitted.push_back(seq);
+      if (e.now > e.told && e.now == state::ready) into.ready.push_back(seq);
+      mark(e, e.now);
+    }
+    if (e.now == state::gone) known_.erase(found);
+  }
+}
+
+void key_lane_account::tell_all(lane_update& into) {
+  changed_.clear();
+  for (auto at = known_.begin(); at != known_.end();) {
+    auto& [seq, e] = *at;
+    mark(e, e.now);
+    e.changed = false;
+    if (e.now != state::gone) into.admitted.push_back(seq);
+    if (e.now == state::ready) into.ready.push_back(seq);
+    at = e.now == state::gone ? known_.erase(at) : std::next(at);
+  }
+}
+
+} // namespace reseq::core
