@@ -43,7 +43,7 @@ dispatcher_state::make_behavior(dispatcher_actor::stateful_pointer<dispatcher_st
   table = std::make_unique<core::dispatch_table>(setup.seed);
   for (const auto& p : setup.pipelines) {
     table->add_pipeline(p.retry);
-    served one{p, {}, {}, {}};
+    served one{p, {}, {}};
     for (const auto& [label, id] : p.destinations) one.names.emplace(id, label);
     pipelines.push_back(std::move(one));
   }
@@ -72,34 +72,14 @@ dispatcher_state::make_behavior(dispatcher_actor::stateful_pointer<dispatcher_st
 time_point dispatcher_state::now() const { return self->clock().now(); }
 
 void dispatcher_state::on(work_wanted& wanted) {
-  auto& pipeline = pipelines.at(wanted.pipeline.value());
-  for (const auto& [at, chain] : wanted.withdrawn) {
-    table->withdraw({wanted.pipeline, at, chain}, now());
-    forget(pipeline, at, chain);
-  }
+  for (const auto& [at, chain] : wanted.withdrawn) table->withdraw({wanted.pipeline, at, chain}, now());
   for (auto& work : wanted.work) {
-    auto& [message, wishes] = pipeline.jobs[work.at];
-    message = std::move(work.message);
-    const auto known = std::ranges::find(wishes, work.chain, &job::wish::chain);
-    (known == wishes.end() ? wishes.emplace_back() : *known) = {work.chain, work.asked};
-    table->submit({wanted.pipeline, work.at, work.chain}, work.head, now());
+    table->submit({wanted.pipeline, work.at, work.chain}, work.head, now(), {std::move(work.message), work.asked});
     if (!given_up.empty()) given_up.erase({wanted.pipeline, work.at, work.chain});
   }
   for (const auto& [at, chain] : wanted.heads) table->make_head({wanted.pipeline, at, chain}, now());
   for (const auto& [at, chain] : wanted.holding) table->hold_back({wanted.pipeline, at, chain}, now());
   perform();
-}
-
-core::asking dispatcher_state::forget(served& pipeline, position at, core::chain_index chain) {
-  const auto found = pipeline.jobs.find(at);
-  if (found == pipeline.jobs.end()) return {};
-  auto& wishes = found->second.wanted;
-  const auto which = std::ranges::find(wishes, chain, &job::wish::chain);
-  if (which == wishes.end()) return {};
-  const auto asked = which->asked;
-  wishes.erase(which);
-  if (wishes.empty()) pipeline.jobs.erase(found);
-  return asked;
 }
 
 void dispatcher_state::on(const hello& who, const worker_actor& handle) {
@@ -171,7 +151,6 @@ void dispatcher_state::drop(const caf::actor_addr& gone, core::departure how) {
   if (found == peers.end()) return;
   const auto id = found->second.id;
   self->demonitor(gone);
-  std::erase_if(flights, [&](const auto& entry) { return entry.second.worker == id; });
   addresses.erase(id);
   peers.erase(found);
   table->leave(id, how, now());
@@ -241,30 +220,25 @@ void dispatcher_state::on(answers& given) {
 }
 
 void dispatcher_state::take(peer& from, answer& item, std::map<core::pipeline_index, work_done>& news) {
-  const auto found = flights.find(dispatch_id{item.dispatch});
-  if (found == flights.end() || found->second.worker != from.id || item.chain >= found->second.chains.size() ||
-      !found->second.chains[item.chain]) {
+  const dispatch_id copy{item.dispatch};
+  const auto task = table->owed(from.id, copy, item.chain);
+  if (!task) {
     spdlog::warn("worker {} answered for work that it does not have; ignored", from.node);
     return;
   }
-  auto& copy = found->second;
-  const auto chain = *std::exchange(copy.chains[item.chain], std::nullopt);
   setup.measured->transform.Observe(static_cast<double>(item.took_ns) / 1e9);
   const auto end = end_of(item.kind);
-  if (table->answer(from.id, found->first, chain, end, item.error, now()) && end == core::attempt_end::done) {
-    auto& pipeline = pipelines[copy.pipeline.value()];
-    auto result = to_result(pipeline, copy.at, item);
-    const auto asked = forget(pipeline, copy.at, chain);
-    news[copy.pipeline].done.push_back(
-      {copy.at, chain, std::move(result), asked, std::chrono::nanoseconds{item.took_ns}});
-  }
-  if (--copy.unanswered == 0) flights.erase(found);
+  auto work = table->answer(from.id, copy, task->chain, end, std::move(item.error), now());
+  if (!work || end != core::attempt_end::done) return;
+  news[task->pipeline].done.push_back({task->at, task->chain,
+                                       to_result(pipelines[task->pipeline.value()], std::move(work->message), item),
+                                       work->asked, std::chrono::nanoseconds{item.took_ns}});
 }
 
-core::work_result dispatcher_state::to_result(const served& pipeline, position at, answer& item) const {
+core::work_result dispatcher_state::to_result(const served& pipeline, message_ptr message, answer& item) const {
   core::work_result made;
   if (item.kind == answer_kind::produced) made.body = std::move(item.body);
-  if (item.kind == answer_kind::unchanged) made.body = content_of(pipeline.jobs.at(at).message);
+  if (item.kind == answer_kind::unchanged) made.body = content_of(std::move(message));
   if (!item.narrowed) return made;
   made.only_to.emplace();
   for (const auto& label : item.only_to) {
@@ -280,9 +254,8 @@ core::work_result dispatcher_state::to_result(const served& pipeline, position a
 void dispatcher_state::perform(std::map<core::pipeline_index, work_done> news) {
   for (auto& lost : table->take_given_up()) {
     const auto [index, at, chain] = lost.key;
-    const auto asked = forget(pipelines[index.value()], at, chain);
     remember(lost.key, {lost.attempts, lost.last_error, {}, std::move(lost.history)});
-    news[index].given_up.push_back({at, chain, lost.attempts, std::move(lost.last_error), asked});
+    news[index].given_up.push_back({at, chain, lost.attempts, std::move(lost.last_error), lost.work.asked});
   }
   for (auto& [index, what] : news) self->send(pipelines[index.value()].shard, std::move(what));
   assign();
@@ -292,21 +265,22 @@ void dispatcher_state::perform(std::map<core::pipeline_index, work_done> news) {
 
 void dispatcher_state::assign() {
   std::map<worker_id, orders> outgoing;
-  for (const auto& copy : table->assign(now())) outgoing[copy.worker].items.push_back(make_order(copy));
+  for (auto& copy : table->assign(now())) {
+    auto& batch = outgoing[copy.worker];
+    batch.items.push_back(make_order(std::move(copy)));
+  }
   for (auto& [worker, batch] : outgoing) self->send(peers.at(addresses.at(worker)).handle, std::move(batch));
 }
 
-order dispatcher_state::make_order(const core::dispatch& copy) {
+order dispatcher_state::make_order(core::dispatch copy) const {
   const auto& pipeline = pipelines[copy.pipeline.value()];
   order made;
   made.dispatch = copy.id.value();
   made.attempt = copy.number.value();
   made.pipeline = pipeline.is.name;
-  made.message = pipeline.jobs.at(copy.at).message;
+  made.message = std::move(copy.message);
   for (const auto chain : copy.chains)
     made.chains.push_back(chain.value() == 0 ? std::string{} : pipeline.names.at(destination_id{chain.value()}));
-  flights.emplace(
-    copy.id, flight{copy.worker, copy.pipeline, copy.at, {copy.chains.begin(), copy.chains.end()}, copy.chains.size()});
   return made;
 }
 

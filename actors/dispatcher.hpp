@@ -46,29 +46,9 @@ struct dispatcher_state {
     bool dismissed = false;
   };
 
-  /// A message that some task needs.
-  struct job {
-    message_ptr message;
-    struct wish {
-      core::chain_index chain;
-      core::asking asked;
-    };
-    std::vector<wish> wanted;
-  };
-
-  /// A copy at a worker.
-  struct flight {
-    worker_id worker;
-    core::pipeline_index pipeline;
-    position at;
-    std::vector<std::optional<core::chain_index>> chains; ///< absent once answered
-    std::size_t unanswered = 0;
-  };
-
   struct served {
     dispatched_pipeline is;
     shard_actor shard;
-    std::unordered_map<position, job> jobs;
     std::map<destination_id, std::string> names;
   };
 
@@ -90,13 +70,11 @@ struct dispatcher_state {
   void dismiss_hung();
 
   void take(peer& from, answer& item, std::map<core::pipeline_index, work_done>& news);
-  [[nodiscard]] core::work_result to_result(const served& pipeline, position at, answer& item) const;
-  /// What it was asked for as.
-  static core::asking forget(served& pipeline, position at, core::chain_index chain);
+  [[nodiscard]] core::work_result to_result(const served& pipeline, message_ptr message, answer& item) const;
 
   void perform(std::map<core::pipeline_index, work_done> news = {});
   void assign();
-  [[nodiscard]] order make_order(const core::dispatch& copy);
+  [[nodiscard]] order make_order(core::dispatch copy) const;
   void schedule();
   [[nodiscard]] std::optional<named_task_status> inspect(const core::task_key& key) const;
   [[nodiscard]] named_task_status with_names(core::task_status status) const;
@@ -113,7 +91,6 @@ struct dispatcher_state {
   std::map<worker_id, std::string> node_names;          ///< also of the last that have gone, for attempt histories
   std::map<core::task_key, named_task_status> given_up; ///< the last ones, until they are asked for again
   std::deque<core::task_key> given_up_order;            ///< the oldest first
-  std::unordered_map<dispatch_id, flight> flights;
   core::dispatch_counters published;
   std::optional<time_point> scheduled;
   std::uint64_t deaths = 0;

@@ -95,18 +95,15 @@ private:
   void end_attempt() {
     const auto copy = ends_.begin()->second;
     ends_.erase(ends_.begin());
-    if (table_.answer(copy.worker, copy.id, copy.chains.front(), attempt_end::done, {}, now_))
-      shard_.worked({{copy.at, copy.chains.front(), {std::make_shared<const content>(), {}}, asked_.at(copy.at)}},
-                    now_);
+    const auto chain = copy.chains.front();
+    if (const auto work = table_.answer(copy.worker, copy.id, chain, attempt_end::done, {}, now_))
+      shard_.worked({{copy.at, chain, {std::make_shared<const content>(), {}}, work->asked}}, now_);
   }
 
   void perform() {
     auto todo = shard_.take();
     for (; !nothing(todo); todo = shard_.take()) {
-      for (const auto& w : todo.work) {
-        asked_.emplace(w.at, w.asked);
-        table_.submit({pipeline_, w.at, w.chain}, w.head, now_);
-      }
+      for (const auto& w : todo.work) table_.submit({pipeline_, w.at, w.chain}, w.head, now_, {w.message, w.asked});
       for (const auto& h : todo.heads) table_.make_head({pipeline_, h.at, h.chain}, now_);
       for (const auto& h : todo.holding) table_.hold_back({pipeline_, h.at, h.chain}, now_);
       for (const auto& request : todo.sends) deliver(request);
@@ -135,7 +132,6 @@ private:
   dispatch_table table_{1};
   pipeline_index pipeline_;
   shard shard_;
-  std::map<position, asking> asked_;
   time_point now_{};
   int arrived_ = 0;
   std::multimap<time_point, dispatch> ends_;

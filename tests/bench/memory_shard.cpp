@@ -65,8 +65,8 @@ std::vector<core::dispatch> memory_shard::assign() { return table_.assign(now_ =
 
 void memory_shard::answer(const core::dispatch& copy, content_ptr result) {
   for (const auto chain : copy.chains)
-    if (table_.answer(copy.worker, copy.id, chain, core::attempt_end::done, {}, now_))
-      finished_.push_back({copy.at, chain, {result, std::nullopt}, asked_.extract(copy.at).mapped()});
+    if (const auto work = table_.answer(copy.worker, copy.id, chain, core::attempt_end::done, {}, now_))
+      finished_.push_back({copy.at, chain, {result, std::nullopt}, work->asked});
 }
 
 void memory_shard::perform() {
@@ -75,10 +75,8 @@ void memory_shard::perform() {
   for (;;) {
     auto todo = shard_.take();
     for (const auto& [at, chain] : todo.withdrawn) table_.withdraw({pipeline_, at, chain}, now_);
-    for (const auto& work : todo.work) {
-      asked_.insert_or_assign(work.at, work.asked);
-      table_.submit({pipeline_, work.at, work.chain}, work.head, now_);
-    }
+    for (auto& work : todo.work)
+      table_.submit({pipeline_, work.at, work.chain}, work.head, now_, {std::move(work.message), work.asked});
     for (const auto& [at, chain] : todo.heads) table_.make_head({pipeline_, at, chain}, now_);
     for (const auto& [at, chain] : todo.holding) table_.hold_back({pipeline_, at, chain}, now_);
     for (const auto& wanted : todo.reads) read(wanted);

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
 #include "reseq/core/dispatch_table.hpp"
@@ -55,7 +54,6 @@ private:
   core::dispatch_table table_{1};
   core::pipeline_index pipeline_;
   core::shard shard_;
-  std::unordered_map<position, core::asking> asked_;
   std::uint64_t accepted_ = 0;
   std::uint64_t delivered_ = 0;
 };

@@ -21,8 +21,11 @@ std::string timeout_text(duration limit) {
 
 } // namespace
 
-slot dispatch_table::state::find_copy(dispatch_id id) const {
-  return copy_by_id.find(detail::hash_dense(id.value()), [&](slot which) { return copies[which].id == id; });
+/// `no_slot` when the worker does not have it.
+slot dispatch_table::state::find_copy(worker_id worker, dispatch_id id) const {
+  const auto which =
+    copy_by_id.find(detail::hash_dense(id.value()), [&](slot candidate) { return copies[candidate].id == id; });
+  return which != no_slot && workers.id(copies[which].worker) == worker ? which : no_slot;
 }
 
 void dispatch_table::state::set_timer(slot which, time_point at) {
@@ -62,6 +65,7 @@ dispatch dispatch_table::state::send(slot worker, bool hedge, time_point now) {
   const auto copy_slot = copies.add();
   auto& c = copies[copy_slot];
   c.id = ++last_id;
+  c.at = queue.key(batch.front()).at;
   c.pipeline = pipeline;
   c.worker = worker;
   c.worker_place = workers.occupy(worker, copy_slot);
@@ -74,53 +78,52 @@ dispatch dispatch_table::state::send(slot worker, bool hedge, time_point now) {
   copy_by_id.insert(detail::hash_dense(c.id.value()), copy_slot);
   ++counters.dispatched;
 
-  dispatch out{c.id, workers.id(worker), pipeline, queue.key(batch.front()).at, {}, attempt{}, hedge};
+  dispatch out{c.id, workers.id(worker), pipeline, c.at, queue.content(batch.front()), {}, attempt{}, hedge};
   out.chains.reserve(batch.size());
   for (auto which : batch) {
     const auto& t = queue[which];
     c.legs.push_back({t.chain, which, t.incarnation});
     out.chains.push_back(t.chain);
-    out.number = std::max(out.number, attempt{t.failed} + 1);
-    if (!hedge) start(which, copy_slot, now);
+    out.number = std::max(out.number, attempt{t.failed()} + 1);
+    if (!hedge) start(which, now);
     queue[which].copies.add(copy_slot);
     if (queue[which].holds_back) arm_hedge(which);
   }
   return out;
 }
 
-void dispatch_table::state::start(slot which, slot copy_slot, time_point now) {
+void dispatch_table::state::start(slot which, time_point now) {
   auto& t = queue[which];
   t.phase = task_phase::running;
-  t.last_worker = workers.id(copies[copy_slot].worker);
-  if (!t.first_started) t.first_started = now;
   ++running;
-  set_timer(which, now + attempt_timeout(policies[queue.pipeline(which).value()], attempt{t.failed} + 1));
+  set_timer(which, now + attempt_timeout(policies[queue.pipeline(which).value()], attempt{t.failed()} + 1));
 }
 
 slot dispatch_table::state::worker_to_avoid() const {
-  const auto tried_most =
-    *std::max_element(batch.begin(), batch.end(), [this](slot a, slot b) { return queue[a].failed < queue[b].failed; });
-  return queue[tried_most].failed > 0 ? workers.find(queue[tried_most].last_worker) : no_slot;
+  const auto tried_most = *std::max_element(batch.begin(), batch.end(),
+                                            [this](slot a, slot b) { return queue[a].failed() < queue[b].failed(); });
+  return queue[tried_most].failed() > 0 ? workers.find(queue[tried_most].trouble->last_worker) : no_slot;
 }
 
-bool dispatch_table::state::settle(slot which, slot copy_slot, attempt_end end, std::string error, time_point now) {
+std::optional<task_work> dispatch_table::state::settle(slot which, slot copy_slot, attempt_end end, std::string error,
+                                                       time_point now) {
   if (end == attempt_end::done) {
     ++counters.done;
     if (std::exchange(copies[copy_slot].hedge, false)) ++counters.hedges_won;
-    abandon(which, now);
-    return true;
+    return abandon(which, now);
   }
   // The attempt of a copy that timed out has failed already.
-  if (!is_running(which, copy_slot)) return false;
+  if (!is_running(which, copy_slot)) return std::nullopt;
+  task_work work{queue.content(which), queue[which].asked};
   queue[which].permanent = queue[which].permanent || end == attempt_end::permanent;
   clear(which); // its worker has survived it
   if (goes_on_without(which, copy_slot, "failed", error, now)) {
     if (end == attempt_end::permanent) queue[which].trouble->last_error = std::move(error);
-    return true;
+    return work;
   }
   ++counters.failed;
   fail_attempt(which, "failed", std::move(error), now);
-  return true;
+  return work;
 }
 
 void dispatch_table::state::fail_attempt(slot which, const char* outcome, std::string error, time_point now) {
@@ -129,19 +132,19 @@ void dispatch_table::state::fail_attempt(slot which, const char* outcome, std::s
   stop_running(which);
   auto& t = queue[which];
   t.trouble->last_error = std::move(error);
-  ++t.failed;
+  ++t.trouble->failed;
   if (t.permanent) {
     t.phase = task_phase::spent;
   } else {
     t.phase = task_phase::backing_off;
     const auto share = static_cast<double>(random() >> 11U) * 0x1p-53;
-    set_timer(which, now + retry_delay(policies[queue.pipeline(which).value()], attempt{t.failed}, share));
+    set_timer(which, now + retry_delay(policies[queue.pipeline(which).value()], attempt{t.failed()}, share));
   }
   give_up_if_hopeless(which, now);
 }
 
 void dispatch_table::state::time_out(slot which, time_point now) {
-  const auto limit = attempt_timeout(policies[queue.pipeline(which).value()], attempt{queue[which].failed} + 1);
+  const auto limit = attempt_timeout(policies[queue.pipeline(which).value()], attempt{queue[which].failed()} + 1);
   const auto copy_slot = queue[which].copies.first();
   const auto worker = copies[copy_slot].worker;
   if (!goes_on_without(which, copy_slot, "timed out", timeout_text(limit), now)) {
@@ -172,10 +175,9 @@ bool dispatch_table::state::goes_on_without(slot which, slot copy_slot, const ch
   count_failed_hedge(copy_slot);
   stop_awaiting(copy_slot);
   t.copies.remove(copy_slot);
-  t.last_worker = workers.id(copies[t.copies.first()].worker);
   stop_timer(which);
   set_timer(which, copies[t.copies.first()].started +
-                     attempt_timeout(policies[queue.pipeline(which).value()], attempt{t.failed} + 1));
+                     attempt_timeout(policies[queue.pipeline(which).value()], attempt{t.failed()} + 1));
   return true;
 }
 
@@ -200,13 +202,17 @@ void dispatch_table::state::count_failed_hedge(slot copy_slot) {
 
 attempt_record dispatch_table::state::running_attempt(slot which, slot copy_slot) const {
   const auto& c = copies[copy_slot];
-  return {attempt{queue[which].failed} + 1, workers.id(c.worker), c.started, std::nullopt, "running", {}, c.hedge};
+  return {attempt{queue[which].failed()} + 1, workers.id(c.worker), c.started, std::nullopt, "running", {}, c.hedge};
 }
 
 void dispatch_table::state::record(slot which, slot copy_slot, const char* outcome, const std::string& error,
                                    time_point now) {
   auto& t = queue[which];
-  if (!t.trouble) t.trouble = std::make_unique<task_trouble>();
+  if (!t.trouble) {
+    t.trouble = std::make_unique<task_trouble>();
+    t.trouble->first_started = copies[t.copies.first()].started;
+  }
+  t.trouble->last_worker = workers.id(copies[copy_slot].worker);
   auto& history = t.trouble->history;
   if (history.size() == attempt_history_limit) history.erase(history.begin());
   auto ended = running_attempt(which, copy_slot);
@@ -218,7 +224,8 @@ void dispatch_table::state::record(slot which, slot copy_slot, const char* outco
 
 void dispatch_table::state::make_due(slot which, time_point now) {
   auto& t = queue[which];
-  if (t.suspect && !t.head && exhausted(policies[queue.pipeline(which).value()], t.failed, now - *t.first_started)) {
+  if (t.suspect && !t.head &&
+      exhausted(policies[queue.pipeline(which).value()], t.failed(), now - t.trouble->first_started)) {
     t.phase = task_phase::spent; // no outage that may be over by now: it would kill a worker each time
     return;
   }
@@ -228,26 +235,28 @@ void dispatch_table::state::make_due(slot which, time_point now) {
 
 void dispatch_table::state::give_up_if_hopeless(slot which, time_point now) {
   auto& t = queue[which];
-  if (!t.head || t.phase == task_phase::running || !t.first_started) return;
+  if (!t.head || t.phase == task_phase::running || !t.trouble) return;
   const auto& policy = policies[queue.pipeline(which).value()];
-  if (!t.permanent && !exhausted(policy, t.failed, now - *t.first_started)) return;
-  hopeless.push_back({queue.key(which), t.failed, std::move(t.trouble->last_error), std::move(t.trouble->history)});
+  if (!t.permanent && !exhausted(policy, t.failed(), now - t.trouble->first_started)) return;
+  given_up lost{queue.key(which), t.failed(), std::move(t.trouble->last_error), std::move(t.trouble->history), {}};
+  lost.work = forget(which);
+  hopeless.push_back(std::move(lost));
   ++counters.given_up;
-  forget(which);
 }
 
-void dispatch_table::state::forget(slot which) {
+task_work dispatch_table::state::forget(slot which) {
   if (queue[which].phase == task_phase::running) stop_running(which);
   if (queue[which].phase == task_phase::backing_off) stop_timer(which);
   clear(which);
-  queue.forget(which);
+  return queue.forget(which);
 }
 
 /// Forgets it, and may leave a copy of it behind that nobody waits for any more.
-void dispatch_table::state::abandon(slot which, time_point now) {
+task_work dispatch_table::state::abandon(slot which, time_point now) {
   const auto left = queue[which].copies;
-  forget(which);
+  auto work = forget(which);
   for (const auto copy_slot : left) watch_if_it_hangs(copies[copy_slot].worker, now);
+  return work;
 }
 
 void dispatch_table::state::free_copy(slot which) {

@@ -1,6 +1,7 @@
 #include "reseq/core/dispatch_queue.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace reseq::core {
 
@@ -40,17 +41,24 @@ slot dispatch_queue::add(const task_key& key, bool head) {
   return which;
 }
 
-void dispatch_queue::forget(slot which) {
+void dispatch_queue::set_work(slot which, task_work work) {
+  tasks_[which].asked = work.asked;
+  messages_[tasks_[which].message].content = std::move(work.message);
+}
+
+task_work dispatch_queue::forget(slot which) {
   auto& t = tasks_[which];
   task_by_key_.erase(hash_of(key(which)), which);
   if (t.phase == task_phase::due) unlink_due(which);
   const auto owner = t.message;
-  --messages_[owner].tasks;
+  const bool last = --messages_[owner].tasks == 0;
   requeue(owner);
-  forget_message_if_empty(owner);
+  task_work work{last ? std::move(messages_[owner].content) : messages_[owner].content, t.asked};
+  if (last) forget_message(owner);
   t.incarnation = 0;
   t.trouble.reset();
   tasks_.remove(which);
+  return work;
 }
 
 task_key dispatch_queue::key(slot which) const {
@@ -134,9 +142,8 @@ void dispatch_queue::unlink_due(slot which) {
   if (t.head) --m.due_heads;
 }
 
-void dispatch_queue::forget_message_if_empty(slot which) {
+void dispatch_queue::forget_message(slot which) {
   const auto& m = messages_[which];
-  if (m.tasks > 0) return;
   message_by_position_.erase(hash_of(m.pipeline, m.at), which);
   messages_.remove(which);
 }

@@ -32,6 +32,9 @@ enum class task_phase : std::uint8_t {
 
 /// What went wrong so far. Only tasks that had trouble have it.
 struct task_trouble {
+  std::uint32_t failed = 0;
+  time_point first_started;
+  worker_id last_worker; ///< of the attempt that ended last
   std::string last_error;
   std::vector<attempt_record> history; ///< ended attempts, oldest first
 };
@@ -67,17 +70,18 @@ struct task {
   bool permanent = false;  ///< an error that no other attempt can help
   bool suspect = false;    ///< it may kill workers: it does not run beside others
   std::uint8_t deaths = 0; ///< workers that died while they had it; only up to two are counted
-  std::uint32_t failed = 0;
-  std::optional<time_point> first_started;
-  worker_id last_worker;
+  bool holds_back = false; ///< results after it are ready
+  asking asked;
   attempt_copies copies;                       ///< while running
-  bool holds_back = false;                     ///< results after it are ready
-  time_point held_back_since{};                ///< since when
+  time_point held_back_since{};                ///< since when `holds_back`
   std::uint32_t hedge_place = detail::no_slot; ///< in the table's hedge timers
   std::uint32_t timer_place = detail::no_slot; ///< in the table's timers, while running or backing off
   detail::slot previous_due = detail::no_slot; ///< others of the message, while due
   detail::slot next_due = detail::no_slot;
   std::unique_ptr<task_trouble> trouble;
+
+  /// How many of its attempts have.
+  [[nodiscard]] std::uint32_t failed() const { return trouble ? trouble->failed : 0; }
 };
 
 /// Tasks are found by key, and handed out message by message: heads before others, then the lowest position, pipelines
@@ -92,8 +96,13 @@ public:
   /// A new task, due. `key` is not known yet, its pipeline is.
   detail::slot add(const task_key& key, bool head);
 
+  /// What it is handed back with from now on; the message, with all tasks of its position.
+  void set_work(detail::slot which, task_work work);
+  [[nodiscard]] const message_ptr& content(detail::slot which) const {
+    return messages_[tasks_[which].message].content;
+  }
   /// Forgets it, whatever its phase.
-  void forget(detail::slot which);
+  task_work forget(detail::slot which);
 
   [[nodiscard]] task& operator[](detail::slot which) { return tasks_[which]; }
   [[nodiscard]] const task& operator[](detail::slot which) const { return tasks_[which]; }
@@ -122,6 +131,7 @@ public:
 
 private:
   struct message {
+    message_ptr content;
     position at;
     pipeline_index pipeline;
     std::uint32_t tasks = 0;
@@ -140,7 +150,7 @@ private:
   static std::size_t index(dispatch_rank rank) { return static_cast<std::size_t>(rank); }
   detail::slot message_for(pipeline_index pipeline, position at);
   void unlink_due(detail::slot which);
-  void forget_message_if_empty(detail::slot which);
+  void forget_message(detail::slot which);
   /// Moves a message to the queue where it belongs after what is due of it has changed.
   void requeue(detail::slot which);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <random>
 #include <set>
 #include <string>
@@ -31,6 +32,7 @@ struct dispatch_leg {
 
 struct dispatch_copy {
   dispatch_id id;
+  position at;
   pipeline_index pipeline;
   detail::slot worker = detail::no_slot;
   std::uint32_t worker_place = 0; ///< which of the worker's slots it occupies
@@ -48,11 +50,12 @@ struct dispatch_table::state {
   void assign_rank(dispatch_rank rank, time_point now, std::size_t limit, std::vector<dispatch>& out);
   /// Sends `batch`, tasks of one message by ascending chain, which nobody runs; or as a second copy.
   dispatch send(detail::slot worker, bool hedge, time_point now);
-  void start(detail::slot which, detail::slot copy_slot, time_point now);
+  void start(detail::slot which, time_point now);
   detail::slot worker_to_avoid() const;
 
   // How they end.
-  bool settle(detail::slot which, detail::slot copy_slot, attempt_end end, std::string error, time_point now);
+  std::optional<task_work> settle(detail::slot which, detail::slot copy_slot, attempt_end end, std::string error,
+                                  time_point now);
   void fail_attempt(detail::slot which, const char* outcome, std::string error, time_point now);
   void time_out(detail::slot which, time_point now);
   void lose_copy(detail::slot which, detail::slot copy_slot, departure how, time_point now);
@@ -70,8 +73,8 @@ struct dispatch_table::state {
   // What follows.
   void make_due(detail::slot which, time_point now);
   void give_up_if_hopeless(detail::slot which, time_point now);
-  void forget(detail::slot which);
-  void abandon(detail::slot which, time_point now);
+  task_work forget(detail::slot which);
+  task_work abandon(detail::slot which, time_point now);
   void free_copy(detail::slot which);
   bool is_current(const dispatch_leg& l) const {
     return l.task != detail::no_slot && queue[l.task].incarnation == l.incarnation;
@@ -118,7 +121,7 @@ struct dispatch_table::state {
   void stop_watching(detail::slot worker);
   void find_hung(time_point now);
 
-  detail::slot find_copy(dispatch_id id) const;
+  detail::slot find_copy(worker_id worker, dispatch_id id) const;
   void set_timer(detail::slot which, time_point at);
   void stop_timer(detail::slot which);
 

@@ -40,13 +40,12 @@ void dispatch_table::retire(worker_id worker) {
   if (const auto room = state_->suspects.owner(who)) state_->suspects.vacate(*room);
 }
 
-void dispatch_table::submit(task_key key, bool head, time_point now) {
-  auto& s = *state_;
-  if (s.queue.find(key) == no_slot) {
-    if (s.queue.knows(key.pipeline)) s.queue.add(key, head);
-  } else if (head) {
-    make_head(key, now);
-  }
+void dispatch_table::submit(task_key key, bool head, time_point now, task_work work) {
+  auto& queue = state_->queue;
+  if (!queue.knows(key.pipeline)) return;
+  const auto known = queue.find(key);
+  queue.set_work(known == no_slot ? queue.add(key, head) : known, std::move(work));
+  if (known != no_slot && head) make_head(key, now);
 }
 
 void dispatch_table::make_head(task_key key, time_point now) {
@@ -68,15 +67,24 @@ void dispatch_table::withdraw(task_key key, time_point now) {
   if (which != no_slot) state_->abandon(which, now);
 }
 
-bool dispatch_table::answer(worker_id worker, dispatch_id copy_id, chain_index chain, attempt_end end,
-                            std::string error, time_point now) {
+std::optional<task_key> dispatch_table::owed(worker_id worker, dispatch_id copy_id, std::size_t number) const {
+  const auto& s = *state_;
+  const auto copy_slot = s.find_copy(worker, copy_id);
+  if (copy_slot == no_slot) return std::nullopt;
+  const auto& c = s.copies[copy_slot];
+  if (number >= c.legs.size() || c.legs[number].task == no_slot) return std::nullopt;
+  return task_key{c.pipeline, c.at, c.legs[number].chain};
+}
+
+std::optional<task_work> dispatch_table::answer(worker_id worker, dispatch_id copy_id, chain_index chain,
+                                                attempt_end end, std::string error, time_point now) {
   auto& s = *state_;
-  const auto late = [&s] {
+  const auto late = [&s]() -> std::optional<task_work> {
     ++s.counters.late;
-    return false;
+    return std::nullopt;
   };
-  const auto copy_slot = s.find_copy(copy_id);
-  if (copy_slot == no_slot || s.workers.id(s.copies[copy_slot].worker) != worker) return late();
+  const auto copy_slot = s.find_copy(worker, copy_id);
+  if (copy_slot == no_slot) return late();
   auto& c = s.copies[copy_slot];
   const auto found = std::lower_bound(c.legs.begin(), c.legs.end(), chain,
                                       [](const dispatch_leg& l, chain_index wanted) { return l.chain < wanted; });
@@ -84,13 +92,14 @@ bool dispatch_table::answer(worker_id worker, dispatch_id copy_id, chain_index c
 
   const auto who = c.worker;
   if (end == attempt_end::done) s.hedges.took(c.pipeline, chain, now - c.started);
-  const auto counts = s.is_current(*found) && s.settle(found->task, copy_slot, end, std::move(error), now);
+  std::optional<task_work> work;
+  if (s.is_current(*found)) work = s.settle(found->task, copy_slot, end, std::move(error), now);
   found->task = no_slot;
   if (--c.unanswered == 0)
     s.free_copy(copy_slot);
   else
     s.watch_if_it_hangs(who, now);
-  return counts || late();
+  return work ? work : late();
 }
 
 void dispatch_table::tick(time_point now) {
@@ -136,7 +145,7 @@ std::optional<task_status> dispatch_table::inspect(task_key key) const {
   if (which == no_slot) return std::nullopt;
   const auto& t = s.queue[which];
   task_status status;
-  status.attempts = t.failed;
+  status.attempts = t.failed();
   if (t.trouble) {
     status.last_error = t.trouble->last_error;
     status.history = t.trouble->history;

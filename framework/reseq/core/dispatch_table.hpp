@@ -11,14 +11,13 @@
 #include <string>
 #include <vector>
 
+#include "reseq/core/work.hpp"
 #include "reseq/model/clock.hpp"
 #include "reseq/model/ids.hpp"
+#include "reseq/model/message.hpp"
 #include "reseq/model/settings.hpp"
 
 namespace reseq::core {
-
-/// Which of a message's chains: 0 is the common one, anything else the `destination_id` whose own chain it is.
-using chain_index = strong<struct chain_index_tag, std::uint32_t>;
 
 /// A pipeline's (shard's) number in this table, from `add_pipeline`.
 using pipeline_index = strong<struct pipeline_index_tag, std::uint32_t>;
@@ -32,15 +31,22 @@ struct task_key {
   friend auto operator<=>(const task_key&, const task_key&) = default;
 };
 
+/// What a task was submitted with, and is handed back with: of no meaning here.
+struct task_work {
+  message_ptr message;
+  asking asked{}; ///< the last time
+};
+
 /// One copy of a job, to be sent to `worker`: chains of the same message that were due together.
 struct dispatch {
   dispatch_id id;
   worker_id worker;
   pipeline_index pipeline;
   position at;
-  std::vector<chain_index> chains;
-  attempt number;     ///< of the chain that was tried most often
-  bool hedge = false; ///< a further copy of an attempt that is under way
+  message_ptr message;
+  std::vector<chain_index> chains; ///< ascending
+  attempt number;                  ///< of the chain that was tried most often
+  bool hedge = false;              ///< a further copy of an attempt that is under way
 };
 
 /// How an attempt ended at the worker.
@@ -74,6 +80,7 @@ struct given_up {
   std::uint32_t attempts = 0;
   std::string last_error;
   std::vector<attempt_record> history; ///< oldest first; the last eight
+  task_work work;
 };
 
 /// What is known of a task, for people.
@@ -125,8 +132,9 @@ public:
   /// The worker is leaving: it gets nothing new, and keeps what it has until it answers or leaves.
   void retire(worker_id worker);
 
-  /// Wants `key` worked out; `head` says that a lane waits for exactly this one. Wanting it again only raises `head`.
-  void submit(task_key key, bool head, time_point now);
+  /// Wants `key` worked out; `head` says that a lane waits for exactly this one. Wanting it again raises `head`, and
+  /// replaces `work`, of which the message is the same for all chains of a position.
+  void submit(task_key key, bool head, time_point now, task_work work = {});
 
   /// A lane now waits for exactly this one: it goes before all that are not heads, and may be given up from now on.
   /// An unknown key changes nothing.
@@ -143,11 +151,15 @@ public:
   /// Nobody wants it any more. Its copies still occupy their slots until they are answered.
   void withdraw(task_key key, time_point now);
 
-  /// A worker answered one chain of one copy. True when it is the first answer and counts: for `done` the task is
-  /// finished and forgotten; for the others it backs off, or waits for the attempt's other copy. False when the answer
-  /// is late and must be ignored. The slot is free once every chain of the copy was answered.
-  bool answer(worker_id worker, dispatch_id copy, chain_index chain, attempt_end end, std::string error,
-              time_point now);
+  /// A task of the copy, by its number in `dispatch::chains`; nothing when the worker does not have that copy, or has
+  /// answered it.
+  [[nodiscard]] std::optional<task_key> owed(worker_id worker, dispatch_id copy, std::size_t number) const;
+
+  /// A worker answered one chain of one copy. When it is the first answer and counts, the task's work: for `done` the
+  /// task is finished and forgotten; for the others it backs off, or waits for the attempt's other copy. Nothing when
+  /// the answer is late and must be ignored. The slot is free once every chain of the copy was answered.
+  std::optional<task_work> answer(worker_id worker, dispatch_id copy, chain_index chain, attempt_end end,
+                                  std::string error, time_point now);
 
   /// Times out what is due, makes due what has backed off, and finds workers that hang. Call at `next_deadline()`;
   /// calling early is harmless.

@@ -1,14 +1,18 @@
 /// A piece of work that lanes share, and what came of it.
 #pragma once
 
+#include <compare>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
-#include "reseq/core/dispatch_table.hpp"
 #include "reseq/model/ids.hpp"
 #include "reseq/model/message.hpp"
 
 namespace reseq::core {
+
+/// Which of a message's chains: 0 is the common one, anything else the `destination_id` whose own chain it is.
+using chain_index = strong<struct chain_index_tag, std::uint32_t>;
 
 /// One chain of transforms for one message.
 struct work_key {

@@ -183,12 +183,41 @@ TEST_CASE("an answer that fits no copy changes nothing") {
   f.submit(1);
   const auto d = f.only();
   const auto wrong = d.worker == stranger ? worker_id{1} : stranger;
+  CHECK(f.table.owed(d.worker, d.id, 0) == f.key(1));
+  CHECK_FALSE(f.table.owed(wrong, d.id, 0));
+  CHECK_FALSE(f.table.owed(d.worker, d.id + 1, 0));
+  CHECK_FALSE(f.table.owed(d.worker, d.id, 1));
   CHECK_FALSE(f.table.answer(wrong, d.id, common, attempt_end::done, {}, f.now));
   CHECK_FALSE(f.table.answer(d.worker, d.id + 1, common, attempt_end::done, {}, f.now));
   CHECK_FALSE(f.table.answer(d.worker, d.id, chain_index{9}, attempt_end::done, {}, f.now));
   CHECK(f.table.counters().late == 3);
   CHECK(f.table.in_flight() == 1);
   CHECK(f.answer(d, attempt_end::done));
+}
+
+TEST_CASE("what a task was submitted with last comes with its copies, its answer and its end") {
+  fixture f;
+  const auto worker = f.join(2);
+  const auto first = std::make_shared<const message>("m", "", content{});
+  const auto same = std::make_shared<const message>("m", "", content{});
+  const chain_index own{4};
+  f.table.submit(f.key(1), true, f.now, {first, asking{1}});
+  f.table.submit(f.key(1, own), true, f.now, {same, asking{2}});
+  f.table.submit(f.key(1), true, f.now, {same, asking{3}});
+  const auto d = f.only();
+  CHECK(d.message == same);
+  const auto failed = f.table.answer(worker, d.id, own, attempt_end::permanent, "no", f.now);
+  REQUIRE(failed);
+  CHECK(failed->asked == asking{2});
+  const auto lost = f.table.take_given_up();
+  REQUIRE(lost.size() == 1);
+  CHECK(lost[0].work.asked == asking{2});
+  CHECK(lost[0].work.message == same);
+  const auto done = f.table.answer(worker, d.id, common, attempt_end::done, {}, f.now);
+  REQUIRE(done);
+  CHECK(done->asked == asking{3});
+  CHECK(done->message == same);
+  CHECK(same.use_count() == 5); // of the test, the copy, and the three that came back: the table keeps none
 }
 
 TEST_CASE("a dead worker's tasks are due again at once, at their old rank, and that is no failed attempt") {

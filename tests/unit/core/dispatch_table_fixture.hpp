@@ -44,7 +44,7 @@ struct fixture {
   }
 
   bool answer(const dispatch& d, attempt_end end, const std::string& error = {}) {
-    return table.answer(d.worker, d.id, d.chains.front(), end, error, now);
+    return table.answer(d.worker, d.id, d.chains.front(), end, error, now).has_value();
   }
 
   /// Fails until `give_up_after` and `max_attempts` are behind; returns the number of failed attempts.

@@ -25,6 +25,7 @@ enum class phase { due, isolated, backing_off, running, spent };
 
 struct model_task {
   std::uint64_t incarnation = 0;
+  asking asked;
   phase now = phase::due;
   bool head = false;
   bool permanent = false;
@@ -47,6 +48,7 @@ struct model_copy {
   bool of_suspects = false;
   time_point sent;
   std::map<chain_index, std::uint64_t> open; // unanswered, with the task's incarnation
+  std::vector<chain_index> chains;
 };
 
 struct model_worker {
@@ -170,13 +172,14 @@ private:
   void submit() {
     const auto key = any_key();
     const auto head = below(5) == 0;
-    table_.submit(key, head, now_);
+    table_.submit(key, head, now_, {nullptr, ++last_asked_});
     if (tasks_.count(key) == 0) {
       tasks_[key].incarnation = ++last_incarnation_;
       tasks_[key].head = head;
     } else if (head) {
       raise(key);
     }
+    if (tasks_.count(key) > 0) tasks_[key].asked = last_asked_;
     expect_given_up();
   }
 
@@ -337,7 +340,14 @@ private:
     const auto alive = current && task->second.runs(id);
     const auto counts = current && (ending == attempt_end::done || alive);
 
-    REQUIRE(table_.answer(copy.worker, id, chain, ending, "error", now_) == counts);
+    for (std::size_t i = 0; i < copy.chains.size(); ++i) {
+      const auto owed = table_.owed(copy.worker, id, i);
+      REQUIRE(owed.has_value() == copy.open.contains(copy.chains[i]));
+      if (owed) REQUIRE(*owed == task_key{copy.pipeline, copy.at, copy.chains[i]});
+    }
+    const auto work = table_.answer(copy.worker, id, chain, ending, "error", now_);
+    REQUIRE(work.has_value() == counts);
+    if (work) REQUIRE(work->asked == task->second.asked);
     if (open != copy.open.end()) copy.open.erase(open);
     if (copy.open.empty()) copies_.erase(id);
     if (!counts) {
@@ -494,14 +504,14 @@ private:
     REQUIRE(d.number.value() == t.failed + 1);
     if (d.worker == copies_.at(t.copies.back()).worker && suspects() == 0) REQUIRE(workers_with_room(d.pipeline) == 1);
     REQUIRE(++hedged_[d.pipeline] * 20 <= first_copies_[d.pipeline]);
-    copies_[d.id] = {d.worker, d.pipeline, d.at, false, now_, {{d.chains.front(), t.incarnation}}};
+    copies_[d.id] = {d.worker, d.pipeline, d.at, false, now_, {{d.chains.front(), t.incarnation}}, d.chains};
     t.copies.push_back(d.id);
     ++expected_.dispatched;
     ++expected_.hedged;
   }
 
   void send(const dispatch& d, bool of_suspects) {
-    copies_[d.id] = {d.worker, d.pipeline, d.at, of_suspects, now_, {}};
+    copies_[d.id] = {d.worker, d.pipeline, d.at, of_suspects, now_, {}, d.chains};
     if (!of_suspects) ++first_copies_[d.pipeline];
     for (const auto chain : d.chains) {
       start({d.pipeline, d.at, chain}, d);
@@ -577,6 +587,7 @@ private:
   std::map<dispatch_id, model_copy> copies_;
   std::map<worker_id, model_worker> workers_;
   std::map<task_key, std::uint32_t> hopeless_;
+  asking last_asked_;
   std::uint64_t last_incarnation_ = 0;
   std::set<std::uint64_t> ended_; // by incarnation
   dispatch_counters expected_;
