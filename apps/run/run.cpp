@@ -115,13 +115,18 @@ int run(int argc, char** argv, registry definitions) {
     return go(role::supervisor, "Takes messages in, has them transformed in parallel, delivers them in order.");
   if (command == "worker") return go(role::worker, "Connects to the supervisors and runs transforms.");
   if (command == "run") return go(role::both, "Supervisor and worker in one process, for development.");
+  if (command == "--version") {
+    std::cout << self << ", with reseq " RESEQ_VERSION "\n";
+    return 0;
+  }
   const bool asked = command == "--help" || command == "-h";
+  if (!asked && !command.empty()) std::cerr << self << ": there is no command " << command << '\n';
   (asked ? std::cout : std::cerr) << "usage: " << self
                                   << " COMMAND [OPTIONS]\n\n"
                                      "  supervisor  take messages in, dispatch them to workers, deliver in order\n"
                                      "  worker      connect to the supervisors and run transforms\n"
                                      "  run         both in one process\n\n"
-                                     "Each takes --help.\n";
+                                     "Each takes --help and --version.\n";
   return asked ? 0 : 2;
 }
 

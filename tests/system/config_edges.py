@@ -57,6 +57,14 @@ class CommandLine(ConfigTest):
             self.assertEqual((version.returncode, version.stderr), (0, ""))
             self.assertRegex(version.stdout, rf"^{name} \d+\.\d+\.\d+\n$")
 
+    def test_a_program_composed_in_c_plus_plus_names_the_command_that_it_does_not_know(self):
+        done = self.run_program("example-orders", "supervise")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("there is no command supervise\n", done.stderr)
+        self.assertIn("usage: example-orders COMMAND", done.stderr)
+        version = self.run_program("example-orders", "--version")
+        self.assertRegex(version.stdout, r"^example-orders, with reseq \d+\.\d+\.\d+\n$")
+
     def test_bad_usage_exits_with_2_and_points_to_the_help(self):
         for arguments in (["--nonsense"], ["stray"], ["--config"], ["--set"]):
             with self.subTest(arguments):

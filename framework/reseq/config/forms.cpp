@@ -140,7 +140,10 @@ complaint check_address(std::string_view text, std::uint32_t lowest_port) {
 }
 
 complaint check_url(std::string_view text) {
-  if (text.empty()) return "is missing: a destination that is pulled is not available in this version";
+  if (text.empty())
+    return "is missing, for example http://127.0.0.1:9100/billing (a function's: its database's); a destination that "
+           "is "
+           "pulled is not available in this version";
   if (!std::ranges::all_of(text, is_visible)) {
     return "a URL holds only visible ASCII characters; write others as %XX";
   }

@@ -235,10 +235,11 @@ TEST_CASE("what C++ composed is held to the same bounds") {
   wrong.destinations[0].url.clear();
   CHECK(
     problems_of({"", {}, {}, {wrong}}) ==
-    texts{"pipeline.orders.retry.max_attempts: 0 is below 1",
-          "pipeline.orders.destination.billing.url: is missing: a destination that is pulled is not available in this "
-          "version",
-          "pipeline.orders.destination.billing.max_unsaved: max_unsaved (256) cannot be less than batch (300)"});
+    texts{
+      "pipeline.orders.retry.max_attempts: 0 is below 1",
+      "pipeline.orders.destination.billing.url: is missing, for example http://127.0.0.1:9100/billing (a function's: "
+      "its database's); a destination that is pulled is not available in this version",
+      "pipeline.orders.destination.billing.max_unsaved: max_unsaved (256) cannot be less than batch (300)"});
   CHECK(problems_of({"", {}, {}, {composed_orders(), composed_orders()}}) == texts{"pipeline.orders: is there twice"});
 }
 

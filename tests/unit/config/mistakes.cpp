@@ -137,7 +137,8 @@ TEST_CASE("names, addresses, headers and tokens have a form") {
 
 TEST_CASE("a destination's URL is checked without being shown, for it may hold a password") {
   const std::vector<std::pair<std::string, std::string>> wrong{
-    {"", "is missing: a destination that is pulled is not available in this version"},
+    {"", "is missing, for example http://127.0.0.1:9100/billing (a function's: its database's); a destination that is "
+         "pulled is not available in this version"},
     {"billing", "is not a URL, for example http://127.0.0.1:9100/billing"},
     {"https://h/", "\"https\" destinations are not available in this version"},
     {"tcp://h:1", "\"tcp\" destinations are not available in this version"},
