@@ -116,14 +116,17 @@ class Producer:
 
 class Load:
     """Producers that submit messages of their own side by side until they are stopped. Every message in `sent` has a
-    receipt: what is under way at the end is submitted until there is one."""
+    receipt: what is under way at the end is submitted until there is one. `key_of`: the key of a message id."""
 
-    def __init__(self, address, pipeline: str, seed: int, producers: int = 4, pause_seconds: float = 0.004):
+    def __init__(
+        self, address, pipeline: str, seed: int, producers: int = 4, pause_seconds: float = 0.004, key_of=None
+    ):
         self.sent = {}  # message id: sha256 of its body
         self.receipts = {}
         self.errors = []
         self._seed = seed
         self._pause = pause_seconds
+        self._key_of = key_of
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._producers = [Producer(address, pipeline) for _ in range(producers)]
@@ -162,7 +165,7 @@ class Load:
                 number += 1
                 message_id = f"m-{self._seed}-{producer_number}-{number}"
                 body = body_of(message_id)
-                receipt = producer.submit(message_id, body)
+                receipt = producer.submit(message_id, body, self._key_of and {"Reseq-Key": self._key_of(message_id)})
                 with self._lock:
                     self.sent[message_id] = digest(body)
                     self.receipts[message_id] = receipt

@@ -7,7 +7,7 @@ import time
 import unittest
 from collections import Counter
 
-from book import check_book, file_entries
+from book import check_book, check_book_by_key, file_entries
 from client import Load
 from harness import FULL, SEED, SystemTest, Supervisor, pipeline, record_figure
 from postgres_server import PostgresServer
@@ -18,6 +18,10 @@ ROUNDS = 10 if FULL else 1
 MAX_UNSAVED = 16
 RESULTS = "reseq:{p:0}:results"
 PENDING = "reseq:{p:0}:lane:http:pending"
+
+
+def key_of(message_id: str) -> str:
+    return f"k{message_id[-1]}"
 
 
 class OnBoth(SystemTest):
@@ -46,8 +50,10 @@ class Faults(OnBoth):
         super().setUp()
         self.file = self.path("out.jsonl")
         to_file = {"name": "file", "url": f"file://{self.file}", "max_unsaved": MAX_UNSAVED, "batch": 4}
-        self.running = self.start([self.http_destination(), to_file], worker={"slots": 4})
-        self.load = Load(lambda: self.running.http, "p", SEED)
+        by_key = {"name": "keys", "url": self.book.url("keys"), "order": "key", "connections": 4, "window": 64,
+                  "max_unsaved": MAX_UNSAVED}  # fmt: skip
+        self.running = self.start([self.http_destination(), to_file, by_key], worker={"slots": 4})
+        self.load = Load(lambda: self.running.http, "p", SEED, key_of=key_of)
         self.addCleanup(self.load.stop)
         self.moment = threading.Event()  # never set
         self.rebuilds = Counter()
@@ -132,7 +138,7 @@ class Faults(OnBoth):
         self.rebuilds.update(self.running.metrics().by_label("reseq_lane_rebuilds_total", "reason"))
 
     def check(self, sent: dict) -> None:
-        for name in ("http", "file"):
+        for name in ("http", "file", "keys"):
             eventually(f"{name} has accepted all", lambda: self.running.destination("p", name)["accepted"] >= len(sent))
             self.running.wait_until_settled("p", name, len(sent), 60)
         entries = self.book.entries("http")
@@ -140,8 +146,11 @@ class Faults(OnBoth):
         lines = file_entries(self.file)
         self.assertEqual([line.sequence for line in lines], list(range(1, len(sent) + 1)))
         self.assert_nothing_wrong(check_book(lines, sent))
+        keyed = {message_id: (key_of(message_id), digest) for message_id, digest in sent.items()}
+        self.assert_nothing_wrong(check_book_by_key(self.book.entries("keys"), keyed, max_unsaved=MAX_UNSAVED))
         eventually("no result is kept for ever", lambda: self.redis.ask("HLEN", RESULTS) == 0)
-        eventually("no sequence is pending for ever", lambda: self.redis.ask("ZCARD", PENDING) == 0)
+        for lane in (PENDING, PENDING.replace("http", "keys"), PENDING.replace("http:pending", "keys:ready")):
+            eventually(f"nothing is in {lane} for ever", lambda lane=lane: self.redis.ask("ZCARD", lane) == 0)
         print(f"      seed {SEED}: {len(sent)} messages, {len(entries) - len(sent)} delivered again", flush=True)
 
 
