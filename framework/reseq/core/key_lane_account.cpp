@@ -1,6 +1,6 @@
 #include "reseq/core/key_lane_account.hpp"
 
-#include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace reseq::core {
@@ -16,9 +16,11 @@ void key_lane_account::settle(sequence seq) {
 }
 
 void key_lane_account::become(sequence seq, state now) {
-  auto& e = known_[seq];
+  const auto found = known_.try_emplace(seq).first;
+  auto& e = found->second;
   e.now = now;
-  if (!std::exchange(e.changed, true)) changed_.push_back(seq);
+  e.now == e.told ? static_cast<void>(changed_.erase(seq)) : static_cast<void>(changed_.insert(seq));
+  if (e.now == state::gone && e.told == state::gone) known_.erase(found);
 }
 
 void key_lane_account::mark(entry& e, state told) {
@@ -32,19 +34,16 @@ void key_lane_account::mark(entry& e, state told) {
 }
 
 void key_lane_account::tell(lane_update& into) {
-  auto changed = std::exchange(changed_, {});
-  std::ranges::sort(changed);
-  for (const auto seq : changed) {
+  for (const auto seq : std::exchange(changed_, {})) {
     const auto found = known_.find(seq);
     auto& e = found->second;
-    e.changed = false;
-    if (e.told != state::gone && e.now < e.told) {
+    if (e.now < e.told) {
       into.settled.push_back(seq);
       mark(e, state::gone);
-      if (e.now != state::gone) become(seq, e.now);
+      if (e.now != state::gone) changed_.insert(seq);
     } else {
-      if (e.now > e.told && e.told == state::gone) into.admitted.push_back(seq);
-      if (e.now > e.told && e.now == state::ready) into.ready.push_back(seq);
+      if (e.told == state::gone) into.admitted.push_back(seq);
+      if (e.now == state::ready) into.ready.push_back(seq);
       mark(e, e.now);
     }
     if (e.now == state::gone) known_.erase(found);
@@ -56,7 +55,6 @@ void key_lane_account::tell_all(lane_update& into) {
   for (auto at = known_.begin(); at != known_.end();) {
     auto& [seq, e] = *at;
     mark(e, e.now);
-    e.changed = false;
     if (e.now != state::gone) into.admitted.push_back(seq);
     if (e.now == state::ready) into.ready.push_back(seq);
     at = e.now == state::gone ? known_.erase(at) : std::next(at);

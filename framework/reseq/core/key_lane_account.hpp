@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <vector>
+#include <set>
 
 #include "reseq/core/lane_updates.hpp"
 #include "reseq/model/ids.hpp"
@@ -12,6 +12,7 @@
 namespace reseq::core {
 
 /// Sequences come, leave and come back in any order: a parked key's leave the window unsettled, and are read again.
+/// What comes and leaves while nothing is told leaves nothing behind.
 class key_lane_account {
 public:
   /// Pending from now on; it is not there.
@@ -31,7 +32,7 @@ public:
   // As the resequencer must have it after that.
   [[nodiscard]] std::uint64_t pending() const { return pending_; } ///< ready ones included
   [[nodiscard]] std::uint64_t ready() const { return ready_; }
-  /// How many are here.
+  /// How many are here, or not told to have gone.
   [[nodiscard]] std::size_t size() const { return known_.size(); }
 
 private:
@@ -39,14 +40,13 @@ private:
   struct entry {
     state now = state::gone;
     state told = state::gone;
-    bool changed = false;
   };
 
   void become(sequence seq, state now);
   void mark(entry& e, state told);
 
   std::map<sequence, entry> known_; ///< here, or not told to have gone
-  std::vector<sequence> changed_;
+  std::set<sequence> changed_;      ///< those that are told otherwise than they are now
   std::uint64_t pending_ = 0;
   std::uint64_t ready_ = 0;
 };
