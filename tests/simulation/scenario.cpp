@@ -38,6 +38,7 @@ fault_rates draw_faults(choices& choose) {
   f.operator_acts = rate(choose, 60);
   f.producer_resends = rate(choose, 200);
   f.producer_contradicts = rate(choose, 200);
+  f.windows_shrink = rate(choose, 500);
   return f;
 }
 

@@ -32,6 +32,7 @@ struct fault_rates {
   std::uint32_t receiver_hangs = 0;       ///< a request
   std::uint32_t claims_later_epoch = 0;   ///< a request: 412 with an epoch that nobody has
   std::uint32_t operator_acts = 0;        ///< a step
+  std::uint32_t windows_shrink = 0;       ///< an owner's start: it has smaller ones than planned
   std::uint32_t resequencer_fails = 0;    ///< a call: whether it happened, or will, is not known
   std::uint32_t resequencer_is_late = 0;  ///< a call: done, and answered later
   std::uint32_t resequencer_loses = 0;    ///< a step: all or some of what it has, or what came after some time

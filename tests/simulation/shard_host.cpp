@@ -7,9 +7,29 @@
 
 namespace reseq::simulation {
 
+namespace {
+
+/// As after a restart with another configuration, or with results that were smaller than the messages they are of.
+void shrink_window(choices& choose, destination_settings& of) {
+  const bool by_key = of.order == delivery_order::key; // with room for others beside one that does not move
+  const auto least = by_key ? 2 * of.batch : 1;
+  of.window = least + choose.below(of.window - least + 1);
+  if (choose.chance(500))
+    of.window_bytes = std::min<std::uint64_t>(of.window_bytes, (by_key ? 400 : 20) + choose.below(300));
+}
+
+std::vector<core::destination_setup> set_up(world& with) {
+  auto all = with.disk.setups();
+  if (with.fault(with.plan.faults.windows_shrink))
+    for (auto& one : all) shrink_window(with.choose, one.settings);
+  return all;
+}
+
+} // namespace
+
 shard_host::shard_host(world& with, epoch ours)
-  : world_(with), machine_(with.disk.setups(), with.plan.retry.on_exhausted, with.choose.below(1U << 20U), with.now,
-                           ours, with.plan.outside) {
+  : world_(with), machine_(set_up(with), with.plan.retry.on_exhausted, with.choose.below(1U << 20U), with.now, ours,
+                           with.plan.outside) {
   for (const auto& d : with.plan.destinations) most_messages_ += d.settings.window;
 }
 

@@ -81,7 +81,8 @@ void key_lane::pass(slot k, sequence seq) {
   auto& key = keys_[k];
   progress_.pass(seq);
   key.passed = std::max(key.passed, seq);
-  if (key.from == sequence{}) set_from(k, seq);
+  // A key that was parked before the start comes here with what it had in the window then, if there is less room now.
+  if (key.from == sequence{} || seq < key.from) set_from(k, seq);
 }
 
 std::uint32_t key_lane::wanted(sequence last) const {

@@ -249,6 +249,31 @@ TEST_CASE("a start reads what was open, and keeps what parked keys have outside 
   CHECK_FALSE(f.tested.is_settled(sequence{6}, "a"));
 }
 
+TEST_CASE("after a start with less room a parked key keeps outside what was in its window, too") {
+  key_lane_fixture f{{{8, 1'000'000, 100}, 10}};
+  f.offer({"a", "a", "a", "a", "b", "b", "b", "b"});
+  CHECK(f.offer({"a"}) == fates{passes});
+  const auto record = f.save();
+  CHECK(f.parked_from() == numbers{9});
+
+  f.limits_.lane.window = 2;
+  f.restart(record);
+  CHECK(f.offer({"a", "a", "a", "a", "b"}) == fates{enters, enters, passes, passes, waits});
+  f.save();
+  CHECK(f.parked_from() == numbers{3});
+  f.finish({1, 2});
+  CHECK(f.release() == numbers{1, 2});
+  f.deliver({1, 2});
+  for (const std::uint64_t n : {5U, 6U, 7U, 8U}) {
+    CHECK(f.offer({"b"}) == fates{enters});
+    f.drop(n);
+    f.save();
+  }
+  CHECK(f.catch_up(9) == numbers{3});
+  CHECK(f.tested.is_settled(sequence{2}, "a"));
+  CHECK_FALSE(f.tested.is_settled(sequence{4}, "a"));
+}
+
 TEST_CASE("what is settled behind its head is settled after it was outside, and after a start") {
   key_lane_fixture f{{{3, 1'000'000, 100}, 10}};
   f.offer({"a", "a", "a"});
