@@ -56,12 +56,12 @@ result<off_t> line_begin(int file, off_t end, const std::string& path) {
   return 0;
 }
 
-/// What is written to a file that was moved away or removed is out of everybody's sight.
-bool is_at(int file, const std::string& path) {
+/// What is written to a file that was moved away or removed is out of everybody's sight, and one may have been cut.
+bool is_at(int file, const std::string& path, off_t size) {
   struct stat opened {};
   struct stat named {};
   return fstat(file, &opened) == 0 && stat(path.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
-         opened.st_ino == named.st_ino;
+         opened.st_ino == named.st_ino && opened.st_size >= size;
 }
 
 tl::unexpected<error> foreign(const std::string& path) {
@@ -106,6 +106,11 @@ bool is_ours(const file_sink_state& state, const sink_setup& setup, const std::v
          });
 }
 
+/// It has gone back. One that is empty was moved away, as logs are.
+bool lacks_lines(const file_sink_state& state, const core::send_item& next) {
+  return state.last != sequence{} && next.previous && state.last < *next.previous;
+}
+
 } // namespace
 
 file_sink_state::~file_sink_state() {
@@ -113,7 +118,7 @@ file_sink_state::~file_sink_state() {
 }
 
 result<void> file_sink_state::open(const std::string& path) {
-  if (file >= 0 && is_at(file, path)) return {};
+  if (file >= 0 && is_at(file, path, whole)) return {};
   if (file >= 0) close(std::exchange(file, -1));
   const auto fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0) return system_error(path, "cannot be opened");
@@ -184,6 +189,12 @@ sink_actor::behavior_type file_sink(sink_actor::stateful_pointer<file_sink_state
           return fail(errc::conflict,
                       "it ends with sequence " + std::to_string(state.last.value()) + ", message " + state.last_id +
                         ", which this journal did not deliver there; move the file away, or bring its journal back",
+                      path);
+        if (lacks_lines(state, items.front()))
+          return fail(errc::conflict,
+                      "it ends with sequence " + std::to_string(state.last.value()) + ", and sequence " +
+                        std::to_string(items.front().previous->value()) +
+                        " was delivered: lines are missing; bring them back, or move the file away to go on without",
                       path);
         state.checked = true;
         std::string lines;

@@ -15,10 +15,11 @@ bool has_gone_back(store::transactional_receiver& receiver, const core::send_ite
 }
 
 /// Whether it has what is to be delivered, although nobody has compared the two. Perhaps that comes from a history
-/// which the journal has lost.
-bool has_unknown(transactional_sink_state& state, const core::send_item& next) {
+/// which the journal has lost. `errc::unavailable`: nobody knows, and nothing may be delivered.
+result<bool> has_unknown(transactional_sink_state& state, const core::send_item& next) {
   if (state.compared) return false;
   const auto has = state.receiver->open();
+  if (!has && has.error().code == errc::unavailable) return tl::unexpected(has.error());
   state.compared = has && has->last < next.seq;
   return has && !state.compared;
 }
@@ -39,12 +40,15 @@ sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transa
       }
       auto& state = self->state;
       const auto& first = items.front().item;
-      const bool unknown = has_unknown(state, first);
+      const auto unknown = has_unknown(state, first);
       core::receiver_answer answer =
         core::failing{"it has what is still to be delivered, and is compared with the journal first", std::nullopt};
-      if (!unknown) answer = state.receiver->deliver(items);
-      const bool failing = std::holds_alternative<core::failing>(answer);
-      if (failing && !state.restarting && (unknown || has_gone_back(*state.receiver, first))) {
+      if (!unknown)
+        answer = core::failing{unknown.error().text(), std::nullopt};
+      else if (!*unknown)
+        answer = state.receiver->deliver(items);
+      const bool failing = unknown && std::holds_alternative<core::failing>(answer);
+      if (failing && !state.restarting && (*unknown || has_gone_back(*state.receiver, first))) {
         state.restarting = true;
         setup.restart();
       }

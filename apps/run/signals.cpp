@@ -43,9 +43,9 @@ stop_signals::event stop_signals::wait(const std::function<void()>& reload) {
 
 void stop_signals::ask_restart() { kill(getpid(), SIGUSR1); }
 
-void stop_signals::run_until_stopped(const std::function<void()>& stop, duration limit) {
+void stop_signals::run_until_stopped(const std::function<void()>& stop, duration limit, int code_if_late) {
   std::atomic<bool> stopped{false};
-  std::thread watcher{[&stopped, end = std::chrono::steady_clock::now() + limit] {
+  std::thread watcher{[&stopped, code_if_late, end = std::chrono::steady_clock::now() + limit] {
     const auto set = waited_for();
     const timespec moment{0, 20'000'000};
     while (!stopped) {
@@ -55,7 +55,7 @@ void stop_signals::run_until_stopped(const std::function<void()>& stop, duration
       }
       if (std::chrono::steady_clock::now() >= end) {
         spdlog::warn("stopping took too long; what was not confirmed will be delivered again");
-        std::_Exit(0);
+        std::_Exit(code_if_late);
       }
     }
   }};

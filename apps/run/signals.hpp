@@ -22,8 +22,8 @@ public:
   static void ask_restart();
 
   /// Runs `stop` on the calling thread. A further SIGTERM or SIGINT, or the end of `limit`, ends the process at once
-  /// meanwhile: with exit code 1 and 0, respectively, since what is durable is safe and the rest comes again.
-  void run_until_stopped(const std::function<void()>& stop, duration limit);
+  /// meanwhile, since what is durable is safe and the rest comes again: with exit code 1 and `code_if_late`.
+  void run_until_stopped(const std::function<void()>& stop, duration limit, int code_if_late = 0);
 };
 
 /// Tells the service manager (`NOTIFY_SOCKET`, see sd_notify(3)) `state`, for example "READY=1". Does nothing without

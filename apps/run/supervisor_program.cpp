@@ -70,7 +70,7 @@ int serve(config::settings settings, const registry& definitions, stop_signals& 
         workers.stop();
         running.reset();
       },
-      settings.node.drain_timeout + grace);
+      settings.node.drain_timeout + grace, what == stop_signals::event::stop ? 0 : 1); // 1: it is to be started again
     if (what == stop_signals::event::stop) return 0;
     spdlog::info("starting anew");
   }

@@ -26,17 +26,19 @@ struct server_options {
   std::uint64_t max_body = 16U << 20U; ///< largest body of any route, in bytes; beyond it: 413
 
   /// Bytes of bodies over all connections, from the header until the answer. A body is charged its Content-Length, or
-  /// its route's limit when it comes in chunks; what does not fit is not read until it does. A single body larger than
-  /// all of this is read when nothing else is.
+  /// its route's limit when it comes in chunks; what does not fit is not read until it does, and after two body
+  /// timeouts answered 503. A single body larger than all of this is read when nothing else is; one of up to 4 KiB at
+  /// once.
   std::uint64_t max_buffered = 256U << 20U;
 
   /// Beyond it, connections are answered 503 and closed; when even those pile up, nothing is accepted for a while.
   std::uint32_t max_connections = 10'000;
 
   duration header_timeout = std::chrono::seconds{10}; ///< from a header's first byte to its last; then 408
-  duration body_timeout = std::chrono::seconds{30};   ///< for each further KiB of a body, or its end; then 408
-  duration idle_timeout = std::chrono::seconds{75};   ///< between requests; then the connection is closed
-  duration write_timeout = std::chrono::seconds{30};  ///< without progress in writing; then it is reset
+  duration body_timeout = std::chrono::seconds{30}; ///< for each further KiB of a body (while others wait for its room:
+                                                    ///< MiB), or its end; then 408
+  duration idle_timeout = std::chrono::seconds{75}; ///< between requests; then the connection is closed
+  duration write_timeout = std::chrono::seconds{30}; ///< without progress in writing; then it is reset
 
   /// A route's own limit in bytes, asked once the header is read; `max_body` holds besides. Empty: `max_body` alone.
   std::function<std::uint64_t(std::string_view method, std::string_view path)> body_limit;

@@ -17,8 +17,11 @@ namespace {
 constexpr auto no_timeout = duration::max();
 constexpr duration linger_timeout = std::chrono::seconds{5};
 constexpr std::uint64_t max_lingered_bytes = 16U << 20U;
-constexpr std::size_t direct_read_bytes = 64U << 10U; ///< at most so much at once straight into a body
-constexpr std::uint64_t body_progress_bytes = 1024;   ///< less than this in a body timeout is no progress
+constexpr std::size_t direct_read_bytes = 64U << 10U;       ///< at most so much at once straight into a body
+constexpr std::uint64_t body_progress_bytes = 1024;         ///< less than this in a body timeout is no progress
+constexpr std::uint64_t crowded_progress_bytes = 1U << 20U; ///< the same while others wait for the room that it takes
+constexpr auto waiting_timeouts =
+  2; ///< body timeouts that a request waits for room: those that hold it up are gone then
 
 time_point now() { return std::chrono::steady_clock::now(); }
 
@@ -88,7 +91,7 @@ void http_session::received(error_code failed, std::size_t size) {
     } else {
       in_.commit(size);
     }
-    if (progress_ >= body_progress_bytes) {
+    if (progress_ >= (server_->budget().contended() ? crowded_progress_bytes : body_progress_bytes)) {
       progress_ = 0;
       extend(server_->options().body_timeout);
     }
@@ -143,10 +146,12 @@ void http_session::begin(request_head head) {
   reserve_room(head.body);
 }
 
-/// Bodies are charged in advance: many half-read ones that wait for each other's room would wait for ever.
+/// Bodies are charged in advance: many half-read ones that wait for each other's room would wait for ever. What is no
+/// larger than a connection's buffer costs no more than the connection does.
 void http_session::reserve_room(body_framing framing) {
   const auto bytes = framing.by == body_framing::kind::length ? framing.length : body_limit_;
-  enter(phase::waiting, no_timeout);
+  if (framing.by == body_framing::kind::length && bytes <= input_buffer::initial_bytes) return invite_body();
+  enter(phase::waiting, waiting_timeouts * server_->options().body_timeout);
   const auto granted = [weak = weak_from_this(), bytes] {
     const auto self = weak.lock();
     if (!self || self->phase_ != phase::waiting) return false;
@@ -272,6 +277,7 @@ void http_session::expire(time_point at) {
   if (at < deadline_) return;
   switch (phase_) {
   case phase::head: return refuse({408, "the request's header took too long"});
+  case phase::waiting: return refuse({503, "too many bodies are under way; try again"});
   case phase::body: return refuse({408, "the request's body took too long"});
   case phase::answering: {
     error_code ignored; // the answer nobody reads is not kept in the system's buffers either

@@ -201,6 +201,25 @@ TEST_CASE("a file that holds nothing but the beginning of a line begins anew") {
   CHECK(f.sequences() == numbers{1, 2});
 }
 
+TEST_CASE("a file that lacks lines that were delivered gets nothing more, unless it was moved away") {
+  fixture f;
+  f.start();
+  REQUIRE(f.confirmed({1, 2}));
+  const auto older = f.text();
+  REQUIRE(f.confirmed({3, 4}));
+  SECTION("it is another copy after a restart") {
+    f.write_file(older);
+    f.start();
+  }
+  SECTION("it was cut while it was in use") { fs::resize_file(f.file, older.size()); }
+  CHECK(f.trouble({5}).find("ends with sequence 2, and sequence 4 was delivered") != std::string::npos);
+  CHECK(f.text() == older);
+  f.write_file("");
+  CHECK(f.confirmed({5}));
+  CHECK(f.confirmed({6}));
+  CHECK(f.sequences() == numbers{5, 6});
+}
+
 TEST_CASE("last lines longer than what is read at once are found whole, or cut off") {
   fixture f;
   const auto envelope = [](std::uint64_t n) {

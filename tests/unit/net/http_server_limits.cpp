@@ -141,19 +141,19 @@ TEST_CASE("a client that does not read its answer is cut off") {
 TEST_CASE("bodies that do not fit into the server's memory wait until those before them are answered") {
   inbox<std::pair<std::string, responder>> held;
   server_options options;
-  options.max_buffered = 1000;
+  options.max_buffered = 10'000;
   served at(options, [&](const http_request& request, responder answer) {
     held.put({request.path, std::move(answer)});
   });
   auto first = at.connect();
-  REQUIRE(first.send(post("/first", std::string(900, 'x'))));
+  REQUIRE(first.send(post("/first", std::string(9'000, 'x'))));
   auto [path, answer] = held.next();
   CHECK(path == "/first");
 
   auto second = at.connect();
-  REQUIRE(second.send(post("/second", std::string(900, 'x'))));
-  auto without_body = at.connect();
-  REQUIRE(without_body.send(get("/third")));
+  REQUIRE(second.send(post("/second", std::string(9'000, 'x'))));
+  auto with_small_body = at.connect();
+  REQUIRE(with_small_body.send(post("/third", std::string(4096, 'x'))));
   auto third = held.next();
   CHECK(third.first == "/third"); // the loop has seen, or will see, the second: it cannot be handled before the answer
   CHECK(held.empty());
@@ -166,14 +166,67 @@ TEST_CASE("bodies that do not fit into the server's memory wait until those befo
   CHECK(status_line(second.read_message()) == "HTTP/1.1 200 OK");
 }
 
+TEST_CASE("a body that waits for room is refused in the end, and nobody waits for it then") {
+  inbox<std::pair<std::string, responder>> held;
+  server_options options;
+  options.max_buffered = 10'000;
+  options.body_timeout = 20ms;
+  served at(options, [&](const http_request& request, responder answer) {
+    held.put({request.path, std::move(answer)});
+  });
+  auto first = at.connect();
+  REQUIRE(first.send(post("/first", std::string(9'000, 'x'))));
+  auto before = held.next();
+  auto second = at.connect();
+  REQUIRE(second.send(post("/second", std::string(9'000, 'x'))));
+  CHECK(status_line(second.read_all()) == "HTTP/1.1 503 Service Unavailable");
+  before.second({200, "", {}, ""});
+  CHECK(status_line(first.read_message()) == "HTTP/1.1 200 OK");
+  auto third = at.connect();
+  REQUIRE(third.send(post("/third", std::string(9'000, 'x'))));
+  auto next = held.next();
+  CHECK(next.first == "/third");
+  next.second({200, "", {}, ""});
+  CHECK(status_line(third.read_message()) == "HTTP/1.1 200 OK");
+}
+
+TEST_CASE("a slow body is read while nobody else needs its room, and no longer") {
+  inbox<std::pair<std::string, responder>> held;
+  server_options options;
+  options.max_buffered = 100'000;
+  options.body_timeout = 40ms;
+  served at(options, [&](const http_request& request, responder answer) {
+    held.put({request.path, std::move(answer)});
+  });
+  auto slow = at.connect();
+  REQUIRE(slow.send("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"));
+  auto other = at.connect();
+  REQUIRE(other.send(post("/other", std::string(9'000, 'x'))));
+  // As slowly as the server answers others, and fast enough for as long as nobody waits.
+  bool sent = true;
+  for (int i = 0; i < 1000 && sent && held.empty(); ++i) {
+    auto another = at.connect();
+    REQUIRE(another.send(get("/")));
+    if (auto asked = held.next(); asked.first == "/other") {
+      asked.second({200, "", {}, ""});
+      break;
+    } else {
+      asked.second({200, "", {}, ""});
+    }
+    sent = slow.send(std::string(20, 'x'));
+  }
+  CHECK(status_line(other.read_message()) == "HTTP/1.1 200 OK");
+  CHECK(status_line(slow.read_all()) == "HTTP/1.1 408 Request Timeout");
+}
+
 TEST_CASE("many requests in line for memory are all served, and one larger than all memory too") {
   server_options options;
-  options.max_buffered = 10;
+  options.max_buffered = 5'000;
   served at(options);
   std::vector<raw_socket> clients;
   for (int i = 0; i < 50; ++i) {
     clients.push_back(at.connect());
-    REQUIRE(clients.back().send(post("/", std::string(static_cast<std::size_t>(i + 1), 'x'))));
+    REQUIRE(clients.back().send(post("/", std::string(static_cast<std::size_t>(i + 4'990), 'x'))));
   }
   for (auto& client : clients) CHECK(status_line(client.read_message()) == "HTTP/1.1 200 OK");
 }

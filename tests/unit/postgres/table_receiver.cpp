@@ -159,6 +159,17 @@ TEST_CASE("a row that violates a constraint is refused and nothing of its batch 
   CHECK(sequences_of(at.seen()) == std::vector<std::uint64_t>{1, 2, 4});
 }
 
+TEST_CASE("what is too long for its column is refused, and not cut off") {
+  table_place at;
+  at.sql("CREATE TABLE public.ledger (sequence bigint, position bigint, message_id varchar(2), key char(1), "
+         "headers jsonb, payload bytea, delivered_at timestamptz)");
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  CHECK(said(receiver->deliver(messages({2}, 1))).find("(22001)") != std::string::npos);  // its key is
+  CHECK(said(receiver->deliver(messages({11}, 1))).find("(22001)") != std::string::npos); // its id is
+  CHECK(sequences_of(at.seen()) == range_of(1, 1));
+}
+
 TEST_CASE("what a function throws decides what becomes of the message, and nothing of it is there") {
   std::function<void(transaction&)> trouble;
   const auto place = function_place([&](transaction& tx, const delivery& d) {

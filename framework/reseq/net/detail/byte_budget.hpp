@@ -38,6 +38,8 @@ public:
   }
 
   [[nodiscard]] std::uint64_t used() const { return used_; }
+  /// Whether somebody waits in line.
+  [[nodiscard]] bool contended() const { return !waiting_.empty(); }
 
 private:
   struct waiter {

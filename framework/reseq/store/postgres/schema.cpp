@@ -192,7 +192,8 @@ result<std::size_t> version_of(pqxx::work& tx) {
 
 void bring_up(pqxx::work& tx, std::size_t from) {
   if (from == 0) {
-    tx.exec("CREATE SCHEMA IF NOT EXISTS reseq");
+    // IF NOT EXISTS would ask for the right to create schemas even where it exists.
+    if (tx.exec("SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'reseq'").empty()) tx.exec("CREATE SCHEMA reseq");
     tx.exec("CREATE TABLE reseq.migration (version integer PRIMARY KEY, applied timestamptz NOT NULL DEFAULT now())");
   }
   for (std::size_t step = from; step < steps.size(); ++step) {

@@ -34,9 +34,10 @@ constexpr std::array<column, 7> inserted{{{"sequence", "r.s"},
                                           {"payload", "convert_from(r.b, 'UTF8')"},
                                           {"delivered_at", "now()"}}};
 
-/// The types of a table's columns, by name. By the catalogues' rows: other sessions may just have created it.
+/// The types of a table's columns, by name. By the catalogues' rows: other sessions may just have created it. Without
+/// their lengths: a cast to varchar(8) cuts off what is longer, where the insertion refuses it.
 std::map<std::string, std::string> types_of(pqxx::work& tx, const std::string& quoted) {
-  const auto rows = tx.exec("SELECT attname, format_type(atttypid, atttypmod) FROM pg_catalog.pg_attribute WHERE "
+  const auto rows = tx.exec("SELECT attname, format_type(atttypid, -1) FROM pg_catalog.pg_attribute WHERE "
                             "attrelid = to_regclass(" +
                             tx.quote(quoted) + ") AND attnum > 0 AND NOT attisdropped");
   std::map<std::string, std::string> types;
