@@ -23,6 +23,10 @@ net::http_response refusal(const error& what) {
   return made;
 }
 
+/// A destination that was full stays refused on a connection. Once somebody comes upon that, who perhaps waited as long
+/// as the answer said, the connection ends, unless more has come on it, which may be for others.
+bool ends_connection(const error& what) { return what.code == errc::full; }
+
 std::string line_of(const result<receipt>& one) {
   return (one ? wire::to_json(*one) : wire::to_json(wire::problem_of(one.error()))) + "\n";
 }
@@ -70,7 +74,11 @@ void http_api::submit_one(const api_pipeline& to, net::http_request& request, co
   auto in = wire::from_http(request.headers, std::move(request.body));
   if (!in) return answer(api::error_response(in.error()));
   auto made = make_submission(to, std::move(*in), request.connection);
-  if (!made) return answer(api::error_response(made.error()));
+  if (!made) {
+    auto refused = api::error_response(made.error());
+    refused.close_if_last = ends_connection(made.error());
+    return answer(std::move(refused));
+  }
   const auto started = clock::now();
   reply<std::vector<result<receipt>>> done{[this, &to, answer, started, connection = request.connection](
                                              const result<std::vector<result<receipt>>>& receipts) {
@@ -103,12 +111,14 @@ void http_api::submit_batch(const api_pipeline& to, net::http_request& request, 
       setup_.measured->accept.Observe(seconds(clock::now() - started));
       remember_refusals(connection, to, *receipts);
       std::string body;
+      bool closes = false;
       auto next = receipts->begin();
       for (const auto& line : bad) {
+        closes = closes || (line && ends_connection(*line));
         if (!line && *next && (*next)->duplicate) setup_.measured->duplicates.Increment();
         body += line_of(line ? result<receipt>{tl::unexpected(*line)} : *next++);
       }
-      answer({200, "application/x-ndjson", {}, std::move(body), false});
+      answer({200, "application/x-ndjson", {}, std::move(body), false, closes});
     }};
   if (good.empty()) return done(std::vector<result<receipt>>{});
   caf::anon_send(setup_.journal, submit{to.shard, std::move(good), std::move(done)});

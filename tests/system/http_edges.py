@@ -289,6 +289,19 @@ class Full(HttpTest):
         answer = self.running.submit("p", b"x", "one too many")
         self.assertEqual(receipt_of(answer).position, 6)
 
+    def test_a_connection_on_which_a_full_destination_was_refused_ends_when_that_is_come_upon(self):
+        self.running.submit_all("p", [f"m{number}" for number in range(5)])
+        connection = self.connect()
+        connection.send(post(b"x", "Idempotency-Key: late\r\n"))
+        first = connection.answer()
+        self.assertEqual((first.status, first.headers.get("connection")), (429, None))
+        connection.send(post(b"x", "Idempotency-Key: late\r\n"))
+        second = connection.answer()
+        self.assertEqual((second.status, second.headers.get("connection")), (429, "close"))
+        self.running.post("/v1/pipelines/p/destinations/d/resume")
+        self.running.wait_until_settled("p", "d", 5)
+        self.assertEqual(self.running.submit("p", b"x", "late").status, 202)
+
     def test_after_a_refusal_nothing_later_on_a_pipelined_connection_overtakes(self):
         connection = self.connect()
         connection.send(b"".join(post(b"x", f"Idempotency-Key: m{number}\r\n") for number in range(12)))

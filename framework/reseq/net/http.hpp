@@ -27,7 +27,8 @@ struct http_response {
   std::string content_type;
   header_list headers;
   std::string body;
-  bool close = false; ///< close the connection after this answer
+  bool close = false;         ///< close the connection after this answer
+  bool close_if_last = false; ///< the same, unless a further request has begun to arrive
 };
 
 /// "Not Found" for 404; "Status" for numbers without a registered phrase.

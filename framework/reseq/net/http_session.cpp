@@ -230,7 +230,7 @@ void http_session::refuse(protocol_error problem) {
 
 void http_session::send(http_response given) {
   if (given.status < 200 || given.status > 599) given = server_->problem(500, "the answer's status is out of range");
-  closing_ = closing_ || given.close || server_->draining();
+  closing_ = closing_ || given.close || (given.close_if_last && in_.empty()) || server_->draining();
   const std::string_view connection = closing_ ? "close" : http_1_0_ ? "keep-alive" : "";
   out_head_ = format_response_head(given, connection, server_->date());
   if (!is_head_request_ && may_have_body(given.status)) out_body_ = std::move(given.body);
