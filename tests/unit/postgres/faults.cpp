@@ -230,6 +230,15 @@ TEST_CASE("an owner in the middle of a commit does not keep the next one out, an
   CHECK(first->expire(first.state.handle, at_ms(1), 10).error().code == errc::fenced);
 }
 
+TEST_CASE("a session that ended while nobody used it is another one's before anybody hears of it") {
+  place at;
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit({submit("a")}));
+  at.sql("SELECT pg_terminate_backend(owner_pid, 10000) FROM reseq.shard");
+  CHECK(must(shard.commit({submit("b")})).receipts[0] == receipt{"b", false, position{2}});
+  CHECK(at.news.find("connection is back") != std::string::npos);
+}
+
 TEST_CASE("a row that somebody else keeps locked is an error that says so") {
   place at;
   at.options.takeover_patience = 20ms;

@@ -45,6 +45,8 @@ public:
   /// The connection, waiting for it at most `longest`; `errc::unavailable` says why there is none. It stays the
   /// caller's until the next call, which replaces one that broke.
   result<database*> get(std::chrono::milliseconds longest = {});
+  /// Whether the connection that `get` gave last has broken since.
+  [[nodiscard]] bool has_just_broken() const { return current_ && current_->broken(); }
   /// Counts connections: another number means that the session is a new one.
   [[nodiscard]] std::uint64_t session() const { return session_; }
 

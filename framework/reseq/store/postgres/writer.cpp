@@ -13,6 +13,7 @@ namespace reseq::store::postgres {
 namespace {
 
 constexpr int attempts_to_rejoin = 3;
+constexpr std::chrono::milliseconds reconnect_patience{200};
 
 /// The last position that the database has.
 position last_position(database& db, pqxx::work& tx, const partitioned_shard& shard) {
@@ -50,8 +51,17 @@ result<opened_shard> writer::open(const shard_id& shard, const definition& what,
   return opened;
 }
 
+/// A session that ended while nobody used it, as when the server was restarted in a quiet hour, shows when it is used
+/// next. If all is well again since, nobody needs to hear of it: nothing of the commit had been sent.
 result<std::vector<shard_committed>> writer::commit(std::span<const commit_part> parts, wall_time now) {
-  auto db = ready();
+  auto done = try_commit(parts, now, {});
+  if (done || done.error().code != errc::unavailable || !link_.has_just_broken()) return done;
+  return try_commit(parts, now, reconnect_patience);
+}
+
+result<std::vector<shard_committed>> writer::try_commit(std::span<const commit_part> parts, wall_time now,
+                                                        std::chrono::milliseconds patience) {
+  auto db = ready(patience);
   if (!db) return tl::unexpected(std::move(db.error()));
   if (auto room = make_room(**db, parts); !room) return tl::unexpected(std::move(room.error()));
   auto next = std::make_unique<batch>(keys_, now, ++batches_);
@@ -91,8 +101,8 @@ result<std::vector<shard_committed>> writer::clear_doubt(std::unique_ptr<batch> 
   return answers;
 }
 
-result<database*> writer::ready() {
-  auto db = rejoined({});
+result<database*> writer::ready(std::chrono::milliseconds patience) {
+  auto db = rejoined(patience);
   if (db && doubt_) adopt_late();
   return db;
 }

@@ -1,6 +1,7 @@
 /// The journal's writing connection: what goes through it, and what must be cleared up when it broke.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -49,7 +50,9 @@ private:
     std::optional<std::vector<shard_committed>> answers; ///< once it is known that it happened
   };
 
-  result<database*> ready();
+  result<std::vector<shard_committed>> try_commit(std::span<const commit_part> parts, wall_time now,
+                                                  std::chrono::milliseconds patience);
+  result<database*> ready(std::chrono::milliseconds patience = {});
   result<database*> rejoined(std::chrono::milliseconds longest);
   result<void> rejoin(database& db);
   result<bool> look(database& db, pqxx::work& tx);
