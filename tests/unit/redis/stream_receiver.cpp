@@ -82,6 +82,16 @@ TEST_CASE("what was trimmed or deleted is not taken twice, nor when the record i
   CHECK(said(receiver->deliver(messages({7}, 6))) == "stale 2");
 }
 
+TEST_CASE("a stream that somebody else writes to is not taken for one of ours") {
+  stream_place at;
+  at.server.ask(command("XADD").add("ledger").add("*").add("a").add("b"));
+  const auto receiver = at.access(owner_with(1));
+  CHECK_FALSE(receiver->open().has_value());
+  const auto answer = said(receiver->deliver(messages({1}, 0)));
+  CHECK(answer.starts_with("failing: "));
+  CHECK(answer.find("name another stream") != std::string::npos);
+}
+
 TEST_CASE("a Redis that forgets its scripts is told them again") {
   stream_place at;
   const auto receiver = at.access(owner_with(1));

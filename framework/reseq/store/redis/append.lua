@@ -10,8 +10,12 @@ local ours, expected = ARGV[1], ARGV[2]
 
 local known = redis.call('HMGET', record, 'epoch', 'last', 'message')
 local epoch, last, message = known[1] or '0', known[2] or '', known[3] or ''
--- The record may have been evicted, or deleted; then the stream knows.
+-- The record may have been evicted, or deleted; then the stream knows, unless somebody else writes to it.
 if last == '' and redis.call('EXISTS', stream) == 1 then
+  local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  if newest and (newest[2][1] ~= 'sequence' or newest[2][2] .. '-0' ~= newest[1]) then
+    return redis.error_reply('FOREIGN the stream ends with an entry that is not of reseq: name another stream')
+  end
   local about = redis.call('XINFO', 'STREAM', stream)
   for i = 1, #about, 2 do
     if about[i] == 'last-generated-id' then last = string.match(about[i + 1], '^(%d+)-') end
