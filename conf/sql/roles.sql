@@ -19,6 +19,9 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA reseq TO reseq_reader;
 -- For the tables that the program is going to make.
 ALTER DEFAULT PRIVILEGES FOR ROLE reseq IN SCHEMA reseq GRANT SELECT ON TABLES TO reseq_reader;
+-- Once the program has started: the key of its index of ids is for nobody else, who could make ids that slow it down.
+--
+--   REVOKE SELECT ON reseq.secret FROM reseq_reader;
 
 -- A destination's role, where a table of somebody else's is filled (postgresql://filler@…/books?table=ledger), needs in
 -- that database, once the schema reseq and its table delivered are there (the first start makes them, if it may):
