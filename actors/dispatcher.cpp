@@ -231,14 +231,14 @@ void dispatcher_state::take(peer& from, answer& item, std::map<core::pipeline_in
   auto work = table->answer(from.id, copy, task->chain, end, std::move(item.error), now());
   if (!work || end != core::attempt_end::done) return;
   news[task->pipeline].done.push_back({task->at, task->chain,
-                                       to_result(pipelines[task->pipeline.value()], std::move(work->message), item),
-                                       work->asked, std::chrono::nanoseconds{item.took_ns}});
+                                       to_result(pipelines[task->pipeline.value()], work->message, item), work->asked,
+                                       std::chrono::nanoseconds{item.took_ns}});
 }
 
-core::work_result dispatcher_state::to_result(const served& pipeline, message_ptr message, answer& item) const {
+core::work_result dispatcher_state::to_result(const served& pipeline, const message_ptr& message, answer& item) const {
   core::work_result made;
   if (item.kind == answer_kind::produced) made.body = std::move(item.body);
-  if (item.kind == answer_kind::unchanged) made.body = content_of(std::move(message));
+  if (item.kind == answer_kind::unchanged) made.body = content_of(message);
   if (!item.narrowed) return made;
   made.only_to.emplace();
   for (const auto& label : item.only_to) {

@@ -70,7 +70,7 @@ struct dispatcher_state {
   void dismiss_hung();
 
   void take(peer& from, answer& item, std::map<core::pipeline_index, work_done>& news);
-  [[nodiscard]] core::work_result to_result(const served& pipeline, message_ptr message, answer& item) const;
+  [[nodiscard]] core::work_result to_result(const served& pipeline, const message_ptr& message, answer& item) const;
 
   void perform(std::map<core::pipeline_index, work_done> news = {});
   void assign();

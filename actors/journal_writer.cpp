@@ -174,7 +174,7 @@ void writer_state::expire() {
   bool more = false;
   for (const auto& [shard, owner] : shards) {
     const auto gone = journal->expire(shard, before, expire_at_once);
-    if (!gone && gone.error().code == errc::fenced) step_down(gone.error().text()); // also when nothing else is to do
+    if (!gone && gone.error().code == errc::fenced) step_down(gone.error().text()); // it has nothing else to write
     if (!gone)
       spdlog::warn("journal: retention failed and will be tried again: {}", gone.error().text());
     else

@@ -80,7 +80,7 @@ struct task {
   detail::slot next_due = detail::no_slot;
   std::unique_ptr<task_trouble> trouble;
 
-  /// How many of its attempts have.
+  /// How many of its attempts have failed.
   [[nodiscard]] std::uint32_t failed() const { return trouble ? trouble->failed : 0; }
 };
 

@@ -15,25 +15,34 @@ void key_lane_account::settle(sequence seq) {
   if (found != known_.end() && found->second.now != state::gone) become(seq, state::gone);
 }
 
+void key_lane_account::let_go() {
+  changed_.clear();
+  for (auto at = known_.begin(); at != known_.end();) {
+    auto& [seq, e] = *at;
+    mark(e, state::gone);
+    if (e.now != state::gone) changed_.insert(seq);
+    at = e.now == state::gone ? known_.erase(at) : std::next(at);
+  }
+}
+
 void key_lane_account::become(sequence seq, state now) {
   const auto found = known_.try_emplace(seq).first;
   auto& e = found->second;
   e.now = now;
-  e.now == e.told ? static_cast<void>(changed_.erase(seq)) : static_cast<void>(changed_.insert(seq));
+  if (e.now == e.told)
+    changed_.erase(seq);
+  else
+    changed_.insert(seq);
   if (e.now == state::gone && e.told == state::gone) known_.erase(found);
 }
 
 void key_lane_account::mark(entry& e, state told) {
-  const auto count = [&](state s, std::uint64_t by) {
-    if (s != state::gone) pending_ += by;
-    if (s == state::ready) ready_ += by;
-  };
-  count(e.told, ~std::uint64_t{0}); // one less
-  count(told, 1);
+  pending_ = pending_ + (told != state::gone) - (e.told != state::gone);
+  ready_ = ready_ + (told == state::ready) - (e.told == state::ready);
   e.told = told;
 }
 
-void key_lane_account::tell(lane_update& into) {
+lane_answer key_lane_account::tell(lane_update& into) {
   for (const auto seq : std::exchange(changed_, {})) {
     const auto found = known_.find(seq);
     auto& e = found->second;
@@ -48,17 +57,12 @@ void key_lane_account::tell(lane_update& into) {
     }
     if (e.now == state::gone) known_.erase(found);
   }
+  return {true, {}, pending_, ready_};
 }
 
-void key_lane_account::tell_all(lane_update& into) {
-  changed_.clear();
-  for (auto at = known_.begin(); at != known_.end();) {
-    auto& [seq, e] = *at;
-    mark(e, e.now);
-    if (e.now != state::gone) into.admitted.push_back(seq);
-    if (e.now == state::ready) into.ready.push_back(seq);
-    at = e.now == state::gone ? known_.erase(at) : std::next(at);
-  }
+lane_answer key_lane_account::tell_all(lane_update& into) {
+  let_go();
+  return tell(into);
 }
 
 } // namespace reseq::core

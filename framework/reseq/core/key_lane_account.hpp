@@ -1,4 +1,4 @@
-/// What a resequencer must have of one lane with order by key, and what it has not been told of it yet.
+/// The account of a lane with order by key, which its owner releases.
 #pragma once
 
 #include <cstddef>
@@ -6,34 +6,32 @@
 #include <map>
 #include <set>
 
-#include "reseq/core/lane_updates.hpp"
+#include "reseq/core/lane_account.hpp"
 #include "reseq/model/ids.hpp"
 
 namespace reseq::core {
 
 /// Sequences come, leave and come back in any order: a parked key's leave the window unsettled, and are read again.
 /// What comes and leaves while nothing is told leaves nothing behind.
-class key_lane_account {
+class key_lane_account final : public lane_account {
 public:
-  /// Pending from now on; it is not there.
-  void admit(sequence seq) { become(seq, state::pending); }
-  /// Ready, if it is pending.
-  void finish(sequence seq);
-  /// Gone, if it is there.
-  void settle(sequence seq);
+  void admit(sequence seq) override { become(seq, state::pending); }
+  void finish(sequence seq) override;
+  void settle(sequence seq) override;
 
-  /// Whether the resequencer has not been told everything.
-  [[nodiscard]] bool has_news() const { return !changed_.empty(); }
-  /// Tells it in one step. What was ready, left and is pending again leaves with this step, and comes with the next.
-  void tell(lane_update& into);
-  /// Tells everything anew.
-  void tell_all(lane_update& into);
+  void let_go() override;
+  [[nodiscard]] bool has_news() const override { return !changed_.empty(); }
+  /// What was ready, left and is pending again leaves with this step, and comes with the next.
+  lane_answer tell(lane_update& into) override;
+  lane_answer tell_all(lane_update& into) override;
 
-  // As the resequencer must have it after that.
+  [[nodiscard]] std::size_t size() const override { return known_.size(); }
+  [[nodiscard]] bool is_clear() const override { return known_.empty(); }
+  [[nodiscard]] sequence head() const override { return {}; }
+
+  // As the resequencer has it after that.
   [[nodiscard]] std::uint64_t pending() const { return pending_; } ///< ready ones included
   [[nodiscard]] std::uint64_t ready() const { return ready_; }
-  /// How many are here, or not told to have gone.
-  [[nodiscard]] std::size_t size() const { return known_.size(); }
 
 private:
   enum class state : std::uint8_t { gone, pending, ready };

@@ -1,50 +1,41 @@
-/// What a resequencer must have of one lane: which sequences are pending and which of them are ready.
+/// What a resequencer must have of one lane, and what it has not been told of it yet. A part of `lane_mirror`.
 #pragma once
 
-#include <cstdint>
-#include <deque>
-#include <vector>
+#include <cstddef>
 
+#include "reseq/core/lane_updates.hpp"
 #include "reseq/model/ids.hpp"
 
 namespace reseq::core {
 
-/// A byte for each sequence between the first that is neither released nor settled and the last that was admitted.
 class lane_account {
 public:
-  explicit lane_account(sequence first) : head_(first) {}
+  lane_account() = default;
+  lane_account(const lane_account&) = delete;
+  lane_account& operator=(const lane_account&) = delete;
+  virtual ~lane_account() = default;
 
-  /// Pending from now on; greater than all before.
-  void admit(sequence seq);
-  /// Ready, if it is pending.
-  void finish(sequence seq);
-  /// Gone, if it is there.
-  void settle(sequence seq);
-  /// Takes out the ready ones that nothing pending stands before.
-  std::vector<sequence> release();
+  // What happens in the lane, as in `lane_mirror`.
+  virtual void admit(sequence seq) = 0;
+  virtual void finish(sequence seq) = 0; ///< nothing, unless it is pending
+  virtual void settle(sequence seq) = 0; ///< nothing, unless it is there
 
-  /// Everything before it is gone.
-  [[nodiscard]] sequence head() const { return head_; }
-  [[nodiscard]] bool empty() const { return states_.empty(); }
-  /// Whether it was admitted and is gone.
-  [[nodiscard]] bool is_gone(sequence seq) const;
-  [[nodiscard]] std::uint64_t pending() const { return pending_; } ///< ready ones included
-  [[nodiscard]] std::uint64_t ready() const { return ready_; }
-  [[nodiscard]] std::vector<sequence> all() const;
-  [[nodiscard]] std::vector<sequence> all_ready() const;
+  /// What the resequencer has is not known any more. Until it is told anew nothing collects, and the lane releases by
+  /// itself. So it is at first.
+  virtual void let_go() = 0;
+  /// Whether the resequencer, which knows the rest, is to be told something.
+  [[nodiscard]] virtual bool has_news() const = 0;
+  /// Fills in what has changed, as one step; how that must be answered. Some of it may be left for the next step.
+  virtual lane_answer tell(lane_update& into) = 0;
+  /// The same of everything.
+  virtual lane_answer tell_all(lane_update& into) = 0;
 
-private:
-  enum class state : std::uint8_t { gone, pending, ready };
-
-  [[nodiscard]] const state* find(sequence seq) const;
-  [[nodiscard]] state* find(sequence seq);
-  void remove(state& s);
-  void skip_gone();
-
-  sequence head_;
-  std::deque<state> states_; ///< of `head_` and those after it
-  std::uint64_t pending_ = 0;
-  std::uint64_t ready_ = 0;
+  /// How many sequences telling everything takes, at most.
+  [[nodiscard]] virtual std::size_t size() const = 0;
+  /// Whether nothing is there, and the resequencer is being told no more of it.
+  [[nodiscard]] virtual bool is_clear() const = 0;
+  /// Everything before it was released by what was told, or settled; 0 where nothing is released.
+  [[nodiscard]] virtual sequence head() const = 0;
 };
 
 } // namespace reseq::core

@@ -4,6 +4,9 @@
 #include <iterator>
 #include <utility>
 
+#include "reseq/core/key_lane_account.hpp"
+#include "reseq/core/total_lane_account.hpp"
+
 namespace reseq::core {
 namespace {
 
@@ -17,13 +20,15 @@ constexpr duration shortest_wait = std::chrono::milliseconds{50};
 constexpr duration longest_wait = std::chrono::seconds{5};
 constexpr std::uint32_t most_doublings = 7;
 
-void apply(lane_account& account, const lane_update& update) {
-  for (const auto seq : update.admitted) account.admit(seq);
-  for (const auto seq : update.ready) account.finish(seq);
-  for (const auto seq : update.settled) account.settle(seq);
+std::unique_ptr<lane_account> account_of(const mirrored_lane& lane) {
+  if (lane.releases) return std::make_unique<total_lane_account>(lane.first);
+  return std::make_unique<key_lane_account>();
 }
 
 } // namespace
+
+lane_mirror::mirrored::mirrored(const mirrored_lane& lane)
+  : releases(lane.releases), account(account_of(lane)), confirmed(lane.first) {}
 
 lane_mirror::lane_mirror(const std::vector<mirrored_lane>& lanes, duration timeout) : timeout_(timeout) {
   for (const auto& one : lanes) touch(one.destination, lanes_.emplace(one.destination, mirrored(one)).first->second);
@@ -33,34 +38,26 @@ void lane_mirror::touch(destination_id id, mirrored& lane) {
   if (!std::exchange(lane.touched, true)) touched_.insert(id);
 }
 
+void lane_mirror::touch_if_news(destination_id id, mirrored& lane) {
+  if (lane.account->has_news()) touch(id, lane);
+}
+
 void lane_mirror::admitted(destination_id id, sequence seq) {
   auto& lane = lanes_.at(id);
-  if (!lane.by_key && lane.stands == standing::adrift) return lane.account.admit(seq);
-  lane.by_key ? lane.by_key->admit(seq) : lane.next.admitted.push_back(seq);
-  touch(id, lane);
+  lane.account->admit(seq);
+  touch_if_news(id, lane);
 }
 
 void lane_mirror::finished(destination_id id, sequence seq) {
   auto& lane = lanes_.at(id);
-  if (!lane.by_key && lane.stands == standing::adrift) {
-    lane.account.finish(seq);
-    lane.account.release();
-    return;
-  }
-  lane.by_key ? lane.by_key->finish(seq) : lane.next.ready.push_back(seq);
-  touch(id, lane);
+  lane.account->finish(seq);
+  touch_if_news(id, lane);
 }
 
 void lane_mirror::settled(destination_id id, sequence seq) {
   auto& lane = lanes_.at(id);
-  if (!lane.by_key && lane.stands == standing::adrift) {
-    lane.account.settle(seq);
-    lane.account.release();
-    return;
-  }
-  if (!lane.by_key && lane.account.is_gone(seq)) return; // it was released
-  lane.by_key ? lane.by_key->settle(seq) : lane.next.settled.push_back(seq);
-  touch(id, lane);
+  lane.account->settle(seq);
+  touch_if_news(id, lane);
 }
 
 void lane_mirror::keep(stored_result result) {
@@ -78,23 +75,18 @@ void lane_mirror::unneeded(work_key key) {
 
 sequence lane_mirror::limit(destination_id id) const {
   const auto& lane = lanes_.at(id);
-  return !lane.by_key && lane.stands == standing::following ? lane.confirmed : no_limit;
+  return lane.releases && lane.stands == standing::following ? lane.confirmed : no_limit;
 }
 
 bool lane_mirror::follows(destination_id id) const { return lanes_.at(id).stands == standing::following; }
 
-bool lane_mirror::is_clear(destination_id id) const {
-  const auto& lane = lanes_.at(id);
-  if (lane.by_key) return lane.by_key->size() == 0;
-  return lane.account.empty() && lane.next.admitted.empty() && lane.next.ready.empty() && lane.next.settled.empty();
-}
+bool lane_mirror::is_clear(destination_id id) const { return lanes_.at(id).account->is_clear(); }
 
 void lane_mirror::set_adrift(destination_id id, mirrored& lane, drift why) {
   if (lane.stands == standing::adrift) return;
   if (lane.stands == standing::following || why != drift::silence) ++drifts_[static_cast<std::size_t>(why)];
   lane.stands = standing::adrift;
-  apply(lane.account, std::exchange(lane.next, {}));
-  if (!lane.by_key) lane.account.release();
+  lane.account->let_go();
   touch(id, lane);
   moved_.push_back(id);
 }
@@ -130,55 +122,31 @@ lane_updates lane_mirror::collect(open_call& call) {
   for (auto at = touched_.begin(); at != touched_.end();) {
     auto& lane = lanes_.at(*at);
     if (lane.stands == standing::adrift) {
-      const auto size = lane.by_key ? lane.by_key->size() : lane.account.pending();
+      const auto size = lane.account->size();
       if (rebuilt > 0 && rebuilt + size > most_rebuilt) {
         ++at;
         continue;
       }
       rebuilt += size;
-      updates.lanes.push_back(rebuild(*at, lane));
-    } else {
-      updates.lanes.push_back(advance(*at, lane));
     }
-    expect(call, *at, lane);
-    lane.touched = lane.by_key && lane.by_key->has_news();
+    updates.lanes.push_back(step_of(call, *at, lane));
+    lane.touched = lane.account->has_news();
     at = lane.touched ? std::next(at) : touched_.erase(at);
   }
   return updates;
 }
 
-lane_update lane_mirror::rebuild(destination_id id, mirrored& lane) {
-  ++lane.version;
-  lane.step = lane_step{1};
-  lane.stands = standing::rebuilding;
-  lane_update update{id, lane.version, lane.step, !lane.by_key, {}, {}, {}};
-  if (lane.by_key) {
-    lane.by_key->tell_all(update);
-  } else {
-    update.admitted = lane.account.all();
-    update.ready = lane.account.all_ready();
+lane_update lane_mirror::step_of(open_call& call, destination_id id, mirrored& lane) {
+  const bool anew = lane.stands == standing::adrift;
+  if (anew) {
+    ++lane.version;
+    lane.step = lane_step{};
+    lane.stands = standing::rebuilding;
   }
+  lane_update update{id, lane.version, ++lane.step, lane.releases, {}, {}, {}};
+  auto answer = anew ? lane.account->tell_all(update) : lane.account->tell(update);
+  call.expected.push_back({id, std::move(answer), lane.account->head()});
   return update;
-}
-
-lane_update lane_mirror::advance(destination_id id, mirrored& lane) {
-  auto update = std::exchange(lane.next, {});
-  update.destination = id;
-  update.version = lane.version;
-  update.step = ++lane.step;
-  update.releases = !lane.by_key;
-  lane.by_key ? lane.by_key->tell(update) : apply(lane.account, update);
-  return update;
-}
-
-void lane_mirror::expect(open_call& call, destination_id id, mirrored& lane) {
-  if (lane.by_key) {
-    call.expected.push_back({id, {true, {}, lane.by_key->pending(), lane.by_key->ready()}, lane.confirmed});
-    return;
-  }
-  auto released = lane.account.release();
-  const auto& account = lane.account;
-  call.expected.push_back({id, {true, std::move(released), account.pending(), account.ready()}, account.head()});
 }
 
 void lane_mirror::collect_results(open_call& call, lane_updates& into) {

@@ -17,11 +17,11 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <vector>
 
-#include "reseq/core/key_lane_account.hpp"
 #include "reseq/core/lane_account.hpp"
 #include "reseq/core/lane_updates.hpp"
 #include "reseq/model/clock.hpp"
@@ -96,18 +96,15 @@ private:
   enum class standing : std::uint8_t { adrift, rebuilding, following };
 
   struct mirrored {
-    explicit mirrored(const mirrored_lane& lane) : account(lane.first), confirmed(lane.first) {
-      if (!lane.releases) by_key.emplace();
-    }
+    explicit mirrored(const mirrored_lane& lane);
 
-    std::optional<key_lane_account> by_key; ///< instead of `account` and `next`
+    bool releases;
     bool touched = false;
     standing stands = standing::adrift;
     lane_version version;
     lane_step step;
-    lane_account account; ///< as the resequencer must have it after the call that is under way
-    lane_update next;     ///< for the call after that
-    sequence confirmed;   ///< everything before it was released, by answers
+    std::unique_ptr<lane_account> account; ///< with what was told the call under way, and what the next one is told
+    sequence confirmed;                    ///< everything before it was released, by answers
   };
 
   struct expected_answer {
@@ -133,13 +130,13 @@ private:
 
   [[nodiscard]] bool has_news() const;
   void touch(destination_id id, mirrored& lane);
+  void touch_if_news(destination_id id, mirrored& lane);
   void set_adrift(destination_id id, mirrored& lane, drift why);
   void all_adrift();
   lane_updates collect(open_call& call);
   void collect_results(open_call& call, lane_updates& into);
-  lane_update rebuild(destination_id id, mirrored& lane);
-  lane_update advance(destination_id id, mirrored& lane);
-  void expect(open_call& call, destination_id id, mirrored& lane);
+  /// Told anew, if it is adrift; else what has changed.
+  lane_update step_of(open_call& call, destination_id id, mirrored& lane);
   void compare(const expected_answer& expected, const lane_answer& answer);
   void store_all_again();
   void lost(const open_call& call, time_point now);

@@ -10,6 +10,13 @@ namespace {
 
 constexpr std::string_view expect = "Expect: 100-continue\r\n";
 
+/// Requests that were not answered yet, by path.
+using kept_requests = inbox<std::pair<std::string, responder>>;
+
+auto keep_in(kept_requests& all) {
+  return [&all](const http_request& request, responder answer) { all.put({request.path, std::move(answer)}); };
+}
+
 } // namespace
 
 TEST_CASE("a client is invited to send its body once the request is admitted") {
@@ -139,12 +146,10 @@ TEST_CASE("a client that does not read its answer is cut off") {
 }
 
 TEST_CASE("bodies that do not fit into the server's memory wait until those before them are answered") {
-  inbox<std::pair<std::string, responder>> held;
+  kept_requests held;
   server_options options;
   options.max_buffered = 10'000;
-  served at(options, [&](const http_request& request, responder answer) {
-    held.put({request.path, std::move(answer)});
-  });
+  served at(options, keep_in(held));
   auto first = at.connect();
   REQUIRE(first.send(post("/first", std::string(9'000, 'x'))));
   auto [path, answer] = held.next();
@@ -167,13 +172,11 @@ TEST_CASE("bodies that do not fit into the server's memory wait until those befo
 }
 
 TEST_CASE("a body that waits for room is refused in the end, and nobody waits for it then") {
-  inbox<std::pair<std::string, responder>> held;
+  kept_requests held;
   server_options options;
   options.max_buffered = 10'000;
   options.body_timeout = 20ms;
-  served at(options, [&](const http_request& request, responder answer) {
-    held.put({request.path, std::move(answer)});
-  });
+  served at(options, keep_in(held));
   auto first = at.connect();
   REQUIRE(first.send(post("/first", std::string(9'000, 'x'))));
   auto before = held.next();
@@ -191,13 +194,11 @@ TEST_CASE("a body that waits for room is refused in the end, and nobody waits fo
 }
 
 TEST_CASE("a slow body is read while nobody else needs its room, and no longer") {
-  inbox<std::pair<std::string, responder>> held;
+  kept_requests held;
   server_options options;
   options.max_buffered = 2'000'000;
   options.body_timeout = 300ms;
-  served at(options, [&](const http_request& request, responder answer) {
-    held.put({request.path, std::move(answer)});
-  });
+  served at(options, keep_in(held));
   auto slow = at.connect();
   REQUIRE(slow.send("POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n"));
   auto other = at.connect();
