@@ -128,6 +128,17 @@ class Away(OnPostgres):
         self.assertLessEqual(running.logged("nothing can be written"), 2, "a failure that lasts is logged once")
         self.assertGreater(running.logged("journal: works again"), 0)
 
+    def test_it_ends_at_once_while_the_server_is_away(self):
+        running = self.start([self.http_destination()])
+        running.wait_until_settled("p", "http", len(running.submit_all("p", ["before"])))
+        self.server.stop(signal.SIGINT)
+        for number in range(3):
+            self.assertEqual(running.submit("p", b"x", f"refused-{number}").status, 503)
+        started = time.monotonic()
+        self.assertEqual(running.stop(), 0)
+        self.assertLess(time.monotonic() - started, 5, "it waited for the server")
+        self.assertEqual(running.logged("took too long"), 0)
+
     @staticmethod
     def busy_seconds(program) -> float:
         with open(f"/proc/{program.pid}/stat", encoding="utf-8") as file:

@@ -239,6 +239,22 @@ TEST_CASE("a session that ended while nobody used it is another one's before any
   CHECK(at.news.find("connection is back") != std::string::npos);
 }
 
+TEST_CASE("a journal whose server is away is closed without waiting for it") {
+  place at;
+  at.options.doubt_patience = 50ms;
+  auto shard = std::make_unique<opened>(must(at.open()), specs(1));
+  at.proxy.refuse(true);
+  at.proxy.next_commit(cut::before_commit);
+  CHECK_FALSE(shard->commit({submit("a")}).has_value());
+  CHECK(code_of(shard->commit({submit("b")})) == errc::unavailable); // it is connecting again now
+  std::promise<void> closed;
+  std::thread([&closed, owned = std::move(shard)]() mutable {
+    owned.reset();
+    closed.set_value();
+  }).detach();
+  REQUIRE(closed.get_future().wait_for(5s) == std::future_status::ready);
+}
+
 TEST_CASE("a row that somebody else keeps locked is an error that says so") {
   place at;
   at.options.takeover_patience = 20ms;

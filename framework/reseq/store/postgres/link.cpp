@@ -40,7 +40,8 @@ result<database*> link::get(std::chrono::milliseconds longest) {
 void link::connect_again(const std::stop_token& stop) {
   backoff pauses(std::random_device{}());
   std::unique_lock lock(mutex_);
-  while (changed_.wait(lock, stop, [&] { return wanted_ && !next_; })) {
+  // The wait answers what is wanted also when it was told to stop.
+  while (changed_.wait(lock, stop, [&] { return wanted_ && !next_; }) && !stop.stop_requested()) {
     lock.unlock();
     auto made = database::connect(url_);
     lock.lock();
