@@ -14,7 +14,7 @@ namespace reseq::actors {
 namespace {
 
 constexpr auto expire_every = std::chrono::seconds{30};
-constexpr auto look_up_every = std::chrono::milliseconds{500};
+constexpr auto probe_every = std::chrono::milliseconds{500};
 constexpr std::uint32_t expire_at_once = 2000; // keeps each transaction short: producers wait behind it
 
 } // namespace
@@ -41,7 +41,7 @@ journal_actor::behavior_type writer_state::make_behavior(journal_actor::stateful
       flushing = false;
       if (untaken_bytes < options.max_untaken_bytes) commit(); // else `accepted_taken` asks for another
     },
-    [this](clear_doubt) { look_up_doubted(); },
+    [this](probe) { look_again(); },
     [this](const wake&) { expire(); },
   };
 }
@@ -82,12 +82,15 @@ void writer_state::commit() {
     part.commit.shard = shard;
     commits.push_back(std::move(part.commit));
   }
+  measured->journal.began(now());
   auto done = journal->commit(commits, wall_now());
   measured->commits.Increment();
   if (!done) {
     failed(commits, done.error());
   } else {
     for (const auto& one : commits) doubted.erase(one.shard);
+    measured->journal.worked();
+    away = false;
     if (std::exchange(failing, false)) spdlog::info("journal: works again");
   }
   std::size_t index = 0;
@@ -105,17 +108,26 @@ void writer_state::failed(const std::vector<store::shard_commit>& commits, const
   if (why.code == errc::fenced) step_down(why.text());
   if (!std::exchange(failing, true))
     spdlog::error("journal: nothing can be written, and is refused until it can: {}", why.text());
-  if (why.code != errc::in_doubt) return;
-  if (doubted.empty()) self->delayed_send(self, look_up_every, clear_doubt{});
-  for (const auto& one : commits) doubted.insert(one.shard);
+  if (why.code == errc::in_doubt)
+    for (const auto& one : commits) doubted.insert(one.shard);
+  measured->journal.failed(why.text(), now());
+  look_later(why);
 }
 
-/// By an empty commit: nobody else may come and commit something.
-void writer_state::look_up_doubted() {
-  if (doubted.empty()) return;
+void writer_state::look_later(const error& why) {
+  away = why.code == errc::in_doubt || why.code == errc::unavailable;
+  if (away && !std::exchange(probing, true)) self->delayed_send(self, probe_every, probe{});
+}
+
+/// By an empty commit: nobody else may come and commit something. It tells what became of commits in doubt, and that a
+/// server which was away is back. (One whose disk is full takes an empty commit.)
+void writer_state::look_again() {
+  probing = away || !doubted.empty();
+  if (!probing) return;
   for (const auto shard : doubted) batch[shard];
+  if (batch.empty() && !shards.empty()) batch[shards.begin()->first];
   schedule();
-  self->delayed_send(self, look_up_every, clear_doubt{});
+  self->delayed_send(self, probe_every, probe{});
 }
 
 void writer_state::settle(collecting& part, result<store::shard_committed> outcome) {
@@ -175,10 +187,12 @@ void writer_state::expire() {
   for (const auto& [shard, owner] : shards) {
     const auto gone = journal->expire(shard, before, expire_at_once);
     if (!gone && gone.error().code == errc::fenced) step_down(gone.error().text()); // it has nothing else to write
-    if (!gone)
-      spdlog::warn("journal: retention failed and will be tried again: {}", gone.error().text());
-    else
+    if (gone) {
       more = more || *gone == expire_at_once;
+      continue;
+    }
+    spdlog::warn("journal: retention failed and will be tried again: {}", gone.error().text());
+    look_later(gone.error()); // in a quiet hour nobody else notices that the server is away
   }
   self->delayed_send(self, more ? caf::timespan{std::chrono::milliseconds{10}} : caf::timespan{expire_every}, wake{});
 }

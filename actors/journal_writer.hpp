@@ -42,7 +42,9 @@ struct writer_state {
   void schedule();
   void commit();
   void failed(const std::vector<store::shard_commit>& commits, const error& why);
-  void look_up_doubted();
+  void look_later(const error& why);
+  void look_again();
+  [[nodiscard]] time_point now() const { return self->clock().now(); }
   void settle(collecting& part, result<store::shard_committed> outcome);
   void tell(const shard_actor& owner, std::vector<core::accepted_message> news);
   void on(const recover& wish);
@@ -60,7 +62,9 @@ struct writer_state {
   std::map<store::shard_handle, error> refused; ///< for which nothing is accepted any more
   std::set<store::shard_handle> doubted;        ///< with a commit whose outcome is not known
   bool flushing = false;
-  bool failing = false; ///< the last commit failed, and that was logged
+  bool failing = false;                         ///< the last commit failed, and that was logged
+  bool away = false;                            ///< because its server could not be reached
+  bool probing = false;                         ///< a look at whether that has changed is on its way
 };
 
 } // namespace reseq::actors

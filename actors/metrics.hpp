@@ -10,6 +10,7 @@
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include "actors/journal_health.hpp"
 #include "reseq/core/dispatch_table.hpp"
 #include "reseq/core/lane_mirror.hpp"
 #include "reseq/core/shard.hpp"
@@ -54,6 +55,8 @@ public:
   prometheus::Histogram& release_overhead;
   prometheus::Histogram& delivery;
   prometheus::Histogram& end_to_end;
+
+  journal_health journal;
 
   /// Adds what has come since the last call with the same `seen`, and remembers it there. For the counters that
   /// state machines keep themselves.

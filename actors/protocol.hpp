@@ -231,7 +231,7 @@ struct wake {
   time_point at{};
 };
 struct flush {};
-struct clear_doubt {};
+struct probe {};
 
 /// The actors.
 using shard_actor =
@@ -245,7 +245,7 @@ using shard_actor =
 using journal_actor =
   caf::typed_actor<caf::reacts_to<store::shard_handle, shard_actor>, caf::reacts_to<submit>, caf::reacts_to<save>,
                    caf::reacts_to<accepted_taken>, caf::reacts_to<refuse>, caf::reacts_to<recover>,
-                   caf::reacts_to<flush>, caf::reacts_to<clear_doubt>, caf::reacts_to<wake>>;
+                   caf::reacts_to<flush>, caf::reacts_to<probe>, caf::reacts_to<wake>>;
 
 /// Owns the journal's reading side. Detached.
 using reader_actor = caf::typed_actor<caf::reacts_to<read_backlog, shard_actor>, caf::reacts_to<ask_message>,
@@ -319,6 +319,6 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_dispatcher)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::drain)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::wake)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::flush)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::clear_doubt)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::probe)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::store::shard_handle)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::core::pipeline_index)

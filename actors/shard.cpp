@@ -88,11 +88,7 @@ void shard_state::on(searched& piece) {
 void shard_state::on(work_done& done) {
   const auto at = now();
   if (!done.done.empty()) setup.machine->worked(std::move(done.done), at);
-  for (auto& lost : done.given_up) {
-    spdlog::warn("pipeline {}: position {} used up {} attempts: {}", setup.pipeline, lost.at.value(), lost.attempts,
-                 lost.last_error);
-    setup.machine->gave_up(std::move(lost), at, wall_now());
-  }
+  for (auto& lost : done.given_up) setup.machine->gave_up(std::move(lost), at, wall_now());
   perform();
 }
 
@@ -135,19 +131,35 @@ void shard_state::count(const core::receiver_answer& answer) {
              answer);
 }
 
-/// A refusal, and the beginning and the end of a failure; not each of its many tries, nor the failures of single keys.
+/// The beginning and the end of a failure; not each of its many tries, nor the failures of single keys.
 void shard_state::log(const delivered& answer) {
   const auto about = setup.machine->status(answer.destination);
   const auto label = [&] { return setup.pipeline + "/" + (about ? about->name : std::string{"?"}); };
-  if (const auto* no = std::get_if<core::refused>(&answer.answer)) {
-    spdlog::warn("destination {}: a message was refused: {}", label(), no->why);
-  } else if (const auto* trouble = std::get_if<core::failing>(&answer.answer)) {
+  if (const auto* trouble = std::get_if<core::failing>(&answer.answer)) {
     const bool one_key = about && about->by_key && about->state != core::lane_state::failing;
     if (!one_key && failing.insert(answer.destination).second)
       spdlog::warn("destination {}: failing, and tried again until it works: {}", label(), trouble->why);
   } else if (failing.erase(answer.destination) > 0) {
     spdlog::info("destination {}: works again", label());
   }
+}
+
+void shard_state::log(const core::abandoned_message& what) {
+  const auto& why = what.why;
+  const auto about = setup.machine->status(why.destination);
+  const auto becomes = what.held ? "is held" : "is a dead letter";
+  const auto cause = [&]() -> std::string {
+    switch (why.reason) {
+    case core::hold_reason::exhausted: return "used up its " + std::to_string(why.attempts) + " attempts";
+    case core::hold_reason::permanent: return "failed for good";
+    case core::hold_reason::refused: return "was refused";
+    case core::hold_reason::dead_letters: break;
+    }
+    return "follows too many dead letters";
+  };
+  spdlog::warn("destination {}/{}: message {} (0:{}, sequence {}) {} and {}: {}", setup.pipeline,
+               about ? about->name : "?", what.message_id, why.at.value(), why.seq.value(), cause(), becomes,
+               why.last_error);
 }
 
 void shard_state::on(const operate& wish) {
@@ -215,6 +227,7 @@ void shard_state::perform() {
     const auto& sink = setup.sinks.at(request.destination);
     self->send(sink, deliver{std::move(request)});
   }
+  for (const auto& one : todo.abandoned) log(one);
   if (todo.save) self->send(setup.journal, save{setup.handle, std::move(*todo.save)});
   for (auto& done : todo.answers)
     if (auto waiting = operators.extract(done.token)) waiting.mapped()(std::move(done.outcome));

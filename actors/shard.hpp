@@ -66,6 +66,7 @@ struct shard_state {
   void measure(const handed_over_request& sent, const core::receiver_answer& answer);
   void count(const core::receiver_answer& answer);
   void log(const delivered& answer);
+  void log(const core::abandoned_message& what);
   void log_drifts();
   void diverge(const std::string& why);
   void check_ownership(bool for_lanes);

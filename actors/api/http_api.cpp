@@ -115,6 +115,8 @@ void http_api::handle(net::http_request request, const net::responder& answer) {
   case endpoint::livez: return answer(api::json_response(200, R"({"status":"alive"})"));
   case endpoint::readyz:
     if (draining_) return answer(problem_response(wire::make_problem(503, "this supervisor is stopping")));
+    if (const auto trouble = setup_.measured->journal.look(std::chrono::steady_clock::now()))
+      return answer(problem_response(wire::make_problem(503, "the journal cannot be written: " + trouble->what)));
     return answer(api::json_response(200, R"({"status":"ready"})"));
   case endpoint::metrics: return scrape(answer);
   case endpoint::pipelines: return list_pipelines(answer);

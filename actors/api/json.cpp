@@ -22,6 +22,7 @@ std::string_view name_of(core::lane_state state) {
 std::string_view name_of(core::hold_reason reason) {
   switch (reason) {
   case core::hold_reason::exhausted: return "exhausted";
+  case core::hold_reason::permanent: return "permanent";
   case core::hold_reason::refused: return "refused";
   case core::hold_reason::dead_letters: return "dead_letters";
   }

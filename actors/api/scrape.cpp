@@ -89,6 +89,9 @@ void http_api::scrape(const net::responder& answer) {
       add(owner, {{"pipeline", pipeline.name}, {"shard", "0"}}, 1);
       add(epochs, {{"pipeline", pipeline.name}, {"shard", "0"}}, static_cast<double>(pipeline.owner.value()));
     }
+    auto writable = gauge("reseq_journal_writable", "0 while the journal cannot be written, and producers are refused");
+    add(writable, {}, setup_.measured->journal.look(std::chrono::steady_clock::now()) ? 0 : 1);
+    families.push_back(std::move(writable));
     add_dispatcher(families, workers);
     for (auto* family : {&lanes.lag, &lanes.pending, &lanes.ready, &lanes.age, &lanes.held, &owner, &epochs})
       families.push_back(std::move(*family));

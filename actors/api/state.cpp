@@ -24,6 +24,13 @@ json destination_json(const api_setup& setup, const api_pipeline& of, const core
   return made;
 }
 
+/// Null while it can be written.
+json journal_json(const api_setup& setup) {
+  const auto trouble = setup.measured->journal.look(std::chrono::steady_clock::now());
+  if (!trouble) return nullptr;
+  return {{"last_error", trouble->what}, {"since", api::timestamp(api::to_wall(trouble->since))}};
+}
+
 json pipeline_json(const api_setup& setup, const api_pipeline& of, const statuses& all) {
   json destinations = json::array();
   for (const auto& one : all) destinations.push_back(destination_json(setup, of, one));
@@ -31,6 +38,7 @@ json pipeline_json(const api_setup& setup, const api_pipeline& of, const statuse
           {"shards", 1},
           {"owner", setup.node},
           {"epoch", of.owner.value()},
+          {"journal", journal_json(setup)},
           {"destinations", std::move(destinations)}};
 }
 

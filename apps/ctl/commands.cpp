@@ -33,15 +33,21 @@ public:
     if (!what_.destination.empty())
       return shown(get(destination_path(what_.pipeline, what_.destination)),
                    [&](const json& one) { return show_destination(what_.pipeline, one, now()); });
-    return shown(get(pipelines_path()),
-                 [&](const json& answer) { return show_pipelines(pipelines_in(answer), now()); });
+    return shown(get(pipelines_path()), [&](const json& answer) {
+      const auto all = pipelines_in(answer);
+      return show_pipelines(all, now()) + in_a_paragraph(explain_journal(journal_of(all), now()));
+    });
   }
 
   [[nodiscard]] result<std::string> why() const {
-    const auto found = waiting();
+    const auto answer = get(pipelines_path());
+    if (!answer) return tl::unexpected(answer.error());
+    const auto pipelines = pipelines_in(*answer);
+    const auto found = waiting(pipelines);
     if (!found) return tl::unexpected(found.error());
-    if (what_.json) return line_of({{"waiting", *found}});
-    std::string made;
+    const auto journal = journal_of(pipelines);
+    if (what_.json) return line_of({{"journal", journal}, {"waiting", *found}});
+    auto made = explain_journal(journal, now());
     for (const auto& one : *found)
       made += (made.empty() ? "" : "\n") + explain(text_in(one, "pipeline"), one, object_in(one, "hold"), now());
     return made.empty() ? "Nothing waits.\n" : made;
@@ -154,18 +160,23 @@ private:
     return {list.begin(), list.end()};
   }
 
+  /// What keeps the journal from being written, or null. A supervisor's pipelines share it.
+  static json journal_of(const std::vector<json>& pipelines) {
+    return pipelines.empty() ? json() : object_in(pipelines.front(), "journal");
+  }
+
+  static std::string in_a_paragraph(const std::string& text) { return text.empty() ? text : "\n" + text; }
+
   [[nodiscard]] std::string wanted_destinations() const {
     return what_.to.empty() ? "" : json{{"destinations", what_.to}}.dump();
   }
 
   /// Each destination that waits, with "pipeline" and "hold" added. Attempts are only told of one destination at a
   /// time.
-  [[nodiscard]] result<json> waiting() const {
-    const auto answer = get(pipelines_path());
-    if (!answer) return tl::unexpected(answer.error());
+  [[nodiscard]] result<json> waiting(const std::vector<json>& pipelines) const {
     json all = json::array();
     bool found = what_.destination.empty();
-    for (const auto& pipeline : pipelines_in(*answer)) {
+    for (const auto& pipeline : pipelines) {
       const auto name = text_in(pipeline, "name");
       for (const auto& one : list_in(pipeline, "destinations")) {
         const auto destination = text_in(one, "name");

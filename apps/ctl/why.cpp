@@ -50,7 +50,9 @@ std::string first_line(const stuck& s) {
 std::string held_text(const stuck& s) {
   const auto reason = text_in(s.hold, "reason");
   std::string why = "it is held for a person to decide";
-  if (reason == "exhausted") why = "its transforms failed for good, so it is held for a person to decide";
+  if (reason == "exhausted") why = "its transforms used up their attempts, so it is held for a person to decide";
+  if (reason == "permanent")
+    why = "its transforms said that trying again is no use, so it is held for a person to decide";
   if (reason == "refused") why = "the receiver refused it for good, so it is held for a person to decide";
   if (reason == "dead_letters")
     why = "too many messages before it, in a row, were given up as dead letters, so it is held for a person to decide";
@@ -122,8 +124,9 @@ std::string call_text(const char* command, const stuck& s) {
 }
 
 std::string held_advice(const stuck& s) {
-  const auto* correct =
-    text_in(s.hold, "reason") == "exhausted" ? "correct what the error names" : "correct what made the receiver refuse";
+  const auto reason = text_in(s.hold, "reason");
+  const bool by_transforms = reason == "exhausted" || reason == "permanent";
+  const auto* correct = by_transforms ? "correct what the error names" : "correct what made the receiver refuse";
   return std::string{correct} + ", then " + call_text("retry", s) + "; or give the message up here with " +
          call_text("skip", s) + ".";
 }
@@ -149,6 +152,14 @@ std::string advice_text(const stuck& s) {
 }
 
 } // namespace
+
+std::string explain_journal(const json& trouble, wall_time now) {
+  if (trouble.is_null()) return {};
+  const auto since = time_in(trouble, "since");
+  return "The journal cannot be written" + (since ? ", for " + span(now - *since) : std::string{}) +
+         ": producers are refused, and what is delivered is not saved.\n  Cause: " + text_in(trouble, "last_error") +
+         ".\n  To do: correct what the error names; it is tried again by itself, and then everything goes on.\n";
+}
 
 bool waits(const json& destination) {
   const auto state = text_in(destination, "state");

@@ -1,4 +1,4 @@
-/// Why a destination does not move, in plain sentences.
+/// Why a destination, or all of them, does not move, in plain sentences.
 #pragma once
 
 #include <string>
@@ -8,6 +8,10 @@
 #include "reseq/model/clock.hpp"
 
 namespace reseq::ctl {
+
+/// Why the journal cannot be written, since when, and what to do; empty when it can. `trouble` is a pipeline's
+/// "journal", or null.
+std::string explain_journal(const nlohmann::json& trouble, wall_time now);
 
 /// Whether there is something to explain: messages wait there, or it is paused.
 bool waits(const nlohmann::json& destination);

@@ -15,6 +15,9 @@
 namespace reseq::apps {
 namespace {
 
+/// Who stops a program often signals it and its group (as timeout(1) does), or a terminal does so besides.
+constexpr std::chrono::milliseconds same_wish{300};
+
 sigset_t waited_for() {
   sigset_t set;
   sigemptyset(&set);
@@ -45,11 +48,14 @@ void stop_signals::ask_restart() { kill(getpid(), SIGUSR1); }
 
 void stop_signals::run_until_stopped(const std::function<void()>& stop, duration limit, int code_if_late) {
   std::atomic<bool> stopped{false};
-  std::thread watcher{[&stopped, code_if_late, end = std::chrono::steady_clock::now() + limit] {
+  const auto start = std::chrono::steady_clock::now();
+  std::thread watcher{[&stopped, code_if_late, start, end = start + limit] {
     const auto set = waited_for();
     const timespec moment{0, 20'000'000};
     while (!stopped) {
-      if (const auto got = sigtimedwait(&set, nullptr, &moment); got == SIGTERM || got == SIGINT) {
+      const auto got = sigtimedwait(&set, nullptr, &moment);
+      const bool another = std::chrono::steady_clock::now() - start > same_wish;
+      if ((got == SIGTERM || got == SIGINT) && another) {
         spdlog::warn("a second signal: stopping at once");
         std::_Exit(1);
       }

@@ -21,8 +21,9 @@ public:
   /// Makes `wait` return. Any thread.
   static void ask_restart();
 
-  /// Runs `stop` on the calling thread. A further SIGTERM or SIGINT, or the end of `limit`, ends the process at once
-  /// meanwhile, since what is durable is safe and the rest comes again: with exit code 1 and `code_if_late`.
+  /// Runs `stop` on the calling thread. A SIGTERM or SIGINT that comes more than 300 ms later, or the end of `limit`,
+  /// ends the process at once meanwhile, since what is durable is safe and the rest comes again: with exit code 1 and
+  /// `code_if_late`.
   void run_until_stopped(const std::function<void()>& stop, duration limit, int code_if_late = 0);
 };
 

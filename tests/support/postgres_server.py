@@ -1,5 +1,6 @@
 """A PostgreSQL server of a test's own: in a temporary directory, on a unix socket, ended with the test."""
 
+import contextlib
 import ctypes
 import glob
 import os
@@ -122,6 +123,18 @@ class PostgresServer:
         """The process ids of the server's children."""
         with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as file:
             return [int(pid) for pid in file.read().split()]
+
+    @contextlib.contextmanager
+    def hung(self):
+        """Meanwhile its connections stay open, and nothing is answered."""
+        stopped = [self.pid, *self.backends()]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
 
     def close(self) -> None:
         if self._process.poll() is None:

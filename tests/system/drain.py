@@ -102,6 +102,18 @@ class Drain(SystemTest):
         self.running.wait_until_settled("p", "d", 2)
         self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, max_unsaved=1))
 
+    def test_two_signals_at_once_are_one_wish(self):
+        self.book.answer = lambda request: Reply(200, after=self.book.never)
+        self.start()
+        self.running.submit_all("p", ["a"])
+        eventually("it is under way", lambda: self.book.entries("d"))
+        self.running.signal(signal.SIGTERM)
+        self.running.signal(signal.SIGINT)  # `timeout` signals the program and its group
+        self.running.wait_for_line("stopping: finishing what is under way")
+        self.book.never.set()
+        self.assertEqual(self.running.wait(), 0)
+        self.assertEqual(self.running.logged("a second signal"), 0)
+
     def test_a_second_signal_ends_it_at_once_and_nothing_is_lost(self):
         self.book.answer = lambda request: Reply(200, after=self.book.never)
         self.start()
@@ -109,8 +121,13 @@ class Drain(SystemTest):
         eventually("the first is under way", lambda: self.book.entries("d"))
         self.running.signal(signal.SIGTERM)
         self.running.wait_for_line("stopping: finishing what is under way")
-        self.running.signal(signal.SIGTERM)
-        self.assertEqual(self.running.wait(SOON_SECONDS), 1)
+
+        def ended() -> bool:
+            self.running.signal(signal.SIGTERM)
+            return not self.running.running()
+
+        eventually("it has ended", ended)
+        self.assertEqual(self.running.wait(), 1)
         self.running.wait_for_line("a second signal")
         self.book.answer = lambda request: 200
         self.running = self.restart(self.running)

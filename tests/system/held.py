@@ -80,6 +80,8 @@ class Exhausted(HeldTest):
         held = self.held("bad")
         self.assertEqual([(one["sequence"], one["reason"], one["attempts"]) for one in held], [(1, "exhausted", 3)])
         self.assertEqual(self.book.entries("bad"), [])
+        self.running.wait_for_line(rf"destination p/bad: message m0 \(0:1, sequence 1\) used up its 3 attempts and is "
+                                   rf"held: .*{FAILED}")
         self.assertEqual(self.running.destination("p", "good")["state"], "running")
 
     def assert_history(self, history: list, attempts: int) -> None:
@@ -183,7 +185,7 @@ class DeadLetters(HeldTest):
         self.assertEqual([letter["sequence"] for letter in letters], failing)
         for letter in letters:
             self.assertEqual((letter["id"], letter["bytes"]), (f"m{letter['sequence']}", MAX_RESULT + 1))
-            self.assertEqual(letter["reason"], "exhausted")
+            self.assertEqual(letter["reason"], "permanent")
             self.assertIn(TOO_LARGE, letter["last_error"])
         self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, passed=failing))
         self.assertEqual(len(self.book.confirmed("d")), 30 - len(failing))
@@ -227,6 +229,7 @@ class Refused(HeldTest):
         sent = self.running.submit_all("p", [f"m{number}" for number in range(12)])
         self.running.wait_until_settled("p", "d", 12)
         self.assertEqual([(letter["id"], letter["reason"]) for letter in self.dead_letters()], [("m4", "refused")])
+        self.running.wait_for_line(r"destination p/d: message m4 \(0:5, sequence 5\) was refused and is a dead letter: .*422")
         self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, passed=[5]))
 
     def test_the_one_refused_message_of_a_batch_is_found_and_no_other_is_refused_with_it(self):

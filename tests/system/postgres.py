@@ -118,15 +118,41 @@ class Away(OnPostgres):
             self.assertEqual(refused.status, 503, refused.body)
             self.assertTrue(refused.headers["Retry-After"])
             self.assertIn("is away", refused.json()["detail"])
+        self.assert_says_that_the_journal_is_away(running)
         self.assertLess(time.monotonic() - started, 5, "50 refusals waited for something")
         self.assertLess(self.busy_seconds(running) - busy, 1, "something spins")
         self.server.start()
-        eventually("it is back", lambda: running.submit("p", body_of("back"), "back").status in (200, 202))
+        eventually("it is seen to be back", lambda: running.request("GET", "/readyz").status == 200)
+        self.assertEqual(running.metrics().total("reseq_journal_writable"), 1)
+        self.assertIsNone(running.get("/v1/pipelines/p")["journal"])
         sent |= running.submit_all("p", ["back", "after"])
         running.wait_until_settled("p", "http", len(sent))
         self.assert_nothing_wrong(check_book(self.book.entries("http"), sent))
         self.assertLessEqual(running.logged("nothing can be written"), 2, "a failure that lasts is logged once")
         self.assertGreater(running.logged("journal: works again"), 0)
+
+    def assert_says_that_the_journal_is_away(self, running):
+        """To those who decide where producers go, to people, and to Prometheus."""
+        ready = running.request("GET", "/readyz")
+        self.assertEqual(ready.status, 503)
+        self.assertIn("the journal cannot be written: ", ready.json()["detail"])
+        self.assertEqual(running.metrics().total("reseq_journal_writable"), 0)
+        self.assertIn("is away", running.get("/v1/pipelines/p")["journal"]["last_error"])
+        self.assertTrue(running.ctl("why").startswith("The journal cannot be written, for "))
+
+    def test_a_server_that_hangs_is_told_of_as_well(self):
+        running = self.start([self.http_destination()])
+        sent = running.submit_all("p", ["before"])
+        with self.server.hung():
+            waiting = threading.Thread(target=lambda: running.submit("p", body_of("hung"), "hung"))
+            waiting.start()
+            eventually("it is not ready", lambda: running.request("GET", "/readyz").status == 503)
+            self.assertIn("has been under way for", running.request("GET", "/readyz").json()["detail"])
+        waiting.join()
+        eventually("it is ready", lambda: running.request("GET", "/readyz").status == 200)
+        sent |= running.submit_all("p", ["hung", "after"])
+        running.wait_until_settled("p", "http", 3)
+        self.assert_nothing_wrong(check_book(self.book.entries("http"), sent))
 
     def test_it_ends_at_once_while_the_server_is_away(self):
         running = self.start([self.http_destination()])
@@ -168,7 +194,7 @@ class Owners(OnPostgres):
         except OSError:
             pass  # it was gone before it could answer
         self.assertNotIn(getattr(refused, "status", 503), (200, 202))
-        self.assertEqual(first.wait(), 1)
+        self.assertEqual(first.wait(), 3)
         first.wait_for_line("stepping down: .*a later owner has taken the shard over")
         sent |= second.submit_all("p", [f"second-{number}" for number in range(30)])
         second.wait_until_settled("p", "http", len(sent))

@@ -238,7 +238,8 @@ void dispatch_table::state::give_up_if_hopeless(slot which, time_point now) {
   if (!t.head || t.phase == task_phase::running || !t.trouble) return;
   const auto& policy = policies[queue.pipeline(which).value()];
   if (!t.permanent && !exhausted(policy, t.failed(), now - t.trouble->first_started)) return;
-  given_up lost{queue.key(which), t.failed(), std::move(t.trouble->last_error), std::move(t.trouble->history), {}};
+  given_up lost{queue.key(which), t.failed(), std::move(t.trouble->last_error), std::move(t.trouble->history), {},
+                t.permanent};
   lost.work = forget(which);
   hopeless.push_back(std::move(lost));
   ++counters.given_up;

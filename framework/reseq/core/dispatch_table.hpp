@@ -81,6 +81,7 @@ struct given_up {
   std::string last_error;
   std::vector<attempt_record> history; ///< oldest first; the last eight
   task_work work;
+  bool permanent = false; ///< its transform said that no other attempt would help
 };
 
 /// What is known of a task, for people.

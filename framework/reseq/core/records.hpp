@@ -56,7 +56,8 @@ struct parked_record {
 
 /// Why a message waits for a person, or was given up.
 enum class hold_reason {
-  exhausted,    ///< its transform used up its attempts, or said that trying again is no use
+  exhausted,    ///< its transform used up its attempts
+  permanent,    ///< its transform said that trying again is no use
   refused,      ///< the receiver will never take it
   dead_letters, ///< too many dead letters in a row: the lane waits with this message at its head
 };

@@ -150,7 +150,8 @@ void shard::worked(std::vector<finished_work> all, time_point now) {
 
 void shard::gave_up(unfinished_work lost, time_point now, wall_time wall) {
   auto& s = *state_;
-  const auto& [at, chain, attempts, last_error, asked] = lost;
+  const auto& [at, chain, attempts, last_error, asked, permanent] = lost;
+  const auto reason = permanent ? hold_reason::permanent : hold_reason::exhausted;
   const auto waiting = s.jobs.give_up({at, chain}, asked);
   if (waiting.empty()) ++s.counters.late_answers;
   // Only heads are given up. For the lanes that are not there yet, the work starts anew.
@@ -163,7 +164,7 @@ void shard::gave_up(unfinished_work lost, time_point now, wall_time wall) {
   for (const auto& who : waiting) {
     auto& t = s.targets[who.lane];
     if (t.is_head(who.seq) && t.find(who.seq)->state == slot_state::pending)
-      s.give_up_on(t, s.on_exhausted, {t.id, who.seq, at, hold_reason::exhausted, attempts, last_error, wall}, now);
+      s.give_up_on(t, s.on_exhausted, {t.id, who.seq, at, reason, attempts, last_error, wall}, now);
   }
   s.settle_down(now);
 }

@@ -54,7 +54,8 @@ struct unfinished_work {
   chain_index chain;
   std::uint32_t attempts = 0;
   std::string last_error;
-  asking asked; ///< as the request said
+  asking asked;           ///< as the request said
+  bool permanent = false; ///< its transform said that trying again is no use
 };
 
 /// With a resequencer outside of the shard.
@@ -119,6 +120,13 @@ struct operation_answer {
 };
 
 /// What must be done, in this order.
+/// A message that was given up now: held, or a dead letter.
+struct abandoned_message {
+  held_record why;
+  std::string message_id;
+  bool held = true;
+};
+
 struct effects {
   std::vector<work_key> withdrawn;
   std::vector<work_request> work;
@@ -132,6 +140,7 @@ struct effects {
                                            ///< among its predecessors in the lane and itself
   std::optional<mirror_call> lanes;        ///< of the resequencer; one at a time
   std::vector<work_key> load;          ///< results that it may have; one such wish at a time, which is always answered
+  std::vector<abandoned_message> abandoned; ///< for the log
   bool check_epoch = false;            ///< a receiver has seen a later epoch: ask the journal
   bool lanes_fenced = false;           ///< the resequencer has: ask the journal, and `diverge` if it knows of none
   std::optional<std::string> diverged; ///< the journal has gone backwards, as this says: nothing more is to be accepted

@@ -88,13 +88,15 @@ bool shard::state::release_job(work_key key, job_waiter who) {
 
 void shard::state::give_up_on(shard_target& t, give_up policy, held_record why, time_point now) {
   touch(t);
-  if (policy == give_up::dead_letter && t.book.dead_letters_in_a_row() < t.max_dead_letters) {
+  const bool lets_pass = policy == give_up::dead_letter && t.book.dead_letters_in_a_row() < t.max_dead_letters;
+  if (policy == give_up::dead_letter && !lets_pass) why.reason = hold_reason::dead_letters;
+  out.abandoned.push_back({why, t.find(why.seq)->message->id(), !lets_pass});
+  if (lets_pass) {
     t.book.count_dead_letter();
     settle(t, why.seq, false, now);
     changes.dead_letters.push_back(std::move(why));
     return;
   }
-  if (policy == give_up::dead_letter) why.reason = hold_reason::dead_letters;
   if (!t.find(why.seq)->body) release_job(t, why.seq);
   t.keys ? t.keys->window.hold(why.seq) : t.window.hold(why.seq);
   changes.held.insert_or_assign({t.id, why.seq}, why);

@@ -200,6 +200,7 @@ std::vector<position> decode_positions(std::string_view bytes) {
 std::string_view reason_name(core::hold_reason reason) {
   switch (reason) {
   case core::hold_reason::exhausted: return "exhausted";
+  case core::hold_reason::permanent: return "permanent";
   case core::hold_reason::refused: return "refused";
   case core::hold_reason::dead_letters: return "dead_letters";
   }
@@ -207,6 +208,7 @@ std::string_view reason_name(core::hold_reason reason) {
 }
 
 core::hold_reason reason_of(std::string_view name) {
+  if (name == "permanent") return core::hold_reason::permanent;
   if (name == "refused") return core::hold_reason::refused;
   if (name == "dead_letters") return core::hold_reason::dead_letters;
   return core::hold_reason::exhausted;

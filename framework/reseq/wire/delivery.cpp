@@ -89,14 +89,14 @@ header_list joined(const content& body) {
   return out;
 }
 
+/// As batches are read: a string is the payload's text, any other value is its compact JSON, byte for byte.
 void append_payload(std::string& out, const content& body) {
-  const bool json_type = is_json_type(body.content_type);
-  if (!json_type && json::valid_utf8(body.payload)) {
-    out += R"(,"payload":)";
-    json::append_string(out, body.payload);
-  } else if (json_type && !body.payload.starts_with('"') && json::is_compact(body.payload)) {
+  if (is_json_type(body.content_type) && !body.payload.starts_with('"') && json::is_compact(body.payload)) {
     out += R"(,"payload":)";
     out += body.payload;
+  } else if (json::valid_utf8(body.payload)) {
+    out += R"(,"payload":)";
+    json::append_string(out, body.payload);
   } else {
     out += R"(,"payload_base64":")";
     append_base64(out, body.payload);

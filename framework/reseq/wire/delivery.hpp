@@ -52,17 +52,12 @@ header_list delivery_headers(const delivery& d);
 /// there), `position`, `message_id`, `key` (empty: none), `epoch`, `attempt`, `headers` and the payload.
 ///
 /// `headers` are those that `delivery_headers` takes from the body, values encoded alike, names in lower case, values
-/// of one name joined by
-/// ", "; the content type, if there is one, is `"content-type"` among them.
+/// of one name joined by ", "; the content type, if there is one, is `"content-type"` among them.
 ///
-/// The payload can be had back byte for byte:
-///
-/// | the body | is written as | and is had back as |
-/// |---|---|---|
-/// | UTF-8, of a type other than JSON | `"payload"`, a string | the string's text in UTF-8 |
-/// | of a JSON type (`application/json`, `…+json`), JSON without insignificant white space, not a string, nested no
-/// deeper than 64 | `"payload"`, that JSON | the bytes of the value as they stand in the line | | anything else |
-/// `"payload_base64"` | the decoded bytes |
+/// The payload can be had back byte for byte, by the rule by which producers' batches are read: a `"payload"` that is a
+/// string is its text in UTF-8, any other value is what stands in the line; `"payload_base64"` is the decoded bytes.
+/// JSON (`application/json`, `…+json`) without insignificant white space, nested no deeper than 64 and no string
+/// itself, stands there as it is; other UTF-8 as a string, other bytes as base64.
 void append_envelope(std::string& out, const delivery& d);
 
 /// Appends the object that is `headers` in that line.

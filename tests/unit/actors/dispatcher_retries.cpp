@@ -129,4 +129,5 @@ TEST_CASE("an error for good is no reason to give up before it is a head") {
   REQUIRE(f.shard->work_done.size() == 1);
   REQUIRE(f.shard->work_done[0].given_up.size() == 1);
   CHECK(f.shard->work_done[0].given_up[0].attempts == 1);
+  CHECK(f.shard->work_done[0].given_up[0].permanent);
 }

@@ -85,7 +85,7 @@ inline actors::journal_actor::behavior_type fake_journal_writer(actors::journal_
     [=](const actors::refuse& m) { mail->refused.push_back(m); },
     [=](const actors::recover& m) { mail->recoveries.push_back(m); },
     [](actors::flush) {},
-    [](actors::clear_doubt) {},
+    [](actors::probe) {},
     [](const actors::wake&) {},
   };
 }

@@ -45,6 +45,7 @@ public:
     }
     commits.push_back(now);
     if (failing) return fail(errc::no_space, "the disk is full");
+    if (away) return fail(errc::unavailable, "it is away");
     std::vector<store::shard_committed> done;
     for (const auto& part : batch) done.push_back(store(part));
     if (doubtful) {
@@ -96,7 +97,7 @@ public:
   }
   result<std::uint64_t> expire(store::shard_handle shard, wall_time, std::uint32_t max_messages) override {
     expired.push_back(shard.value());
-    if (failing) return fail(errc::unavailable, "it is away");
+    if (failing || away) return fail(errc::unavailable, "it is away");
     const auto gone = std::min<std::uint64_t>(expirable, max_messages);
     expirable -= gone;
     return gone;
@@ -104,7 +105,8 @@ public:
 
   store::recovery_findings found;
   std::vector<std::pair<std::uint64_t, store::recovery>> recovered;
-  bool failing = false;
+  bool failing = false; ///< the disk is full, and nothing can be read
+  bool away = false;    ///< nothing can be written
   bool doubtful = false; ///< everything is done, and nobody told so
   std::vector<core::accepted_message> late;
   std::vector<written> commits;
@@ -286,6 +288,65 @@ TEST_CASE("a commit in doubt is refused and looked up until it is known, and the
   CHECK(commits > 3);
   f.system.pass(std::chrono::seconds{10});
   CHECK(f.journal->commits.size() == commits);
+}
+
+TEST_CASE("a server that is away is looked for until it is back, and whoever asks is told that it is away") {
+  fixture f;
+  const auto trouble = [&] { return f.counted->journal.look(f.system.now()); };
+  CHECK_FALSE(trouble());
+  f.journal->away = true;
+  const auto began = f.system.now();
+  const auto refused = f.post({"a"});
+  f.system.run();
+  CHECK_FALSE(refused.get());
+  REQUIRE(trouble());
+  CHECK(trouble()->since == began);
+  CHECK(trouble()->what.find("it is away") != std::string::npos);
+  f.system.pass(std::chrono::seconds{10});
+  const auto commits = f.journal->commits.size();
+  CHECK(commits > 10);
+  CHECK(commits < 30);
+  CHECK(trouble()->since == began);
+  f.journal->away = false;
+  f.system.pass(std::chrono::seconds{1});
+  CHECK_FALSE(trouble());
+  const auto all = f.journal->commits.size();
+  f.system.pass(std::chrono::seconds{10});
+  CHECK(f.journal->commits.size() == all);
+}
+
+TEST_CASE("a full disk is trouble until something was written: an empty commit would say nothing about it") {
+  fixture f;
+  f.journal->failing = true;
+  const auto refused = f.post({"a"});
+  f.system.pass(std::chrono::seconds{10});
+  CHECK(f.journal->commits.size() == 1);
+  CHECK_FALSE(refused.get());
+  CHECK(f.counted->journal.look(f.system.now()));
+  f.journal->failing = false;
+  f.post({"b"});
+  f.system.run();
+  CHECK_FALSE(f.counted->journal.look(f.system.now()));
+}
+
+TEST_CASE("a server that went away in a quiet hour is noticed by retention") {
+  fixture f;
+  f.journal->away = true;
+  f.system.pass(std::chrono::seconds{32});
+  CHECK(f.counted->journal.look(f.system.now()));
+}
+
+TEST_CASE("a commit that hangs is trouble after five seconds, and none once it is done") {
+  journal_health health;
+  const time_point start{std::chrono::hours{1}};
+  health.began(start);
+  CHECK_FALSE(health.look(start + journal_health::longest_commit));
+  const auto hangs = health.look(start + std::chrono::seconds{8});
+  REQUIRE(hangs);
+  CHECK(hangs->since == start);
+  CHECK(hangs->what == "a commit has been under way for 8 s");
+  health.worked();
+  CHECK_FALSE(health.look(start + std::chrono::seconds{9}));
 }
 
 TEST_CASE("shards share a commit, and each hears of its own part") {

@@ -158,6 +158,19 @@ TEST_CASE("a dead-lettered message is recorded with its outcome, and its lane go
   CHECK(f.sent() == numbers{2});
 }
 
+TEST_CASE("what is given up is told with its place, its id and the reason, and whether it is held") {
+  shard_fixture f({setup(1)});
+  f.tested.accepted({{position{1}, std::make_shared<message>("m-1", "", content{}), {{one, sequence{1}}}}}, t0);
+  f.take();
+  f.tested.gave_up({position{1}, chain_index{}, 1, "no such order", f.asked(1), true}, t0, f.wall);
+  f.take();
+  REQUIRE(f.todo.abandoned.size() == 1);
+  const auto& told = f.todo.abandoned[0];
+  CHECK(told.why == held_record{one, sequence{1}, position{1}, hold_reason::permanent, 1, "no such order", f.wall});
+  CHECK(told.message_id == "m-1");
+  CHECK(told.held);
+}
+
 TEST_CASE("exhausted messages are dead-lettered when that is the policy") {
   shard_fixture f({setup(1)}, give_up::dead_letter);
   f.accept({1});

@@ -103,6 +103,24 @@ TEST_CASE("why says that nothing waits, if so") {
   CHECK(supervisor.run(wanted(command::why)) == "Nothing waits.\n");
 }
 
+TEST_CASE("why and status begin and end with the journal while it cannot be written") {
+  scripted supervisor;
+  auto orders = orders_with(destination("running", nullptr));
+  orders["journal"] = {{"last_error", "PostgreSQL: the server is away"}, {"since", "2026-11-21T11:59:48.000Z"}};
+  supervisor.on("GET /v1/pipelines", {{"pipelines", {orders}}});
+  const std::string sentences =
+    "The journal cannot be written, for 12s: producers are refused, and what is delivered is not saved.\n"
+    "  Cause: PostgreSQL: the server is away.\n"
+    "  To do: correct what the error names; it is tried again by itself, and then everything goes on.\n";
+  CHECK(supervisor.run(wanted(command::why)) == sentences);
+  const auto status = supervisor.run(wanted(command::status));
+  REQUIRE(status.has_value());
+  CHECK(status->ends_with("\n\n" + sentences));
+  auto as_json = wanted(command::why);
+  as_json.json = true;
+  CHECK(supervisor.run(as_json) == json{{"journal", orders["journal"]}, {"waiting", json::array()}}.dump() + "\n");
+}
+
 TEST_CASE("why asks each waiting destination for its attempts, and for the record if its head is held") {
   scripted supervisor;
   supervisor.on("GET /v1/pipelines/orders", orders_with(destination("held", head("held"))));
@@ -112,7 +130,7 @@ TEST_CASE("why asks each waiting destination for its attempts, and for the recor
   supervisor.on("GET /v1/pipelines/orders/held", {{"held", {other, hold("exhausted")}}});
   const auto text = supervisor.run(wanted(command::why, "orders"));
   REQUIRE(text.has_value());
-  CHECK(contains(*text, "its transforms failed for good"));
+  CHECK(contains(*text, "its transforms used up their attempts"));
 }
 
 TEST_CASE("why of a destination that does not exist is an error") {

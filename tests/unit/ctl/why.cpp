@@ -19,11 +19,17 @@ TEST_CASE("a held head is explained with its reason and both ways out") {
   blocked["last_error"] = "enrich: no customer";
   CHECK(explain("orders", destination("held", blocked), hold("exhausted"), now) ==
         "orders/billing waits for message order-17 (0:17, sequence 12), for 3m 12s.\n"
-        "  Cause: its transforms failed for good, so it is held for a person to decide; since 2m.\n"
+        "  Cause: its transforms used up their attempts, so it is held for a person to decide; since 2m.\n"
         "  5 attempts failed. The last error: enrich: no customer\n"
         "  3 messages are ready behind it; 9 messages are not settled, with this one.\n"
         "  To do: correct what the error names, then `reseqctl retry orders 0:17 --to billing`; or give the message up "
         "here with `reseqctl skip orders 0:17 --to billing`.\n");
+}
+
+TEST_CASE("a transform that said that no other attempt helps is told apart from one that was tried often enough") {
+  const auto text = explain("orders", destination("held", head("held")), hold("permanent"), now);
+  CHECK(contains(text, "its transforms said that trying again is no use"));
+  CHECK(contains(text, "correct what the error names, then `reseqctl retry"));
 }
 
 TEST_CASE("a message that the receiver refused is the receiver's to correct") {

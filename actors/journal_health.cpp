@@ -1,0 +1,31 @@
+#include "actors/journal_health.hpp"
+
+#include <utility>
+
+namespace reseq::actors {
+
+void journal_health::began(time_point now) {
+  const std::lock_guard hold{mutex_};
+  committing_since_ = now;
+}
+
+void journal_health::worked() {
+  const std::lock_guard hold{mutex_};
+  committing_since_.reset();
+  failing_.reset();
+}
+
+void journal_health::failed(std::string why, time_point now) {
+  const std::lock_guard hold{mutex_};
+  committing_since_.reset();
+  failing_ = trouble{std::move(why), failing_ ? failing_->since : now};
+}
+
+std::optional<journal_health::trouble> journal_health::look(time_point now) const {
+  const std::lock_guard hold{mutex_};
+  if (failing_ || !committing_since_ || now - *committing_since_ <= longest_commit) return failing_;
+  const auto waited = std::chrono::duration_cast<std::chrono::seconds>(now - *committing_since_).count();
+  return trouble{"a commit has been under way for " + std::to_string(waited) + " s", *committing_since_};
+}
+
+} // namespace reseq::actors
