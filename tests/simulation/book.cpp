@@ -165,9 +165,9 @@ void book::dead(const core::dead_letter_record& record) {
 }
 
 void book::held(const core::held_record& record) {
-  const bool justified = record.reason == core::hold_reason::refused     ? is(record.seq, refused)
+  const bool justified = record.reason == core::hold_reason::refused        ? is(record.seq, refused)
                          : record.reason != core::hold_reason::dead_letters ? is(record.seq, exhausted)
-                                                                         : is(record.seq, refused | exhausted);
+                                                                            : is(record.seq, refused | exhausted);
   require(justified, "No loss", [&] { return name(record.seq) + " is held without a reason"; });
 }
 
