@@ -132,10 +132,11 @@ std::string held_advice(const stuck& s) {
 }
 
 std::string transform_advice(const stuck& s) {
-  if (s.attempts() > 0)
+  if (runs_now(s) && s.attempts() == 0)
+    return "nothing yet; an attempt that hangs is given to another worker when its time is over.";
+  if (runs_now(s) || time_in(s.head, "next_attempt"))
     return "nothing, if the error passes: it is tried again by itself, and held after its last attempt. Else correct "
            "what the error names.";
-  if (runs_now(s)) return "nothing yet; an attempt that hangs is given to another worker when its time is over.";
   return "see that a reseq-worker runs, reaches this supervisor, and has the transforms of " + s.pipeline +
          "; its log says so if not.";
 }

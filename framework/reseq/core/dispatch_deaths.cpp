@@ -167,7 +167,6 @@ bool dispatch_table::state::find_group(pipeline_index pipeline) {
 void dispatch_table::state::give_room_back(pipeline_index pipeline) {
   workers.reopen(suspects.of(pipeline).worker);
   suspects.vacate(pipeline);
-  suspects.first = pipeline + 1;
 }
 
 /// Takes what is next, all chains of one message, into `batch`. False when nothing of `from` waits any more.

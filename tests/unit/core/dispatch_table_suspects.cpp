@@ -291,6 +291,34 @@ TEST_CASE("pipelines that share a worker have their suspects told apart one afte
   CHECK(f.table.free_slots() == 4);
 }
 
+TEST_CASE("a pipeline whose suspects kill one worker after the other does not keep those of another pipeline waiting") {
+  fixture f;
+  const auto other = f.table.add_pipeline(fixture::prompt());
+  auto worker = f.table.join(8, {f.main, other});
+  const auto die = [&] {
+    f.table.leave(worker, departure::died, f.now);
+    worker = f.table.join(8, {f.main, other});
+  };
+  for (std::uint64_t at = 1; at <= 6; ++at) f.submit(at, true);
+  const task_key innocent{other, position{1}, common};
+  f.table.submit(innocent, true, f.now);
+  for (int death = 0; death < 2; ++death) {
+    REQUIRE(f.table.assign(f.now).size() == 7);
+    die();
+  }
+  CHECK(f.table.suspects() == 7);
+  // Each round runs one pipeline's suspects; those of the first kill it.
+  for (int round = 0; round < 2 && f.table.inspect(innocent); ++round) {
+    const auto copies = f.table.assign(f.now);
+    REQUIRE_FALSE(copies.empty());
+    if (copies.front().pipeline == f.main)
+      die();
+    else
+      CHECK(f.answer(copies.front(), attempt_end::done));
+  }
+  CHECK_FALSE(f.table.inspect(innocent));
+}
+
 TEST_CASE("a worker that retires while it runs suspects keeps what it has, and the rest go elsewhere") {
   fixture f;
   for (std::uint64_t at = 1; at <= 4; ++at) f.submit(at);
