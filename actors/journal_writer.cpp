@@ -176,7 +176,10 @@ result<store::recovery> writer_state::plan(const recover& wish) {
     for (const auto& lane : wish.seen.lanes)
       if (lane.destination == of.id) of.seen = lane.admitted;
     for (const auto& [id, has] : wish.received)
-      if (id == of.id) of.seen = std::max(of.seen, has.last);
+      if (id == of.id) {
+        of.seen = std::max(of.seen, has.last);
+        of.keeps_itself = true;
+      }
   }
   return plan_recovery(*found, wish.why);
 }
@@ -185,6 +188,7 @@ void writer_state::expire() {
   const auto before = wall_now() - std::chrono::duration_cast<std::chrono::milliseconds>(options.retention);
   bool more = false;
   for (const auto& [shard, owner] : shards) {
+    if (refused.contains(shard)) continue; // it has diverged: what a recovery has found must not go meanwhile
     const auto gone = journal->expire(shard, before, expire_at_once);
     if (!gone && gone.error().code == errc::fenced) step_down(gone.error().text()); // it has nothing else to write
     if (gone) {

@@ -109,8 +109,10 @@ struct lanes_told {
   std::optional<error> trouble;
 };
 
-/// journal → shard, where the resequencer said that there is one.
-struct no_later_owner {};
+/// journal → shard, where somebody who keeps a record of owners said that there is one.
+struct no_later_owner {
+  std::string who_said_so;
+};
 
 /// shard → resequencer, after a takeover: results that an owner before may have left. One at a time.
 struct load_results {

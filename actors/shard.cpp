@@ -42,7 +42,7 @@ shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_poin
     [this](work_done& done) { on(done); },
     [this](lanes_told& answer) { on(answer); },
     [this](results_loaded& loaded) { on(loaded); },
-    [this](no_later_owner news) { on(news); },
+    [this](const no_later_owner& news) { on(news); },
     [this](const delivered& answer) { on(answer); },
     [this](const operate& wish) { on(wish); },
     [this](recover& wish) { on(wish); },
@@ -108,13 +108,16 @@ void shard_state::on(results_loaded& loaded) {
   perform();
 }
 
-void shard_state::on(no_later_owner) {
-  setup.machine->diverge("the resequencer has a later owner than the journal knows of");
+void shard_state::on(const no_later_owner& news) {
+  setup.machine->diverge(news.who_said_so + " has a later owner than the journal knows of");
   perform();
 }
 
 void shard_state::on(const delivered& answer) {
   count(answer.answer);
+  if (std::holds_alternative<core::stale>(answer.answer) && setup.transactional.contains(answer.destination))
+    if (const auto about = setup.machine->status(answer.destination))
+      later_owner_at = "the receiver of destination " + about->name;
   if (const auto sent = handed_over.extract({answer.destination, answer.request}))
     measure(sent.mapped(), answer.answer);
   setup.machine->answered(answer.destination, answer.request, answer.answer, now(), wall_now());
@@ -240,8 +243,8 @@ void shard_state::perform() {
   if (!todo.load.empty()) self->send(setup.resequencer, load_results{std::move(todo.load)}, shard_actor{self});
   if (setup.resequencer) log_drifts();
   if (todo.diverged) diverge(*todo.diverged);
-  if (todo.check_epoch) check_ownership(false);
-  if (todo.lanes_fenced) check_ownership(true);
+  if (todo.check_epoch) check_ownership(std::exchange(later_owner_at, {}));
+  if (todo.lanes_fenced) check_ownership("the resequencer");
   if (!draining.empty() && setup.machine->drained())
     for (const auto& waiting : std::exchange(draining, {})) waiting(true);
   schedule();
@@ -296,16 +299,18 @@ void shard_state::diverge(const std::string& why) {
 }
 
 /// A receiver, or the resequencer, has seen a later epoch than ours. If the journal agrees, somebody else owns the
-/// shard.
-void shard_state::check_ownership(bool for_lanes) {
-  const auto decide = [ours = setup.owner, pipeline = setup.pipeline, for_lanes,
+/// shard. Else it has gone back in time, if `keeper` names one whose record is to be trusted.
+void shard_state::check_ownership(std::string keeper) {
+  const auto log_wrong = !keeper.empty() || std::exchange(told_of_wrong_record, true) ? spdlog::level::debug
+                                                                                      : spdlog::level::err;
+  const auto decide = [ours = setup.owner, pipeline = setup.pipeline, keeper = std::move(keeper), log_wrong,
                        me = shard_actor{self}](const result<epoch>& current) {
     if (!current)
       return spdlog::warn("pipeline {}: the journal could not be asked who owns it: {}", pipeline,
                           current.error().text());
-    if (*current <= ours && for_lanes) return caf::anon_send(me, no_later_owner{});
+    if (*current <= ours && !keeper.empty()) return caf::anon_send(me, no_later_owner{keeper});
     if (*current <= ours)
-      return spdlog::error("pipeline {}: a receiver answered 412 with a later Reseq-Epoch than the journal knows: the "
+      return spdlog::log(log_wrong, "pipeline {}: a receiver answered 412 with a later Reseq-Epoch than the journal knows: the "
                            "receiver's own record is wrong",
                            pipeline);
     step_down("pipeline " + pipeline + " has a later owner (epoch " + std::to_string(current->value()) + ", ours is " +

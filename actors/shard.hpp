@@ -25,6 +25,7 @@ struct shard_setup {
   epoch owner;
   std::shared_ptr<core::shard> machine;
   std::unordered_map<destination_id, sink_actor> sinks;
+  std::set<destination_id> transactional; ///< those whose receivers keep a record of owners
   journal_actor journal;
   reader_actor reader;
   dispatcher_actor dispatcher;
@@ -53,7 +54,7 @@ struct shard_state {
   void on(work_done& done);
   void on(lanes_told& answer);
   void on(results_loaded& loaded);
-  void on(no_later_owner);
+  void on(const no_later_owner& news);
   void on(const delivered& answer);
   void on(const operate& wish);
   void on(recover& wish);
@@ -69,7 +70,7 @@ struct shard_state {
   void log(const core::abandoned_message& what);
   void log_drifts();
   void diverge(const std::string& why);
-  void check_ownership(bool for_lanes);
+  void check_ownership(std::string keeper);
   void schedule();
   [[nodiscard]] time_point now() const;
 
@@ -84,6 +85,8 @@ struct shard_state {
   std::uint64_t out_of_order_seen = 0;
   std::array<std::uint64_t, core::drift_kinds> drifts_seen{};
   std::uint64_t adopted_seen = 0;
+  std::string later_owner_at;        ///< a transactional receiver whose last answer was that
+  bool told_of_wrong_record = false; ///< of another receiver
 };
 
 } // namespace reseq::actors

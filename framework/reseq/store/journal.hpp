@@ -107,6 +107,7 @@ struct recovery_findings {
     destination_id id;
     sequence assigned; ///< the last one, by the journal
     sequence seen;     ///< the greatest; 0: nothing is known
+    bool keeps_itself = false; ///< the receiver does, in the transaction that takes a message: it has got nothing later
   };
 
   epoch owner;       ///< of the journal
@@ -118,8 +119,9 @@ struct recovery_findings {
 };
 
 /// What is to be done about that. A position gives each destination at most one sequence, so there were at least as
-/// many positions as sequences are missing at one; and a destination of which nothing is known is taken to have got as
-/// many sequences as positions are missing, so that none of its delivery ids comes again with another message.
+/// many positions as sequences are missing at one; and a destination that does not keep itself what it got is taken to
+/// have got as many sequences as positions are missing, so that none of its delivery ids comes again with another
+/// message. (What Redis says of it may be older than what it got.)
 /// `errc::conflict`: the journal is behind in nothing.
 result<recovery> plan_recovery(const recovery_findings& found, std::string why);
 

@@ -41,9 +41,9 @@ unsigned status_of(errc code) {
   case errc::unavailable:
   case errc::fenced:
   case errc::diverged:
+  case errc::corrupt: // an operator may put back what was there
   case errc::in_doubt: return 503;
   case errc::no_space: return 507;
-  case errc::corrupt:
   case errc::incompatible:
   case errc::internal: break;
   }

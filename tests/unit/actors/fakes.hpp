@@ -53,7 +53,7 @@ inline actors::shard_actor::behavior_type fake_shard(actors::shard_actor::pointe
     [=](const actors::delivered& m) { mail->delivered.push_back(m); },
     [](const actors::lanes_told&) {},
     [](const actors::results_loaded&) {},
-    [](actors::no_later_owner) {},
+    [](const actors::no_later_owner&) {},
     [](const actors::operate&) {},
     [](const actors::recover&) {},
     [](const actors::ask_status&) {},

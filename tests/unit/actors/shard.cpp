@@ -385,7 +385,7 @@ TEST_CASE("a recovery takes along what receivers remember, where they do") {
   answered<store::recovery> too_early;
   f.system.send(f.shard, recover{{}, true, too_early.reply()});
   CHECK(too_early.get().error().code == errc::conflict);
-  f.system.send(f.shard, no_later_owner{});
+  f.system.send(f.shard, no_later_owner{"the resequencer"});
   answered<store::recovery> asked;
   f.system.send(f.shard, recover{{}, true, asked.reply()});
   REQUIRE(f.journal->recoveries.size() == 1);
@@ -401,7 +401,7 @@ TEST_CASE("a recovery takes along what receivers remember, where they do") {
 TEST_CASE("no recovery is planned while a receiver cannot say what it has") {
   fixture f;
   f.to_audit->received = tl::unexpected(error{errc::unavailable, "it is away", {}});
-  f.system.send(f.shard, no_later_owner{});
+  f.system.send(f.shard, no_later_owner{"the resequencer"});
   answered<store::recovery> asked;
   f.system.send(f.shard, recover{{}, true, asked.reply()});
   CHECK(asked.get().error().text().find("it is away") != std::string::npos);

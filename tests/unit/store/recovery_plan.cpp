@@ -30,8 +30,8 @@ TEST_CASE("a recovery goes past the latest epoch, position and sequences that we
   REQUIRE(how);
   CHECK(how->owner == epoch{8});
   CHECK(how->last == position{40});
-  CHECK(missing(*how, 1) == range(11, 25));
-  CHECK(how->missing.size() == 1);
+  CHECK(missing(*how, 1) == range(11, 40));
+  CHECK(missing(*how, 2) == range(5, 34));
   CHECK(how->why == "why");
 }
 
@@ -41,13 +41,24 @@ TEST_CASE("there were at least as many positions as one destination has sequence
   CHECK(how->owner == epoch{4});
   CHECK(how->last == position{30});
   CHECK(missing(*how, 1) == range(6, 25));
-  CHECK(missing(*how, 2) == range(5, 9));
+  CHECK(missing(*how, 2) == range(5, 24));
 }
 
-TEST_CASE("a destination of which nothing is known may have got a sequence for each position") {
-  const auto how = plan_recovery(findings(3, 0, {{5, 25}, {4, 0}, {8, 2}}), "why");
+TEST_CASE("a destination may have got a sequence for each position, whatever else was seen of it") {
+  const auto how = plan_recovery(findings(3, 0, {{5, 25}, {4, 0}, {8, 2}, {8, 20}}), "why");
   REQUIRE(how);
   CHECK(missing(*how, 2) == range(5, 24));
+  CHECK(missing(*how, 3) == range(9, 28));
+  CHECK(missing(*how, 4) == range(9, 28));
+}
+
+TEST_CASE("a destination that keeps itself what it got has got nothing later") {
+  auto found = findings(3, 0, {{5, 25}, {8, 12}, {8, 0}});
+  found.destinations[1].keeps_itself = found.destinations[2].keeps_itself = true;
+  const auto how = plan_recovery(found, "why");
+  REQUIRE(how);
+  CHECK(missing(*how, 1) == range(6, 25));
+  CHECK(missing(*how, 2) == range(9, 12));
   CHECK(missing(*how, 3) == core::sequence_range{});
 }
 

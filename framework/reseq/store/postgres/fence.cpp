@@ -1,6 +1,6 @@
 #include "reseq/store/postgres/fence.hpp"
 
-#include <cstddef>
+#include <string>
 
 namespace reseq::store::postgres {
 
@@ -19,16 +19,28 @@ std::string array_of_numbers(std::span<owned_shard* const> shards) {
   return out + "}";
 }
 
+/// Epochs only grow.
+error went_back(epoch ours, epoch theirs) {
+  const auto found = theirs == epoch{} ? std::string("the shard's row is gone")
+                                       : "the shard's epoch is " + std::to_string(theirs.value());
+  return {errc::corrupt,
+          "the database has gone back in time: we own the shard under epoch " + std::to_string(ours.value()) +
+            ", and now " + found + advice_after_going_back,
+          "PostgreSQL"};
+}
+
 } // namespace
 
 result<void> hold(database& db, pqxx::work& tx, fence kind, std::span<owned_shard* const> shards) {
   const auto rows = db.run(tx, kind == fence::accept ? lock_to_accept : lock_to_write, array_of_numbers(shards));
-  std::size_t ours = 0;
-  for (const auto& row : rows)
-    for (const auto* shard : shards)
-      if (row[0].as<std::uint64_t>() == shard->number && row[1].as<std::uint64_t>() == shard->owner.value()) ++ours;
-  if (ours == shards.size()) return {};
-  return fail(errc::fenced, "a later owner has taken the shard over", "epoch");
+  for (const auto* shard : shards) {
+    epoch owner;
+    for (const auto& row : rows)
+      if (row[0].as<std::uint64_t>() == shard->number) owner = epoch{row[1].as<std::uint64_t>()};
+    if (owner > shard->owner) return fail(errc::fenced, "a later owner has taken the shard over", "epoch");
+    if (owner < shard->owner) return tl::unexpected(went_back(shard->owner, owner));
+  }
+  return {};
 }
 
 } // namespace reseq::store::postgres

@@ -28,9 +28,7 @@ position last_position(database& db, pqxx::work& tx, const partitioned_shard& sh
 error went_back(position ours, position theirs) {
   return {errc::corrupt,
           "the database has gone back in time: position " + std::to_string(ours.value()) +
-            " was durable, now the last one is " + std::to_string(theirs.value()) +
-            "; nothing is written until it is as it was (a standby that takes over must be a synchronous one), or this "
-            "program is started again and goes on from there",
+            " was durable, now the last one is " + std::to_string(theirs.value()) + advice_after_going_back,
           "PostgreSQL"};
 }
 
