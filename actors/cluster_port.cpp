@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
 #include <memory>
 #include <set>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include <caf/function_view.hpp>
+#include <caf/io/basp/header.hpp>
 #include <caf/io/basp_broker.hpp>
 #include <caf/io/middleman.hpp>
 #include <caf/io/middleman_actor_impl.hpp>
@@ -33,7 +35,8 @@ using io::network::default_multiplexer;
 using io::network::native_socket;
 
 constexpr std::string_view magic = "reseq/1 ";
-constexpr std::size_t piece_bytes = 64U << 10U; ///< read at once, and as much as a stranger may say at once
+constexpr std::size_t piece_bytes = 64U << 10U; ///< read at once
+constexpr std::size_t most_silent = 64;         ///< connections that have not said who they are
 
 using greeting = std::array<char, magic.size() + 32>;
 
@@ -62,7 +65,6 @@ public:
   void configure_read(receive_policy::config wanted) override {
     const auto [kind, size] = wanted;
     wanted_ = kind == io::receive_policy_flag::exactly && size > piece_bytes ? size : 0;
-    if (wanted_ > most_) return give_up(std::exchange(wanted_, 0));
     scribe_impl::configure_read(wanted_ == 0 ? wanted : receive_policy::at_most(piece_bytes));
   }
 
@@ -83,31 +85,37 @@ public:
   }
 
 protected:
-  /// The largest that may be announced, in bytes.
-  void allow(std::size_t most) { most_ = most; }
-
   void log_closing(const std::string& why) const {
     spdlog::warn("cluster port: {}:{} {}: its connection is closed", addr(), port(), why);
   }
 
 private:
-  /// The broker is in the middle of something: the next read finds the connection closed, and tells it.
-  void give_up(std::size_t announced) {
-    log_closing("announces " + std::to_string(announced) + " bytes and does not know cluster.token");
-    ::shutdown(stream_.fd(), SHUT_RDWR);
-  }
-
-  std::size_t most_ = SIZE_MAX;
   std::size_t wanted_ = 0;     ///< of a message that is gathered; 0: none is
   std::vector<char> gathered_; ///< of it, so far
 };
+
+/// Whether these bytes are the header of what a client says first in BASP: CAF takes for granted that it is, and that
+/// something follows it.
+bool introduces_a_client(std::string_view header) {
+  constexpr auto client_handshake = static_cast<char>(io::basp::message_type::client_handshake);
+  const auto length = header.substr(4, 4);
+  return header.size() == io::basp::header_size && header[0] == client_handshake &&
+         std::ranges::any_of(length, [](char c) { return c != 0; });
+}
 
 /// One that was accepted: a greeting comes first.
 class greeted_scribe : public bounded_scribe {
 public:
   greeted_scribe(default_multiplexer& on, native_socket connected, const greeting& wanted)
-    : bounded_scribe(on, connected), greeting_(wanted) {
-    allow(piece_bytes);
+    : bounded_scribe(on, connected), greeting_(wanted) {}
+
+  [[nodiscard]] bool greeted() const { return greeted_; }
+
+  /// For the doorman: the next read finds the connection closed, and tells the broker.
+  void close_silent() {
+    if (detached()) return;
+    log_closing("does not say who it is, and others have come since");
+    ::shutdown(stream_.fd(), SHUT_RDWR);
   }
 
   void configure_read(receive_policy::config wanted) override {
@@ -118,22 +126,31 @@ public:
   }
 
   bool consume(caf::execution_unit* context, const void* data, std::size_t size) override {
-    if (greeted_) return bounded_scribe::consume(context, data, size);
+    if (introduced_) return bounded_scribe::consume(context, data, size);
     const std::string_view given(static_cast<const char*>(data), size);
-    greeted_ = true;
-    if (same(given, greeting_)) allow(SIZE_MAX);
-    if (!given.starts_with(magic)) {
-      log_closing("is no worker of this version");
-      io_failure(context, io::network::operation::read);
-      return false;
+    if (greeted_) {
+      introduced_ = true;
+      return introduces_a_client(given) ? bounded_scribe::consume(context, data, size) : refuse(context, not_ours);
     }
+    if (!given.starts_with(magic)) return refuse(context, not_ours);
+    if (!same(given, greeting_)) return refuse(context, "has another cluster.token; set the same one on both");
+    greeted_ = true;
     bounded_scribe::configure_read(then_);
     return true;
   }
 
 private:
+  static constexpr const char* not_ours = "is no worker of this version";
+
+  bool refuse(caf::execution_unit* context, const char* why) {
+    log_closing(why);
+    io_failure(context, io::network::operation::read);
+    return false;
+  }
+
   const greeting greeting_;
   bool greeted_ = false;
+  bool introduced_ = false; ///< its first header has come
   receive_policy::config then_ = receive_policy::at_most(1);
 };
 
@@ -149,12 +166,23 @@ public:
     io::network::keepalive(socket, true);
     auto connected = caf::make_counted<greeted_scribe>(on, socket, greeting_);
     const auto handle = connected->hdl();
+    make_room();
+    silent_.push_back(connected);
     parent()->add_scribe(std::move(connected));
     return doorman::new_connection(&on, handle);
   }
 
 private:
+  /// Strangers must not take all of the process's descriptors: the one that has been silent for longest goes.
+  void make_room() {
+    std::erase_if(silent_, [](const auto& one) { return one->greeted() || one->detached(); });
+    if (silent_.size() < most_silent) return;
+    silent_.front()->close_silent();
+    silent_.pop_front();
+  }
+
   const greeting greeting_;
+  std::deque<caf::intrusive_ptr<greeted_scribe>> silent_;
 };
 
 class cluster_middleman : public io::middleman_actor_impl {

@@ -12,9 +12,9 @@ namespace reseq::actors {
 /// Opens and makes connections as CAF's own middleman actor does, and adds two bounds, since BASP reserves what a
 /// header announces, up to 4 GiB, before it knows who sent it:
 ///
-/// - Whoever connects first sends a greeting, by which it shows that it knows the token. Without one the connection is
-///   closed, and that is logged; with another token's it may say no more than fits into 64 KiB at a time, enough to be
-///   told by the dispatcher why it is refused.
+/// - Whoever connects first sends a greeting, by which it shows that it knows the token. Without one, or with another
+///   token's, the connection is closed before BASP hears of anything, and that is logged. Of those that say nothing at
+///   all so many stay open, the latest.
 /// - What is announced is not reserved: memory grows with what has come.
 ///
 /// Use it for `publish_atom` and `connect_atom`; end it with `exit_reason::kill` before the actor system ends.

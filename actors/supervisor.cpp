@@ -1,7 +1,9 @@
 #include "actors/supervisor.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <future>
 #include <random>
 #include <utility>
@@ -46,6 +48,7 @@ struct supervisor::parts {
   std::uint16_t cluster_port = 0;
   std::unique_ptr<http_api> api;
   std::unique_ptr<net::http_server> http;
+  std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
   std::vector<std::future<void>> late; ///< threads that ask receivers which did not answer in time
 
   result<void> open_journal();
@@ -56,9 +59,11 @@ struct supervisor::parts {
                                   const std::set<destination_id>& own, const registry& definitions);
   void diverge(const shard_setup& shard, const std::string& why) const;
   resequencer_actor start_resequencer(resequencer_setup outside, const shard_setup& shard);
-  result<sink_actor> start_sink(const pipeline_settings& pipeline, const destination_settings& destination,
-                                const opened_shard& opened, const store::destination_state& known,
-                                const delivery_function& function);
+  result<void> start_sink(const pipeline_settings& pipeline, const destination_settings& destination,
+                          const opened_shard& opened, const store::destination_state& known,
+                          const delivery_function& function, shard_setup& of);
+  template <class Handle>
+  void watch(const Handle& one, const char* whose) const;
   result<void> listen_for_workers();
   result<void> listen_for_http(std::vector<api_pipeline> pipelines);
   void stop();
@@ -160,6 +165,9 @@ result<void> supervisor::parts::start_pipelines(const registry& transforms) {
     journal, writing, measured);
   reader = actors->spawn<caf::detached>(actors::reader, journal);
   dispatcher = actors->spawn(become<dispatcher_state, dispatcher_actor, dispatcher_setup>, std::move(dispatching));
+  watch(writer, "the journal's writing");
+  watch(reader, "the journal's reading");
+  watch(dispatcher, "the dispatching");
   loop.start();
   std::vector<api_pipeline> reachable;
   for (std::size_t i = 0; i < opened.size(); ++i) {
@@ -173,6 +181,7 @@ result<void> supervisor::parts::start_pipelines(const registry& transforms) {
     if (!setup) return tl::unexpected(setup.error());
     auto routes = std::make_shared<const core::router>(pipeline, ids_of(state));
     shards.push_back(actors->spawn(become<actors::shard_state, shard_actor, shard_setup>, std::move(*setup)));
+    watch(shards.back(), "a shard's");
     // Not only by the shard itself, which starts at some later time: what is accepted before would be told to nobody.
     caf::anon_send(writer, state.handle, shards.back());
     caf::anon_send(dispatcher, index, shards.back());
@@ -212,10 +221,9 @@ result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipe
     const auto& destination = pipeline.destinations[i];
     auto& known = state.destinations[i];
     if (auto fits = check_order(destination, known); !fits) return tl::unexpected(fits.error());
-    auto sink = start_sink(pipeline, destination, opened, known, function_of(definitions, pipeline, destination));
-    if (!sink) return tl::unexpected(sink.error());
-    sinks.push_back(*sink);
-    setup.sinks.emplace(known.id, *sink);
+    const auto function = function_of(definitions, pipeline, destination);
+    if (auto started = start_sink(pipeline, destination, opened, known, function, setup); !started)
+      return tl::unexpected(started.error());
     core::destination_setup lane;
     lane.id = known.id;
     lane.settings = destination;
@@ -249,6 +257,19 @@ result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipe
   return setup;
 }
 
+/// Nobody does what an actor did that ended before it was told to: the process ends, too, and whoever runs it starts it
+/// again.
+template <class Handle>
+void supervisor::parts::watch(const Handle& one, const char* whose) const {
+  const auto ended = [stopping = stopping, whose, system = actors.get()](const caf::error& why) {
+    if (*stopping) return;
+    spdlog::critical("{} actor ended unexpectedly ({}): this process ends, to be started again", whose,
+                     system->render(why));
+    std::_Exit(1);
+  };
+  caf::actor_cast<caf::strong_actor_ptr>(one)->get()->attach_functor(ended);
+}
+
 /// It accepts nothing from the first request on.
 void supervisor::parts::diverge(const shard_setup& shard, const std::string& why) const {
   caf::anon_send(writer, refusal(shard, why));
@@ -263,30 +284,40 @@ resequencer_actor supervisor::parts::start_resequencer(resequencer_setup outside
     diverge(shard, found.error().what);
   resequencers.push_back(
     actors->spawn<caf::detached>(become<resequencer_state, resequencer_actor, resequencer_setup>, std::move(outside)));
+  watch(resequencers.back(), "a resequencer's");
   return resequencers.back();
 }
 
-result<sink_actor> supervisor::parts::start_sink(const pipeline_settings& pipeline,
-                                                 const destination_settings& destination, const opened_shard& opened,
-                                                 const store::destination_state& known,
-                                                 const delivery_function& function) {
+result<void> supervisor::parts::start_sink(const pipeline_settings& pipeline, const destination_settings& destination,
+                                           const opened_shard& opened, const store::destination_state& known,
+                                           const delivery_function& function, shard_setup& of) {
+  const auto use = [&](sink_actor made) -> result<void> {
+    watch(made, "a destination's");
+    of.sinks.emplace(known.id, made);
+    sinks.push_back(std::move(made));
+    return {};
+  };
   const auto owner = opened.state.owner;
   sink_setup setup{pipeline.name, destination, owner, known.last, restart, opened.compared.contains(known.id)};
   constexpr std::string_view file_scheme = "file://";
   if (destination.url.starts_with(file_scheme))
-    return actors->spawn<caf::detached>(file_sink, std::move(setup), destination.url.substr(file_scheme.size()));
+    return use(actors->spawn<caf::detached>(file_sink, std::move(setup), destination.url.substr(file_scheme.size())));
   auto make = transactional_receiver(destination, function, {pipeline.name, destination.name, owner, known.last});
   if (!make) return tl::unexpected(make.error());
-  if (*make) return actors->spawn<caf::detached>(transactional_sink, std::move(setup), std::move(*make));
+  if (*make) {
+    of.transactional.insert(known.id);
+    return use(actors->spawn<caf::detached>(transactional_sink, std::move(setup), std::move(*make)));
+  }
   auto to = net::parse_url(destination.url);
   if (!to) return fail(to.error().code, to.error().what, "destination " + destination.name);
-  return actors->spawn(http_sink, std::move(setup), &loop, std::move(*to));
+  return use(actors->spawn(http_sink, std::move(setup), &loop, std::move(*to)));
 }
 
 result<void> supervisor::parts::listen_for_workers() {
   const auto where = net::parse_host_port(settings.cluster.listen);
   if (!where) return tl::unexpected(where.error());
   cluster = spawn_cluster_port(*actors, settings.cluster.token);
+  watch(cluster, "the cluster port's");
   const auto port = publish(cluster, caf::actor_cast<caf::strong_actor_ptr>(dispatcher), where->port, where->host);
   if (!port)
     return fail(errc::unavailable,
@@ -350,6 +381,7 @@ bool supervisor::drain(duration timeout) {
 
 /// From the outside in: nothing new, then the actors, then what they used.
 void supervisor::parts::stop() {
+  *stopping = true;
   http.reset();
   if (!actors) return;
   if (cluster_port != 0) actors->middleman().unpublish(dispatcher, cluster_port);

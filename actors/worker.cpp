@@ -119,13 +119,13 @@ void worker_state::on(const welcome& answer) {
   failures = 0;
   last_complaint.clear();
   spdlog::info("joined the supervisor at {}", address());
-  if (setup->joined) setup->joined();
   pulsate(session);
   for (const auto& why : answer.refused) spdlog::warn("the supervisor at {} says: {}", address(), why);
 }
 
 void worker_state::pulsate(std::uint32_t greeted_in) {
   if (!supervisor || greeted_in != session) return;
+  if (setup->works) setup->works();
   self->send(*supervisor, pulse{});
   self->delayed_send(self, pulse_interval, caf::tick_atom::value, session);
 }
@@ -136,8 +136,12 @@ void worker_state::on(const dismissed& end) {
 }
 
 void worker_state::on_down() {
-  spdlog::warn("lost the supervisor at {}; looking for one", address());
   supervisor.reset();
+  if (!welcomed && !leaving) {
+    failures = std::max(failures, 5U); // trying again at once will hardly help
+    return retry("it closed the connection at once; its log says why: cluster.token has to be the same at both");
+  }
+  spdlog::warn("lost the supervisor at {}; looking for one", address());
   waiting.clear(); // it dispatches them elsewhere
   if (leaving)
     finish_if_idle();

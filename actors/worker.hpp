@@ -30,7 +30,7 @@ struct worker_setup {
   std::vector<net::host_port> supervisors; ///< tried one after the other until one answers; never empty
   std::vector<runnable_pipeline> pipelines;
   std::vector<std::string> fingerprints; ///< of `pipelines`, in the same order
-  std::function<void()> joined;          ///< told whenever a supervisor has let it in; may be empty
+  std::function<void()> works;           ///< told when a supervisor has let it in, and with each pulse; may be empty
   std::function<void()> dismissed;       ///< told when only a new process helps; may be empty
   std::function<void()> left;            ///< told once a farewell is over: nothing runs any more
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <sys/resource.h>
+
 namespace reseq::actors {
 
 using api::endpoint;
@@ -27,6 +29,9 @@ net::http_response error_response(const error& what) { return problem_response(w
 
 namespace {
 
+constexpr std::size_t descriptors_besides = 512; // the journal, workers, connections that are being refused
+constexpr rlim_t fewest_connections = 16;
+
 bool has_bearer(const header_list& headers, const std::string& token) {
   constexpr std::string_view scheme = "Bearer ";
   const auto given = find_header(headers, "authorization");
@@ -35,6 +40,16 @@ bool has_bearer(const header_list& headers, const std::string& token) {
   for (std::size_t i = 0; i < token.size(); ++i)
     differing |= static_cast<unsigned char>(given[scheme.size() + i]) ^ static_cast<unsigned char>(token[i]);
   return differing == 0;
+}
+
+/// As many producers as leave descriptors for everything else: an acceptor that has none keeps the processor busy.
+std::uint32_t room_for_connections(const std::vector<api_pipeline>& pipelines, std::uint32_t most) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return most;
+  std::size_t others = descriptors_besides;
+  for (const auto& one : pipelines) others += one.destinations.size();
+  const auto room = limit.rlim_cur > others ? limit.rlim_cur - others : 0;
+  return static_cast<std::uint32_t>(std::clamp<rlim_t>(room, fewest_connections, most));
 }
 
 } // namespace
@@ -50,6 +65,7 @@ net::server_options http_api::options(std::string host, std::uint16_t port) cons
   net::server_options made;
   made.host = std::move(host);
   made.port = port;
+  made.max_connections = room_for_connections(setup_.pipelines, made.max_connections);
   made.max_body = std::max(setup_.http.max_batch, setup_.http.max_message);
   made.body_limit = [one = setup_.http.max_message, batch = setup_.http.max_batch](std::string_view,
                                                                                    std::string_view path) {

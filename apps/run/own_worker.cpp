@@ -8,8 +8,10 @@
 #include <cstring>
 #include <string_view>
 
+#include <poll.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +26,8 @@ constexpr auto parent_pipe = "RESEQ_PARENT_PIPE";
 constexpr int child_pipe_fd = 3;
 constexpr auto shortest_pause = 20ms;
 constexpr auto longest_pause = 2000ms;
+/// A worker that a supervisor has let in says so several times a second.
+constexpr auto longest_silence = 10s;
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> list;
@@ -93,13 +97,12 @@ void own_worker::keep_running() {
   auto pause = shortest_pause;
   std::unique_lock hold{mutex_};
   while (!stopping_) {
+    bool worked = false;
     child_ = start();
     if (child_ > 0) {
       const auto child = child_;
       hold.unlock();
-      siginfo_t about{};
-      while (waitid(P_PID, static_cast<id_t>(child), &about, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
-      }
+      worked = wait_for_end(child);
       hold.lock();
       int status = 0;
       waitpid(child, &status, 0); // only now may its number mean another process
@@ -108,13 +111,37 @@ void own_worker::keep_running() {
       if (stopping_) return;
       spdlog::warn("the supervisor's own worker {}; starting it again", describe(status));
     }
-    pause = child_worked() ? shortest_pause : std::min<std::chrono::milliseconds>(pause * 2, longest_pause);
+    pause = worked ? shortest_pause : std::min<std::chrono::milliseconds>(pause * 2, longest_pause);
     changed_.wait_for(hold, pause, [this] { return stopping_; });
   }
 }
 
-/// Whether any child has said so since this was last asked.
-bool own_worker::child_worked() const {
+/// Until the child has ended, and is still to be waited for. One that has worked and says nothing any more is stopped or
+/// stuck, and would stay so: it is killed. Whether it has worked.
+bool own_worker::wait_for_end(pid_t child) const {
+  pollfd ended{static_cast<int>(syscall(SYS_pidfd_open, child, 0)), POLLIN, 0}; // glibc 2.36 has no C++ header for it
+  bool worked = false;
+  bool killed = ended.fd < 0; // then it cannot be watched
+  while (!killed) {
+    const auto found = poll(&ended, 1, static_cast<int>(std::chrono::milliseconds{longest_silence}.count()));
+    if (found > 0) break;
+    if (found < 0) continue;
+    const bool works = child_works();
+    killed = worked && !works;
+    worked = worked || works;
+    if (!killed) continue;
+    spdlog::error("the supervisor's own worker has not moved for {} s: it is killed", longest_silence.count());
+    kill(child, SIGKILL);
+  }
+  if (ended.fd >= 0) close(ended.fd);
+  siginfo_t about{};
+  while (waitid(P_PID, static_cast<id_t>(child), &about, WEXITED | WNOWAIT) != 0 && errno == EINTR) {
+  }
+  return child_works() || worked;
+}
+
+/// Whether it has said so since this was last asked.
+bool own_worker::child_works() const {
   char words[64];
   bool any = false;
   while (recv(pipe_[1], words, sizeof words, MSG_DONTWAIT) > 0) any = true;

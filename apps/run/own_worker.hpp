@@ -12,7 +12,7 @@
 namespace reseq::apps {
 
 /// Starts a program, and starts it again whenever it ends: at once if it had begun to work, however soon that killed
-/// it, else with a growing pause.
+/// it, else with a growing pause. One that has worked and stands still is killed within twenty seconds.
 class own_worker {
 public:
   /// `command[0]` is the program's path. The child gets this process's environment, and one end of a connection, named
@@ -26,7 +26,8 @@ public:
 
 private:
   void keep_running();
-  [[nodiscard]] bool child_worked() const;
+  [[nodiscard]] bool wait_for_end(pid_t child) const;
+  [[nodiscard]] bool child_works() const;
   [[nodiscard]] pid_t start() const;
 
   std::vector<std::string> command_;
@@ -38,7 +39,7 @@ private:
   std::thread thread_;
 };
 
-/// For the child: it works, that is, a supervisor has let it in. Does nothing without RESEQ_PARENT_PIPE.
+/// For the child: it works, that is, a supervisor has let it in. To be said again and again. Does nothing without RESEQ_PARENT_PIPE.
 void tell_parent_it_works();
 
 /// For the child: ends the process as soon as the parent has gone. Does nothing without RESEQ_PARENT_PIPE.

@@ -66,7 +66,7 @@ result<std::unique_ptr<worker_host>> worker_host::start(const config::settings& 
                                                         worker_events events) {
   auto setup = setup_of(settings, definitions);
   if (!setup) return tl::unexpected(setup.error());
-  setup->joined = std::move(events.joined);
+  setup->works = std::move(events.works);
   setup->dismissed = std::move(events.dismissed);
   auto made = std::make_unique<parts>();
   setup->left = [p = made.get(), once = std::make_shared<std::atomic<bool>>(false)] {
