@@ -6,8 +6,12 @@
 namespace reseq::config {
 
 void findings::add(const origin& from, const std::string& key, std::string what) {
-  problems_.push_back({from.file, from.line, key, std::move(what)});
+  add_conflict(from, key, std::move(what));
   faulty_.insert(key);
+}
+
+void findings::add_conflict(const origin& from, const std::string& key, std::string what) {
+  problems_.push_back({from.file, from.line, key, std::move(what)});
 }
 
 void findings::note(const std::string& key, const origin& from) { origins_.insert_or_assign(key, from); }

@@ -19,7 +19,11 @@ struct origin {
 
 class findings {
 public:
+  /// What `key` says cannot be used by itself.
   void add(const origin& from, const std::string& key, std::string what);
+
+  /// What `key` says does not go with what others say; it may still go, or not, with further ones.
+  void add_conflict(const origin& from, const std::string& key, std::string what);
 
   /// `key`, or the table or list member of that name, was written there.
   void note(const std::string& key, const origin& from);
@@ -28,7 +32,7 @@ public:
   [[nodiscard]] origin origin_of(std::string key) const;
   [[nodiscard]] bool written(const std::string& key) const { return origins_.contains(key); }
 
-  /// Whether there is a problem with `key` already.
+  /// Whether what `key` says cannot be used by itself.
   [[nodiscard]] bool faulty(const std::string& key) const { return faulty_.contains(key); }
 
   /// All problems, the file's first, by line.
@@ -49,7 +53,7 @@ const option<T>* find_option(std::string_view key) {
   return nullptr;
 }
 
-/// Gives `target` the value; changes nothing if there is a complaint.
+/// Gives `target` the value, as `rule::set` does.
 template <class T>
 complaint put(const option<T>& row, T& target, const node& value) {
   if (row.takes.set) return row.takes.set(target, value);

@@ -65,7 +65,6 @@ private:
       if (std::ranges::find(names, wanted) != names.end()) continue;
       add("worker.pipelines",
           in_quotes(wanted) + " is no pipeline; the nearest is " + in_quotes(nearest(wanted, names)));
-      return;
     }
   }
 
@@ -88,10 +87,7 @@ private:
 
   void check_destination(const destination_settings& d, const std::string& label) {
     check_keys(d, label);
-    const operand batch{"batch", std::to_string(d.batch)};
-    refuse_if(d.max_unsaved < d.batch, label, {"max_unsaved", std::to_string(d.max_unsaved)}, "cannot be less than",
-              batch);
-    refuse_if(d.window < d.batch, label, {"window", std::to_string(d.window)}, "cannot be less than", batch);
+    check_room(d, label);
     if (d.order == delivery_order::key) check_by_key(d, label);
     check_table_or_function(d, label);
     check_file(d, label);
@@ -103,13 +99,18 @@ private:
     if (auto wrong = d.in_transaction ? check_no_table(d.url) : check_table(d.url)) add(label + ".url", *wrong);
   }
 
-  /// One key whose receiver fails must leave room for the others.
-  void check_by_key(const destination_settings& d, const std::string& label) {
+  /// A request must fit; of order by key two, for a key whose receiver fails must leave room for the others.
+  void check_room(const destination_settings& d, const std::string& label) {
+    const bool by_key = d.order == delivery_order::key;
+    const auto least = by_key ? 2 * d.batch : d.batch;
+    const auto relation = by_key ? "with order = \"key\" cannot be less than twice" : "cannot be less than";
     const operand batch{"batch", std::to_string(d.batch)};
-    const auto relation = "with order = \"key\" cannot be less than twice";
-    refuse_if(d.max_unsaved < 2 * d.batch, label, {"max_unsaved", std::to_string(d.max_unsaved)}, relation, batch);
-    refuse_if(d.window < 2 * d.batch, label, {"window", std::to_string(d.window)}, relation, batch);
-    if (any_faulty(label, {"url", "order"})) return;
+    refuse_if(d.max_unsaved < least, label, {"max_unsaved", std::to_string(d.max_unsaved)}, relation, batch);
+    refuse_if(d.window < least, label, {"window", std::to_string(d.window)}, relation, batch);
+  }
+
+  void check_by_key(const destination_settings& d, const std::string& label) {
+    if (found_.faulty(label + ".order")) return;
     if (d.url.starts_with("file://"))
       add(label + ".order", "cannot be \"key\" for a file, which is written in one order");
     if (d.url.starts_with("postgresql://"))
@@ -188,8 +189,9 @@ private:
     if (!wrong || any_faulty(label, {a.key, b.key})) return;
     // The key that the user wrote is the one to point at; the other may be a default.
     const bool only_b = found_.written(label + "." + b.key) && !found_.written(label + "." + a.key);
-    add(label + "." + (only_b ? b.key : a.key),
-        a.key + " (" + a.shown + ") " + relation + " " + b.key + " (" + b.shown + ")");
+    const auto key = label + "." + (only_b ? b.key : a.key);
+    found_.add_conflict(found_.origin_of(key), key,
+                        a.key + " (" + a.shown + ") " + relation + " " + b.key + " (" + b.shown + ")");
   }
 
   bool any_faulty(const std::string& label, std::initializer_list<std::string> keys) const {

@@ -31,10 +31,11 @@ template <class T>
 struct rule {
   std::string type; ///< for people: "duration, 100ms to 1h"
   shape form = shape::other;
-  bool required = false;                         ///< there is no default; the reference shows an example
-  std::string missing;                           ///< why this version takes the default only; empty: it takes any
-  std::function<complaint(T&, const node&)> set; ///< changes nothing if it complains; empty with `missing`
-  std::function<complaint(const T&)> check;      ///< of the value that is there; empty with `missing`
+  bool required = false; ///< there is no default; the reference shows an example
+  std::string missing;   ///< why this version takes the default only; empty: it takes any
+  /// Takes also what it complains of, if it could be read: there is more to say about it. Empty with `missing`.
+  std::function<complaint(T&, const node&)> set;
+  std::function<complaint(const T&)> check; ///< of the value that is there; empty with `missing`
 };
 
 /// A value read from a node, or what is wrong with it.
@@ -95,9 +96,9 @@ rule<T> make_rule(const field<T, V>& where, const std::string& type, shape form,
   made.set = [where, read = std::move(read), check = std::move(check)](T& target, const node& from) -> complaint {
     auto value = read(from);
     if (!value) return std::move(value).error();
-    if (auto wrong = check(*value)) return wrong;
+    auto wrong = check(*value);
     where.write(target) = std::move(*value);
-    return {};
+    return wrong;
   };
   return made;
 }

@@ -239,7 +239,8 @@ TEST_CASE("keys that contradict each other are refused where one of them stands"
     {"[[pipeline]]\nname = \"a\"\n[pipeline.retry]\ntimeout = \"70s\"\n",
      {"t.toml:4: pipeline.a.retry.timeout: timeout (70s) cannot be more than max_timeout (1m)"}},
     {"[[pipeline]]\nname = \"a\"\n[pipeline.retry]\nmax_timeout = \"500ms\"\n",
-     {"t.toml:4: pipeline.a.retry.max_timeout: timeout (2s) cannot be more than max_timeout (500ms)"}},
+     {"t.toml:4: pipeline.a.retry.max_timeout: timeout (2s) cannot be more than max_timeout (500ms)",
+      "t.toml:4: pipeline.a.retry.max_timeout: jitter (1s) cannot be more than max_timeout (500ms)"}},
     {"[[pipeline]]\nname = \"a\"\n[[pipeline.transform]]\nuse = \"delay\"\nmin = \"2s\"\nmax = \"1s\"\n",
      {"t.toml:5: pipeline.a.transform[1].min: min (2s) cannot be more than max (1s)"}},
     {"[[pipeline]]\nname = \"a\"\n[[pipeline.transform]]\nuse = \"delay\"\nfail_rate = 0.6\nhang_rate = 0.5\n",
@@ -252,6 +253,34 @@ TEST_CASE("keys that contradict each other are refused where one of them stands"
     {"[[pipeline]]\nname = \"a\"\n[[pipeline.transform]]\nuse = \"delay\"\ndistribution = \"fixed\"\nmin = \"2s\"\n",
      {}},
   });
+}
+
+TEST_CASE("a key that contradicts several others is shown with each of them, and one that is wrong with none") {
+  const std::string key = "pipeline.orders.destination.billing.";
+  const auto problems = [](const std::string& more) { return problems_of({destination_with(more), {}, {}, {}}); };
+  using texts = std::vector<std::string>;
+  CHECK(problems("batch = 2000\n") ==
+        texts{
+          "t.toml:7: " + key + "batch: max_unsaved (256) cannot be less than batch (2000)",
+          "t.toml:7: " + key + "batch: window (1024) cannot be less than batch (2000)",
+        });
+  CHECK(problems("batch = 10\nmax_unsaved = 5\nwindow = 6\n") ==
+        texts{
+          "t.toml:8: " + key + "max_unsaved: max_unsaved (5) cannot be less than batch (10)",
+          "t.toml:9: " + key + "window: window (6) cannot be less than batch (10)",
+        });
+  CHECK(problems("batch = 10\nmax_unsaved = 5\norder = \"key\"\n") ==
+        texts{"t.toml:8: " + key +
+              "max_unsaved: max_unsaved (5) with order = \"key\" cannot be less than twice batch (10)"});
+  CHECK(problems("batch = 0\nwindow = 0\n") ==
+        texts{"t.toml:7: " + key + "batch: 0 is below 1", "t.toml:8: " + key + "window: 0 is below 1"});
+  const std::string file = "[[pipeline]]\nname = \"orders\"\n\n[[pipeline.destination]]\nname = \"billing\"\n"
+                           "url = \"file://out\"\norder = \"key\"\n";
+  CHECK(problems_of({file, {}, {}, {}}) ==
+        texts{
+          "t.toml:6: " + key + "url: names no file: file:// and an absolute path, for example file:///tmp/out.jsonl",
+          "t.toml:7: " + key + "order: cannot be \"key\" for a file, which is written in one order",
+        });
 }
 
 TEST_CASE("a file belongs to one destination") {
@@ -349,6 +378,9 @@ TEST_CASE(
 }
 
 TEST_CASE("a worker's pipelines are among those that are configured") {
+  CHECK(problems_of({destination_with(""), {"worker.pipelines=a,orders,b"}, {}, {}}) ==
+        std::vector<std::string>{"--set: worker.pipelines: \"a\" is no pipeline; the nearest is \"orders\"",
+                                 "--set: worker.pipelines: \"b\" is no pipeline; the nearest is \"orders\""});
   CHECK(problems_of({destination_with(""), {"worker.pipelines=ordres"}, {}, {}}) ==
         std::vector<std::string>{"--set: worker.pipelines: \"ordres\" is no pipeline; the nearest is \"orders\""});
 }
