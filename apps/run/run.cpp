@@ -77,14 +77,10 @@ int run_program(const program& who, int argc, const char* const* argv, const reg
   const auto parsed = config::parse_command_line({who.name, who.purpose, RESEQ_VERSION}, argc, argv);
   if (const auto* done = std::get_if<config::early_exit>(&parsed)) return print(*done);
   const auto& line = std::get<config::command_line>(parsed);
-  const auto loaded =
-    config::load({line.config, line.sets, config::environment(), transforms_in(definitions)}, composed_in(definitions));
+  const auto reader = who.runs == role::worker ? config::role::worker : config::role::supervisor;
+  const auto loaded = config::load({line.config, line.sets, config::environment(), transforms_in(definitions), reader},
+                                   composed_in(definitions));
   if (!loaded.problems.empty()) return report(loaded.problems);
-  if (loaded.value.pipelines.empty()) {
-    return report({{line.config, 0, "pipeline",
-                    "none is configured: add a [[pipeline]] to the file that --config names; conf/embedded.toml shows "
-                    "one"}});
-  }
   if (line.check_config) {
     std::cout << "the configuration has no problems\n";
     return 0;

@@ -17,7 +17,7 @@ using namespace config;
 
 const std::map<std::string, std::string> environment = {{"A", "value"}, {"SECRET", "h-u-s-h${A}"}, {"EMPTY", ""}};
 
-const std::vector<std::string> transforms = {"delay", "identity", "twice"};
+const source from = {"f.toml", {}, environment, {"delay", "identity", "twice"}, role::supervisor};
 
 settings composed() {
   settings all;
@@ -54,7 +54,7 @@ void run_sets(std::string_view input) {
   apply_sets(sets, into, found);
   require(into.pipelines.size() == 1 && into.pipelines[0].destinations.size() == 1, "a key adds no member");
   require(into.pipelines[0].name == "orders", "a key renames no member");
-  check_policy(into, transforms, found);
+  check_policy(into, from, found);
   check_problems(std::move(found));
 }
 
@@ -65,7 +65,7 @@ void run_file(std::string_view input) {
     require(into == composed(), "a file that is no TOML changes nothing");
     return check_problems(std::move(found));
   }
-  check_policy(into, transforms, found);
+  check_policy(into, from, found);
   check_problems(std::move(found));
 }
 

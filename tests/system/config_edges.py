@@ -91,12 +91,20 @@ class Checking(ConfigTest):
         self.assertEqual(os.listdir(self.folder), ["c.toml"], "something was started")
 
     def test_every_problem_is_printed_at_once_the_files_by_line_and_the_command_lines_too(self):
-        file = self.write("[node]\nname = 5\n[worker]\nslots = -1\n")
+        file = self.write("[node]\nname = 5\n[worker]\nslots = -1\n")  # and no pipeline
         done = self.run_program("reseq-supervisor", "--config", file, "--check-config", "--set", "http.listen=nowhere")
         lines = done.stderr.splitlines()
         self.assertEqual(done.returncode, 2)
-        self.assertEqual([line.split(": ")[0] for line in lines[:3]], ["c.toml:2", "c.toml:4", "--set"])
-        self.assertIn("3 problems", lines[3])
+        self.assertEqual([line.split(": ")[0] for line in lines[:4]], ["c.toml:2", "c.toml:4", "--set", "c.toml"])
+        self.assertIn("4 problems", lines[4])
+
+    def test_a_pipeline_without_a_destination_is_for_workers_only(self):
+        file = self.write(PIPELINE.partition("[[pipeline.destination]]")[0])
+        for arguments in ([], ["--check-config"]):
+            refused = self.run_program("reseq-supervisor", "--config", file, *arguments)
+            self.assertEqual(refused.returncode, 2)
+            self.assertIn("c.toml:1: pipeline.orders.destination: there is none", refused.stderr)
+        self.assertEqual(self.run_program("reseq-worker", "--config", file, "--check-config").returncode, 0)
 
     def test_a_good_configuration_says_so_and_starts_nothing(self):
         write_config(self.valid(), self.folder, "good")

@@ -68,7 +68,7 @@ loaded load(const source& from, std::vector<pipeline_settings> composed) {
   if (apply_file(from, value, found)) {
     apply_environment(from.environment, value, found);
     apply_sets(from.sets, value, found);
-    check_policy(value, from.transforms, found);
+    check_policy(value, from, found);
   }
   if (value.node.name.empty()) value.node.name = fitted_name(host_name());
   return {std::move(value), std::move(found).sorted()};

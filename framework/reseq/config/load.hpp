@@ -23,6 +23,13 @@ struct problem {
   friend bool operator==(const problem&, const problem&) = default;
 };
 
+/// Whose configuration it is, which decides what has to be there.
+enum class role {
+  none,       ///< nobody's: it is only looked at
+  worker,     ///< needs a pipeline, and nothing of its destinations
+  supervisor, ///< needs a destination of each pipeline, too
+};
+
 struct source {
   std::string path;              ///< a TOML file of at most 1 MiB; empty: none
   std::vector<std::string> sets; ///< KEY=VALUE; the value is TOML, or else a string; lists may be "a,b"
@@ -33,6 +40,7 @@ struct source {
   /// The transforms that this program can run, `use = "…"`. Every pipeline that it runs itself (those of
   /// `worker.pipelines`, and none when `worker.slots` is 0) may use only these. Empty: any, it runs none.
   std::vector<std::string> transforms = {};
+  role reader = role::none;
 };
 
 struct loaded {

@@ -20,7 +20,7 @@ struct operand {
 
 class policy {
 public:
-  policy(const std::vector<std::string>& transforms, findings& found) : transforms_(transforms), found_(found) {}
+  policy(const source& from, findings& found) : from_(from), transforms_(from.transforms), found_(found) {}
 
   void check(const settings& all) {
     refuse_if(all.http.max_batch < all.http.max_message, "http", {"max_batch", format_size(all.http.max_batch)},
@@ -33,9 +33,27 @@ public:
       if (runs(all.worker, p)) check_known(p, label);
     }
     check_selection(all);
+    check_any(all);
   }
 
 private:
+  void check_any(const settings& all) {
+    const bool tried = found_.faulty("pipeline") || found_.written(member_label("pipeline", placeholder_name(0)));
+    if (from_.reader == role::none || tried || !all.pipelines.empty()) return;
+    found_.add({from_.path, 0}, "pipeline",
+               "none is configured: add a [[pipeline]] to the file that --config names; conf/embedded.toml shows one");
+  }
+
+  /// Workers are often told of no destination: those are in the supervisor's file.
+  void check_any_destination(const pipeline_settings& p, const std::string& label) {
+    const auto key = label + ".destination";
+    const bool tried = found_.faulty(key) || found_.written(member_label(key, placeholder_name(0)));
+    if (from_.reader != role::supervisor || tried || !p.destinations.empty()) return;
+    add(key,
+        "there is none, and messages would be taken and lost: add a [[pipeline.destination]] with name and url below "
+        "the [[pipeline]]");
+  }
+
   /// Whether this program runs the pipeline's transforms itself.
   bool runs(const worker_settings& worker, const pipeline_settings& p) const {
     return !transforms_.empty() && worker.slots > 0 &&
@@ -77,6 +95,7 @@ private:
               longest);
     refuse_if(r.jitter > r.max_timeout, retry, {"jitter", format_duration(r.jitter)}, "cannot be more than", longest);
     check_transforms(p.transforms, label);
+    check_any_destination(p, label);
     std::map<std::string, int> names;
     for (const auto& d : p.destinations) {
       const auto destination = member_label(label + ".destination", d.name);
@@ -203,6 +222,7 @@ private:
 
   void add(const std::string& key, std::string what) { found_.add(found_.origin_of(key), key, std::move(what)); }
 
+  const source& from_;
   const std::vector<std::string>& transforms_;
   findings& found_;
   std::map<std::string, std::string> files_; ///< the destination that a file belongs to
@@ -210,8 +230,6 @@ private:
 
 } // namespace
 
-void check_policy(const settings& all, const std::vector<std::string>& transforms, findings& found) {
-  policy(transforms, found).check(all);
-}
+void check_policy(const settings& all, const source& from, findings& found) { policy(from, found).check(all); }
 
 } // namespace reseq::config

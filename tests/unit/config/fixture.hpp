@@ -15,6 +15,7 @@ struct input {
   std::map<std::string, std::string> environment;
   std::vector<pipeline_settings> composed;
   std::vector<std::string> transforms = {};
+  role reader = role::none;
 };
 
 loaded load_text(const input& from);

@@ -3,6 +3,7 @@
 #include "catch.hpp"
 #include "fixture.hpp"
 
+using namespace reseq;
 using namespace reseq::config;
 using namespace reseq::config::test;
 
@@ -375,6 +376,35 @@ TEST_CASE(
   const auto other =
     own + "[[pipeline]]\nname = \"other\"\n[[pipeline.destination]]\nname = \"d\"\nurl = \"http://h/\"\n";
   CHECK(problems_of({other, {"worker.pipelines=other"}, {}, {}, known}).empty());
+}
+
+TEST_CASE("a supervisor needs a pipeline and each pipeline a destination, a worker only a pipeline") {
+  const auto problems = [](const std::string& file, role reader, std::vector<pipeline_settings> composed = {}) {
+    return problems_of({file, {}, {}, std::move(composed), {}, reader});
+  };
+  using texts = std::vector<std::string>;
+  const std::string none = "pipeline: none is configured: add a [[pipeline]] to the file that --config names; "
+                           "conf/embedded.toml shows one";
+  const std::string lost = "pipeline.orders.destination: there is none, and messages would be taken and lost: add a "
+                           "[[pipeline.destination]] with name and url below the [[pipeline]]";
+  CHECK(problems("", role::worker) == texts{"t.toml: " + none});
+  CHECK(problems("[node]\nname = 5\n", role::supervisor) ==
+        texts{"t.toml:2: node.name: must be a string, not an integer", "t.toml: " + none});
+  const std::string orders = "\n[[pipeline]]\nname = \"orders\"\n";
+  CHECK(problems(orders, role::worker).empty());
+  CHECK(problems(orders, role::supervisor) == texts{"t.toml:2: " + lost});
+  CHECK(problems(destination_with(""), role::supervisor).empty());
+  // Somebody who has tried is told of that only.
+  for (const auto* tried : {"pipeline = 1\n", "pipeline = [1]\n", "[[pipeline]]\nname = \"a\"\ndestination = 1\n",
+                            "[[pipeline]]\nname = \"a\"\ndestination = [1]\n", "node = \n"})
+    CHECK(problems(tried, role::supervisor).size() == 1);
+  pipeline_settings composed;
+  composed.name = "orders";
+  CHECK(problems("", role::supervisor, {composed}) == texts{lost});
+  CHECK(problems("", role::worker, {composed}).empty());
+  composed.destinations.emplace_back().name = "billing";
+  composed.destinations.back().url = "http://h/";
+  CHECK(problems(orders, role::supervisor, {composed}).empty());
 }
 
 TEST_CASE("a worker's pipelines are among those that are configured") {
