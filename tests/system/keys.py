@@ -172,13 +172,13 @@ class Keys(SystemTest):
         held = self.held_now()
         self.wait_for_others()
         self.running.stop()
-        total = self.running.config["pipeline"][0]
-        total["destination"][0].update({"order": "total"})
+        destination = self.running.config["pipeline"][0]["destination"][0]
+        by_key = {key: destination.pop(key) for key in ("order", "connections")}
         refused = self.starting_supervisor(self.running.config)
         refused.wait_for_line(r"destination d: .*order by key.*2 undelivered")
         self.assertNotEqual(refused.wait(), 0)
 
-        total["destination"][0].update({"order": "key"})
+        destination.update(by_key)
         self.answer = lambda request: 200
         self.running = self.restart(self.running)
         self.operate("retry", held["position"])
@@ -186,7 +186,8 @@ class Keys(SystemTest):
         self.running.wait_until_settled("p", "d", 4)
         self.assert_book()
         self.running.stop()
-        self.running.config["pipeline"][0]["destination"][0].update({"order": "total"})
+        for key in by_key:
+            del self.running.config["pipeline"][0]["destination"][0][key]
         self.running = self.restart(self.running)
         self.submit(["k1", "k2"])
         self.running.wait_until_settled("p", "d", 6)

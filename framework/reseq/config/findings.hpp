@@ -15,6 +15,7 @@ namespace reseq::config {
 struct origin {
   std::string file;
   int line = 0;
+  bool environment = false;
 };
 
 class findings {

@@ -28,7 +28,6 @@ complaint transform_name(const std::string& value) {
 complaint name_or_empty(const std::string& value) { return value.empty() ? complaint{} : check_name(value); }
 complaint listening(const std::string& value) { return check_address(value, 0); }
 complaint reachable(const std::string& value) { return check_address(value, 1); }
-complaint reachable_or_empty(const std::string& value) { return value.empty() ? complaint{} : reachable(value); }
 
 const std::vector<std::pair<std::string, give_up>> give_up_words{{"hold", give_up::hold},
                                                                  {"dead_letter", give_up::dead_letter}};
@@ -93,9 +92,8 @@ const std::vector<option<settings>>& options<settings>() {
     {"cluster.listen", R"("127.0.0.1:4040")",
      text(at(&row::cluster, &cluster_settings::listen), "HOST:PORT", listening),
      "where workers connect, 0.0.0.0:PORT to let other machines in; port 0: any free one"},
-    {"cluster.advertise", R"("")",
-     text(at(&row::cluster, &cluster_settings::advertise), "HOST:PORT", reachable_or_empty),
-     "how others reach this supervisor; empty: as listen says; no effect in this version"},
+    {"cluster.advertise", R"("")", later<row>("HOST:PORT", shape::text),
+     "how others reach this supervisor; empty: as listen says"},
     {"cluster.supervisors", R"(["127.0.0.1:4040"])",
      texts(at(&row::cluster, &cluster_settings::supervisors), "list of HOST:PORT", reachable), "whom workers look for"},
     {"cluster.token", R"("")", text(at(&row::cluster, &cluster_settings::token), "token", check_token),

@@ -173,7 +173,7 @@ std::string unknown_variable(std::string_view variable) {
 void apply_environment(const std::map<std::string, std::string>& environment, settings& into, findings& found) {
   for (const auto& [variable, text] : environment) {
     if (!variable.starts_with("RESEQ_") || is_for_others(variable)) continue;
-    const origin from{"environment variable " + variable, 0};
+    const origin from{"environment variable " + variable, 0, true};
     if (const auto* row = option_of_variable(variable)) {
       const auto value = row->takes.form == shape::text ? node{text} : value_of(text, row->takes.form);
       record(put(*row, into, value), from, std::string(row->key), found);

@@ -1,6 +1,7 @@
 #include "reseq/config/policy.hpp"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <initializer_list>
 #include <map>
@@ -25,6 +26,7 @@ public:
   void check(const settings& all) {
     refuse_if(all.http.max_batch < all.http.max_message, "http", {"max_batch", format_size(all.http.max_batch)},
               "cannot be less than", {"max_message", format_size(all.http.max_message)});
+    check_store(all.store);
     std::map<std::string, int> names;
     for (const auto& p : all.pipelines) {
       const auto label = member_label("pipeline", p.name);
@@ -52,6 +54,19 @@ private:
     add(key,
         "there is none, and messages would be taken and lost: add a [[pipeline.destination]] with name and url below "
         "the [[pipeline]]");
+  }
+
+  void check_store(const store_settings& s) {
+    static const auto usual = presets<settings>().store;
+    if (s.kind == "postgres") {
+      const auto* const why = "has an effect with kind = \"embedded\" only; reseqctl recover is for PostgreSQL";
+      return refuse_unused(s.accept_loss, "store.accept_loss", "store.kind", why);
+    }
+    const auto* const why = "has an effect with kind = \"postgres\" only";
+    refuse_unused(s.postgres != usual.postgres, "store.postgres", "store.kind", why);
+    refuse_unused(s.redis != usual.redis && !s.redis.empty(), "store.redis", "store.kind", why);
+    refuse_unused(s.redis_timeout != usual.redis_timeout, "store.redis_timeout", "store.kind", why);
+    refuse_unused(s.keep_results_over != usual.keep_results_over, "store.keep_results_over", "store.kind", why);
   }
 
   /// Whether this program runs the pipeline's transforms itself.
@@ -108,9 +123,30 @@ private:
     check_keys(d, label);
     check_room(d, label);
     if (d.order == delivery_order::key) check_by_key(d, label);
+    check_unused(d, label);
     check_table_or_function(d, label);
     check_file(d, label);
     check_transforms(d.transforms, label);
+  }
+
+  void check_unused(const destination_settings& d, const std::string& label) {
+    static const destination_settings usual;
+    if (d.order == delivery_order::total) {
+      const auto* const why = "has an effect with order = \"key\" only";
+      refuse_unused(d.connections != usual.connections, label + ".connections", label + ".order", why);
+      refuse_unused(d.max_blocked_keys != usual.max_blocked_keys, label + ".max_blocked_keys", label + ".order", why);
+    }
+    const bool file = d.url.starts_with("file://");
+    const auto* const waits = "has no effect with a file, which is not waited for";
+    refuse_unused(file && d.timeout != usual.timeout, label + ".timeout", label + ".url", waits);
+    const auto refuses = "has no effect with a " + std::string(file ? "file" : "stream") + ", which refuses no message";
+    refuse_unused((file || is_stream(d.url)) && d.on_refused != usual.on_refused, label + ".on_refused", label + ".url",
+                  refuses);
+  }
+
+  static bool is_stream(const std::string& url) {
+    constexpr std::array schemes{"redis://", "rediss://", "unix://", "redis-sentinel://"};
+    return std::ranges::any_of(schemes, [&](const char* scheme) { return url.starts_with(scheme); });
   }
 
   void check_table_or_function(const destination_settings& d, const std::string& label) {
@@ -135,9 +171,7 @@ private:
     if (d.url.starts_with("postgresql://"))
       add(label + ".order", d.in_transaction ? "cannot be \"key\" for a function, which is called in one order"
                                              : "cannot be \"key\" for a table, which is written in one order");
-    for (const auto* scheme : {"redis://", "rediss://", "unix://", "redis-sentinel://"})
-      if (d.url.starts_with(scheme))
-        add(label + ".order", "cannot be \"key\" for a stream, which is written in one order");
+    if (is_stream(d.url)) add(label + ".order", "cannot be \"key\" for a stream, which is written in one order");
   }
 
   /// A file, a table or a stream belongs to one destination: two would take each other's messages for their own.
@@ -196,6 +230,17 @@ private:
       if (!row.takes.check || found_.faulty(key)) continue;
       if (auto wrong = row.takes.check(target)) add(key, *wrong);
     }
+  }
+
+  /// `says`: `key` says something other than its default, on which nothing acts because of what `by` says.
+  void refuse_unused(bool says, const std::string& key, const std::string& by, const std::string& why) {
+    if (!says || !found_.written(key) || found_.faulty(key) || found_.faulty(by)) return;
+    const auto at = found_.origin_of(key);
+    // An environment may be shared: what it says may be meant for another program's start.
+    if (at.environment) return;
+    // A file is whole with what `by` says there; what overrides that is meant for one start.
+    const bool overridden = at.line > 0 && found_.written(by) && found_.origin_of(by).line == 0;
+    if (!overridden) found_.add_conflict(at, key, why);
   }
 
   /// Two members of the file with one name were found there; this is for what C++ composed.

@@ -44,7 +44,6 @@ struct http_settings {
 
 struct cluster_settings {
   std::string listen;                   ///< HOST:PORT; port 0: any free one
-  std::string advertise;                ///< HOST:PORT; empty: what `listen` became
   std::vector<std::string> supervisors; ///< HOST:PORT each
   std::string token;
 

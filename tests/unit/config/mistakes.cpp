@@ -124,7 +124,6 @@ TEST_CASE("names, addresses, headers and tokens have a form") {
     {"[cluster]\nlisten = \"[::1]\"\n",
      {"t.toml:2: cluster.listen: \"[::1]\" is not HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080"}},
     {"[cluster]\nlisten = \"h:65536\"\n", {"t.toml:2: cluster.listen: port 65536 is above 65535"}},
-    {"[cluster]\nadvertise = \"h:0\"\n", {"t.toml:2: cluster.advertise: port 0 is below 1"}},
     {"[cluster]\nsupervisors = [\"h:1\", \"x\"]\n",
      {"t.toml:2: cluster.supervisors: \"x\" is not HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080"}},
     {"[[pipeline]]\nname = \"a\"\ncarry = [\"a b\"]\n", {"t.toml:3: pipeline.a.carry: \"a b\" is not a header's name"}},
@@ -191,6 +190,7 @@ TEST_CASE("what this version does not do is refused, and its defaults are accept
      {"t.toml:2: tcp.listen: " + later, "t.toml:3: tcp.pipeline: " + later}},
     {"[http]\ntls_certificate = \"a\"\ntls_key = \"b\"\n",
      {"t.toml:2: http.tls_certificate: " + later, "t.toml:3: http.tls_key: " + later}},
+    {"[cluster]\nadvertise = \"h:4040\"\n", {"t.toml:2: cluster.advertise: " + later}},
     {"[cluster]\ntls_certificate = \"a\"\ntls_key = \"b\"\ntls_ca = \"c\"\n",
      {"t.toml:2: cluster.tls_certificate: " + later, "t.toml:3: cluster.tls_key: " + later,
       "t.toml:4: cluster.tls_ca: " + later}},
@@ -208,6 +208,59 @@ TEST_CASE("what this version does not do is refused, and its defaults are accept
   CHECK(problems_of({destination_with(more), {}, {}, {}}) ==
         std::vector<std::string>{"t.toml:7: " + key + "secret: " + later, "t.toml:8: " + key + "start: " + later});
   CHECK(problems_of({"[store]\nlease = \"postgres\"\n[tcp]\nlisten = \"\"\n", {}, {}, {}}).empty());
+}
+
+TEST_CASE("a key that nothing acts on is refused, unless it says what it would if it were not there") {
+  using texts = std::vector<std::string>;
+  const std::string postgres = "has an effect with kind = \"postgres\" only";
+  const std::string keys = "postgres = \"postgresql://h/d\"\nredis = \"unix:///s\"\nredis_timeout = \"1s\"\n"
+                           "keep_results_over = \"1s\"\n";
+  CHECK(problems_of({"[store]\n" + keys, {}, {}, {}}) ==
+        texts{"t.toml:2: store.postgres: " + postgres, "t.toml:3: store.redis: " + postgres,
+              "t.toml:4: store.redis_timeout: " + postgres, "t.toml:5: store.keep_results_over: " + postgres});
+  CHECK(problems_of({"[store]\nkind = \"postgres\"\n" + keys, {}, {}, {}}).empty());
+  CHECK(problems_of({"[store]\nredis = \"\"\n", {}, {}, {}}).empty());
+  CHECK(problems_of({"[store]\nkind = \"postgres\"\naccept_loss = true\n", {}, {}, {}}) ==
+        texts{"t.toml:3: store.accept_loss: has an effect with kind = \"embedded\" only; reseqctl recover is for "
+              "PostgreSQL"});
+  CHECK(problems_of({"[store]\naccept_loss = true\n", {}, {}, {}}).empty());
+
+  const std::string key = "pipeline.orders.destination.billing.";
+  const std::string of_keys = "connections = 4\nmax_blocked_keys = 5\n";
+  const std::string by_key = "has an effect with order = \"key\" only";
+  CHECK(problems_of({destination_with(of_keys), {}, {}, {}}) ==
+        texts{"t.toml:7: " + key + "connections: " + by_key, "t.toml:8: " + key + "max_blocked_keys: " + by_key});
+  CHECK(problems_of({destination_with("order = \"key\"\n" + of_keys), {}, {}, {}}).empty());
+  CHECK(problems_of({destination_with("connections = 8\nmax_blocked_keys = 1024\n"), {}, {}, {}}).empty());
+
+  const std::string of_http = "timeout = \"1s\"\non_refused = \"dead_letter\"\n";
+  CHECK(problems_of({destination_with(of_http), {}, {}, {}}).empty());
+  const auto elsewhere = [&](const std::string& url) {
+    auto file = destination_with(of_http);
+    file.replace(file.find("http://h/"), 9, url);
+    return problems_of({file, {}, {}, {}});
+  };
+  CHECK(elsewhere("file:///tmp/a") ==
+        texts{"t.toml:7: " + key + "timeout: has no effect with a file, which is not waited for",
+              "t.toml:8: " + key + "on_refused: has no effect with a file, which refuses no message"});
+  CHECK(elsewhere("redis://h?stream=s") ==
+        texts{"t.toml:8: " + key + "on_refused: has no effect with a stream, which refuses no message"});
+  CHECK(elsewhere("postgresql://h/d?table=t").empty());
+}
+
+TEST_CASE("a key that nothing acts on is accepted from an environment, and where what decides is overridden") {
+  CHECK(problems_of({"", {}, {{"RESEQ_STORE_POSTGRES", "postgresql://h/d"}, {"RESEQ_STORE_REDIS", "redis://h"}}, {}})
+          .empty());
+  CHECK(problems_of({"", {"store.redis=redis://h"}, {}, {}}) ==
+        std::vector<std::string>{"--set: store.redis: has an effect with kind = \"postgres\" only"});
+  const std::string file = "[store]\nkind = \"postgres\"\nredis = \"redis://h\"\n";
+  CHECK(problems_of({file, {"store.kind=embedded"}, {}, {}}).empty());
+  CHECK(problems_of({file, {"store.kind=embedded", "store.redis=redis://i"}, {}, {}}).size() == 1);
+  CHECK(problems_of({destination_with("order = \"key\"\nconnections = 4\n"),
+                     {"pipeline.orders.destination.billing.order=total"},
+                     {},
+                     {}})
+          .empty());
 }
 
 TEST_CASE("a database is named by a URL, which is never quoted") {
