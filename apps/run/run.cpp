@@ -11,6 +11,8 @@
 #include "reseq/config/load.hpp"
 #include "reseq/pipeline/builtin.hpp"
 #include "reseq/reseq.hpp"
+#include "reseq/store/redis/server_url.hpp"
+#include "reseq/store/redis/stream_receiver.hpp"
 #include "run/logging.hpp"
 #include "run/main.hpp"
 #include "run/programs.hpp"
@@ -28,6 +30,19 @@ std::vector<std::string> transforms_in(const registry& definitions) {
   std::vector<std::string> names(built_in_names.begin(), built_in_names.end());
   for (const auto& [label, registered] : definitions.transforms()) names.push_back(label);
   return names;
+}
+
+template <class Url>
+config::complaint said_of(const result<Url>& read) {
+  return read ? config::complaint{} : read.error().what;
+}
+
+config::source source_of(const config::command_line& line, const program& who, const registry& definitions) {
+  config::source from{line.config, line.sets, config::environment(), transforms_in(definitions)};
+  from.reader = who.runs == role::worker ? config::role::worker : config::role::supervisor;
+  from.check_redis = [](std::string_view url) { return said_of(store::redis::parse_server_url(url)); };
+  from.check_stream = [](std::string_view url) { return said_of(store::redis::parse_stream_url(url)); };
+  return from;
 }
 
 /// What the child must be told of this process's command line.
@@ -77,9 +92,7 @@ int run_program(const program& who, int argc, const char* const* argv, const reg
   const auto parsed = config::parse_command_line({who.name, who.purpose, RESEQ_VERSION}, argc, argv);
   if (const auto* done = std::get_if<config::early_exit>(&parsed)) return print(*done);
   const auto& line = std::get<config::command_line>(parsed);
-  const auto reader = who.runs == role::worker ? config::role::worker : config::role::supervisor;
-  const auto loaded = config::load({line.config, line.sets, config::environment(), transforms_in(definitions), reader},
-                                   composed_in(definitions));
+  const auto loaded = config::load(source_of(line, who, definitions), composed_in(definitions));
   if (!loaded.problems.empty()) return report(loaded.problems);
   if (line.check_config) {
     std::cout << "the configuration has no problems\n";

@@ -123,6 +123,19 @@ class Checking(ConfigTest):
                     done = self.run_program("reseq-supervisor", "--config", file, "--check-config")
                     self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_what_this_build_cannot_open_is_said_before_the_start(self):
+        file = self.write("[store]\nkind = \"postgres\"\n" + PIPELINE)
+        arguments = ["--config", file, "--check-config", "--set"]
+        stream = "pipeline.orders.destination.billing.url="
+        for wrong in ("store.redis=redis://h:99999/", stream + "redis://h:99999/?stream=s"):
+            done = self.run_program("reseq-supervisor", *arguments, wrong)
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("the port must be 1 to 65535", done.stderr)
+            self.assertEqual(self.run_program("reseq-worker", *arguments, wrong).returncode, 0)
+        for encrypted in ("store.redis=rediss://h/", stream + "rediss://h/?stream=s"):
+            done = self.run_program("reseq-supervisor", *arguments, encrypted)
+            self.assertEqual(done.returncode == 2, "needs hiredis 1.0" in done.stderr, done.stderr)
+
     def test_secrets_come_from_the_environment_and_are_never_shown(self):
         file = self.write("[http]\ntoken = \"${SECRET}\"\ncontrol_token = \"${MISSING}\"\n" + PIPELINE)
         done = self.run_program("reseq-supervisor", "--config", file, "--check-config", SECRET="two words")

@@ -2,10 +2,13 @@
 /// environment, then `--set`; the later wins, key by key.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "reseq/config/forms.hpp"
 #include "reseq/config/settings.hpp"
 
 namespace reseq::config {
@@ -41,6 +44,10 @@ struct source {
   /// `worker.pipelines`, and none when `worker.slots` is 0) may use only these. Empty: any, it runs none.
   std::vector<std::string> transforms = {};
   role reader = role::none;
+  /// What this build of a supervisor has against the URL of a server that it would open: nothing, or what is wrong.
+  /// Empty: any will do.
+  std::function<complaint(std::string_view)> check_redis = {};
+  std::function<complaint(std::string_view)> check_stream = {}; ///< of a destination; likewise
 };
 
 struct loaded {

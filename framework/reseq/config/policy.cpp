@@ -60,7 +60,8 @@ private:
     static const auto usual = presets<settings>().store;
     if (s.kind == "postgres") {
       const auto* const why = "has an effect with kind = \"embedded\" only; reseqctl recover is for PostgreSQL";
-      return refuse_unused(s.accept_loss, "store.accept_loss", "store.kind", why);
+      refuse_unused(s.accept_loss, "store.accept_loss", "store.kind", why);
+      return check_openable(from_.check_redis, s.redis, "store.redis");
     }
     const auto* const why = "has an effect with kind = \"postgres\" only";
     refuse_unused(s.postgres != usual.postgres, "store.postgres", "store.kind", why);
@@ -124,6 +125,7 @@ private:
     check_room(d, label);
     if (d.order == delivery_order::key) check_by_key(d, label);
     check_unused(d, label);
+    if (is_stream(d.url)) check_openable(from_.check_stream, d.url, label + ".url");
     check_table_or_function(d, label);
     check_file(d, label);
     check_transforms(d.transforms, label);
@@ -230,6 +232,12 @@ private:
       if (!row.takes.check || found_.faulty(key)) continue;
       if (auto wrong = row.takes.check(target)) add(key, *wrong);
     }
+  }
+
+  void check_openable(const std::function<complaint(std::string_view)>& check, const std::string& url,
+                      const std::string& key) {
+    if (from_.reader != role::supervisor || !check || url.empty() || found_.faulty(key)) return;
+    if (auto wrong = check(url)) add(key, *wrong);
   }
 
   /// `says`: `key` says something other than its default, on which nothing acts because of what `by` says.

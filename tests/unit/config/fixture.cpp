@@ -35,7 +35,9 @@ private:
 loaded load_text(const input& from) {
   static const scratch folder;
   std::ofstream(folder.file(), std::ios::binary) << from.file;
-  auto made = load({folder.file(), from.sets, from.environment, from.transforms, from.reader}, from.composed);
+  auto made = load(
+    {folder.file(), from.sets, from.environment, from.transforms, from.reader, from.check_redis, from.check_stream},
+    from.composed);
   for (auto& problem : made.problems) {
     if (problem.file == folder.file()) problem.file = "t.toml";
   }

@@ -16,6 +16,8 @@ struct input {
   std::vector<pipeline_settings> composed;
   std::vector<std::string> transforms = {};
   role reader = role::none;
+  std::function<complaint(std::string_view)> check_redis = {};
+  std::function<complaint(std::string_view)> check_stream = {};
 };
 
 loaded load_text(const input& from);

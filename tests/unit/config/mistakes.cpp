@@ -263,6 +263,24 @@ TEST_CASE("a key that nothing acts on is accepted from an environment, and where
           .empty());
 }
 
+TEST_CASE("a supervisor is asked what it can open, a worker is not") {
+  input from{"[store]\nkind = \"postgres\"\nredis = \"rediss://h\"\n" +
+               destination_with("[[pipeline.destination]]\nname = \"s\"\nurl = \"rediss://h?stream=s\"\n"),
+             {},
+             {},
+             {}};
+  from.check_redis = [](std::string_view url) { return complaint("cannot: " + std::string(url)); };
+  from.check_stream = [](std::string_view url) { return complaint("no stream: " + std::string(url)); };
+  from.reader = role::worker;
+  CHECK(problems_of(from).empty());
+  from.reader = role::supervisor;
+  CHECK(problems_of(from) ==
+        std::vector<std::string>{"t.toml:3: store.redis: cannot: rediss://h",
+                                 "t.toml:12: pipeline.orders.destination.s.url: no stream: rediss://h?stream=s"});
+  from.sets = {"store.redis=", "pipeline.orders.destination.s.url=http://h/"};
+  CHECK(problems_of(from).empty());
+}
+
 TEST_CASE("a database is named by a URL, which is never quoted") {
   CHECK(
     problems_of({"[store]\nkind = \"postgres\"\npostgres = \"postgres://u:p@h:5/db?sslmode=require\"\n", {}, {}, {}})
