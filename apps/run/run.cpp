@@ -77,6 +77,10 @@ void use_all_descriptors(const std::vector<pipeline_settings>& pipelines) {
                  destinations, limit.rlim_max);
 }
 
+void print_warnings(const std::vector<config::problem>& warnings) {
+  for (const auto& warning : warnings) std::cerr << "warning: " << warning.text() << '\n';
+}
+
 int report(const std::vector<config::problem>& problems) {
   for (const auto& problem : problems) std::cerr << problem.text() << '\n';
   std::cerr << problems.size() << (problems.size() == 1 ? " problem" : " problems") << " in the configuration\n";
@@ -93,12 +97,14 @@ int run_program(const program& who, int argc, const char* const* argv, const reg
   if (const auto* done = std::get_if<config::early_exit>(&parsed)) return print(*done);
   const auto& line = std::get<config::command_line>(parsed);
   const auto loaded = config::load(source_of(line, who, definitions), composed_in(definitions));
+  if (!loaded.problems.empty() || line.check_config) print_warnings(loaded.warnings);
   if (!loaded.problems.empty()) return report(loaded.problems);
   if (line.check_config) {
     std::cout << "the configuration has no problems\n";
     return 0;
   }
   start_logging(loaded.value.log, who.name.c_str());
+  for (const auto& warning : loaded.warnings) spdlog::warn("{}", warning.text());
   use_all_descriptors(who.runs == role::worker ? std::vector<pipeline_settings>{} : loaded.value.pipelines);
   if (who.runs == role::worker) return run_worker(loaded.value, definitions, signals);
   if (who.runs == role::both) return run_both(loaded.value, definitions, signals);

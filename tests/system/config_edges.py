@@ -123,6 +123,20 @@ class Checking(ConfigTest):
                     done = self.run_program("reseq-supervisor", "--config", file, "--check-config")
                     self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_a_warning_is_printed_and_logged_and_changes_nothing_else(self):
+        config = merged(self.valid(), {"http": {"listen": "0.0.0.0:0", "control_token": "t"}})
+        write_config(config, self.folder, "open")
+        done = self.run_program("reseq-supervisor", "--config", "open.toml", "--check-config")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("no problems", done.stdout)
+        self.assertRegex(done.stderr, r"^warning: open.toml:\d+: http.listen: .* http.token is empty.*\n$")
+        faulty = self.run_program("reseq-supervisor", "--config", "open.toml", "--check-config", "--set", "log.level=x")
+        self.assertEqual(faulty.returncode, 2)
+        self.assertIn("http.token is empty", faulty.stderr)
+        self.assertIn("1 problem in", faulty.stderr)
+        running = self.supervisor(config, "t")
+        self.assertEqual(running.logged(r"warning: .*http.listen: .* http.token is empty"), 1)
+
     def test_what_this_build_cannot_open_is_said_before_the_start(self):
         file = self.write("[store]\nkind = \"postgres\"\n" + PIPELINE)
         arguments = ["--config", file, "--check-config", "--set"]

@@ -4,6 +4,14 @@
 #include <utility>
 
 namespace reseq::config {
+namespace {
+
+std::vector<problem> by_line(std::vector<problem> all) {
+  std::ranges::stable_sort(all, {}, [](const problem& p) { return std::pair(p.line == 0, p.line); });
+  return all;
+}
+
+} // namespace
 
 void findings::add(const origin& from, const std::string& key, std::string what) {
   add_conflict(from, key, std::move(what));
@@ -12,6 +20,10 @@ void findings::add(const origin& from, const std::string& key, std::string what)
 
 void findings::add_conflict(const origin& from, const std::string& key, std::string what) {
   problems_.push_back({from.file, from.line, key, std::move(what)});
+}
+
+void findings::warn(const origin& from, const std::string& key, std::string what) {
+  warnings_.push_back({from.file, from.line, key, std::move(what)});
 }
 
 void findings::note(const std::string& key, const origin& from) { origins_.insert_or_assign(key, from); }
@@ -25,9 +37,7 @@ origin findings::origin_of(std::string key) const {
   }
 }
 
-std::vector<problem> findings::sorted() && {
-  std::ranges::stable_sort(problems_, {}, [](const problem& p) { return std::pair(p.line == 0, p.line); });
-  return std::move(problems_);
-}
+std::vector<problem> findings::sorted() && { return by_line(std::move(problems_)); }
+std::vector<problem> findings::warnings() const { return by_line(warnings_); }
 
 } // namespace reseq::config

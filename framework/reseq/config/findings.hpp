@@ -26,6 +26,9 @@ public:
   /// What `key` says does not go with what others say; it may still go, or not, with further ones.
   void add_conflict(const origin& from, const std::string& key, std::string what);
 
+  /// What `key` says can be used, and may be a mistake.
+  void warn(const origin& from, const std::string& key, std::string what);
+
   /// `key`, or the table or list member of that name, was written there.
   void note(const std::string& key, const origin& from);
 
@@ -38,9 +41,11 @@ public:
 
   /// All problems, the file's first, by line.
   [[nodiscard]] std::vector<problem> sorted() &&;
+  [[nodiscard]] std::vector<problem> warnings() const; ///< in the same order
 
 private:
   std::vector<problem> problems_;
+  std::vector<problem> warnings_;
   std::set<std::string> faulty_;
   std::map<std::string, origin> origins_;
 };

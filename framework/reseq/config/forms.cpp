@@ -139,6 +139,12 @@ complaint check_address(std::string_view text, std::uint32_t lowest_port) {
   return check_port(text.substr(colon + 1), lowest_port);
 }
 
+bool is_loopback(std::string_view address) {
+  const auto host = address.substr(0, port_colon(address));
+  const bool v4 = host.starts_with("127.") && host.find_first_not_of("0123456789.") == std::string_view::npos;
+  return v4 || host == "[::1]" || host == "localhost";
+}
+
 complaint check_url(std::string_view text) {
   if (text.empty())
     return "is missing, for example http://127.0.0.1:9100/billing (a function's: its database's); a destination that "

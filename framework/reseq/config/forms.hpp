@@ -24,6 +24,9 @@ complaint check_name(std::string_view text);
 /// HOST:PORT, the host a name, an IPv4 address or an IPv6 address in brackets; the port from `lowest_port` on.
 complaint check_address(std::string_view text, std::uint32_t lowest_port);
 
+/// Whether only this machine reaches HOST:PORT.
+bool is_loopback(std::string_view address);
+
 /// A destination's URL: `http://HOST[:PORT][/path][?query]`, `file:///path`, `postgresql://…[?table=T]` or
 /// `redis://…?stream=S`. Never quotes more than the scheme, because a URL may hold a password.
 complaint check_url(std::string_view text);

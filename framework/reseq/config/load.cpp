@@ -71,7 +71,8 @@ loaded load(const source& from, std::vector<pipeline_settings> composed) {
     check_policy(value, from, found);
   }
   if (value.node.name.empty()) value.node.name = fitted_name(host_name());
-  return {std::move(value), std::move(found).sorted()};
+  auto warnings = found.warnings();
+  return {std::move(value), std::move(found).sorted(), std::move(warnings)};
 }
 
 std::map<std::string, std::string> environment() {

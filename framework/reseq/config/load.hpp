@@ -13,7 +13,7 @@
 
 namespace reseq::config {
 
-/// Something a person has to correct. Never holds a secret.
+/// Something a person has to correct or, as a warning, should know of. Never holds a secret.
 struct problem {
   std::string file; ///< the file, or "--set", or "environment variable NAME"; empty: composed in C++
   int line = 0;     ///< 0: none
@@ -53,6 +53,7 @@ struct source {
 struct loaded {
   settings value; ///< usable only if there are no problems
   std::vector<problem> problems;
+  std::vector<problem> warnings; ///< of what is allowed
 };
 
 /// Reads and checks everything, and reports all problems at once, the file's by line (of a file that is no TOML:

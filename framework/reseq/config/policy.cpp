@@ -36,6 +36,11 @@ public:
     }
     check_selection(all);
     check_any(all);
+    warn_of_strangers("http.listen", all.http.listen, "http.token", all.http.token, "submit messages");
+    warn_of_strangers("http.listen", all.http.listen, "http.control_token", all.http.control_token,
+                      "read messages, skip them and pause destinations");
+    warn_of_strangers("cluster.listen", all.cluster.listen, "cluster.token", all.cluster.token,
+                      "get messages to work on, and answer them");
   }
 
 private:
@@ -44,6 +49,14 @@ private:
     if (from_.reader == role::none || tried || !all.pipelines.empty()) return;
     found_.add({from_.path, 0}, "pipeline",
                "none is configured: add a [[pipeline]] to the file that --config names; conf/embedded.toml shows one");
+  }
+
+  void warn_of_strangers(const std::string& listen, const std::string& address, const std::string& token_key,
+                         const std::string& token, const std::string& can) {
+    if (from_.reader != role::supervisor || !token.empty() || is_loopback(address)) return;
+    if (found_.faulty(listen) || found_.faulty(token_key)) return;
+    found_.warn(found_.origin_of(listen), listen,
+                "other machines may reach it, and " + token_key + " is empty: whoever does can " + can);
   }
 
   /// Workers are often told of no destination: those are in the supervisor's file.

@@ -38,8 +38,10 @@ loaded load_text(const input& from) {
   auto made = load(
     {folder.file(), from.sets, from.environment, from.transforms, from.reader, from.check_redis, from.check_stream},
     from.composed);
-  for (auto& problem : made.problems) {
-    if (problem.file == folder.file()) problem.file = "t.toml";
+  for (auto* all : {&made.problems, &made.warnings}) {
+    for (auto& one : *all) {
+      if (one.file == folder.file()) one.file = "t.toml";
+    }
   }
   return made;
 }
@@ -47,6 +49,12 @@ loaded load_text(const input& from) {
 std::vector<std::string> problems_of(const input& from) {
   std::vector<std::string> texts;
   for (const auto& problem : load_text(from).problems) texts.push_back(problem.text());
+  return texts;
+}
+
+std::vector<std::string> warnings_of(const input& from) {
+  std::vector<std::string> texts;
+  for (const auto& warning : load_text(from).warnings) texts.push_back(warning.text());
   return texts;
 }
 

@@ -25,6 +25,8 @@ loaded load_text(const input& from);
 /// Each problem's text, without any other.
 std::vector<std::string> problems_of(const input& from);
 
+std::vector<std::string> warnings_of(const input& from);
+
 /// Asserts that there are no problems.
 settings settings_of(const input& from);
 

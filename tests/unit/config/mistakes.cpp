@@ -281,6 +281,31 @@ TEST_CASE("a supervisor is asked what it can open, a worker is not") {
   CHECK(problems_of(from).empty());
 }
 
+TEST_CASE("a supervisor that other machines reach without a token is warned of") {
+  const auto warnings = [](const std::string& file, std::vector<std::string> sets = {},
+                           role reader = role::supervisor) {
+    CHECK(problems_of({file, sets, {}, {}}).empty());
+    return warnings_of({file, sets, {}, {}, {}, reader});
+  };
+  using texts = std::vector<std::string>;
+  const std::string of_http = "http.listen: other machines may reach it, and http.";
+  const std::string submit = of_http + "token is empty: whoever does can submit messages";
+  const std::string control =
+    of_http + "control_token is empty: whoever does can read messages, skip them and pause destinations";
+  const std::string work =
+    "cluster.listen: other machines may reach it, and cluster.token is empty: whoever does can get "
+    "messages to work on, and answer them";
+  const std::string open = "[cluster]\nlisten = \"0.0.0.0:4040\"\n[http]\nlisten = \"[::]:80\"\n";
+  CHECK(warnings(open) == texts{"t.toml:2: " + work, "t.toml:4: " + submit, "t.toml:4: " + control});
+  CHECK(warnings(open, {}, role::worker).empty());
+  CHECK(warnings(open, {"http.token=x", "cluster.token=y"}) == texts{"t.toml:4: " + control});
+  CHECK(warnings("", {"cluster.listen=a:1"}) == texts{"--set: " + work});
+  for (const auto* own : {"127.0.0.1:1", "127.1.2.3:1", "localhost:1", "[::1]:1"})
+    CHECK(warnings("", {"http.listen=" + std::string(own), "cluster.listen=" + std::string(own)}).empty());
+  for (const auto* other : {"127.example:1", "[::ffff:10.0.0.1]:1", "10.0.0.1:1"})
+    CHECK(warnings("", {"cluster.listen=" + std::string(other)}).size() == 1);
+}
+
 TEST_CASE("a database is named by a URL, which is never quoted") {
   CHECK(
     problems_of({"[store]\nkind = \"postgres\"\npostgres = \"postgres://u:p@h:5/db?sslmode=require\"\n", {}, {}, {}})
