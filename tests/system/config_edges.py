@@ -137,6 +137,22 @@ class Checking(ConfigTest):
         running = self.supervisor(config, "t")
         self.assertEqual(running.logged(r"warning: .*http.listen: .* http.token is empty"), 1)
 
+    def test_a_file_whose_folder_is_not_there_yet_is_warned_of_and_written_once_it_is(self):
+        file = self.path("later/out.jsonl")
+        config = self.config([pipeline("p", [{"name": "d", "url": f"file://{file}", "retry_max": "100ms"}])])
+        write_config(config, self.folder, "later")
+        done = self.run_program("reseq-supervisor", "--config", "later.toml", "--check-config")
+        warning = r"pipeline\.p\.destination\.d\.url: the file's folder is not there"
+        self.assertEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, r"^warning: later.toml:\d+: " + warning)
+        self.assertEqual(self.run_program("reseq-worker", "--config", "later.toml", "--check-config").stderr, "")
+        running = self.supervisor(config)
+        self.assertEqual(running.logged(warning), 1)
+        running.submit("p", b"x")
+        running.wait_for_state("p", "d", "failing")
+        os.mkdir(os.path.dirname(file))
+        running.wait_until_settled("p", "d", 1)
+
     def test_what_this_build_cannot_open_is_said_before_the_start(self):
         file = self.write("[store]\nkind = \"postgres\"\n" + PIPELINE)
         arguments = ["--config", file, "--check-config", "--set"]

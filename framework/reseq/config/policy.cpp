@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <map>
 #include <string_view>
+#include <system_error>
 
 #include "reseq/config/file.hpp"
 #include "reseq/config/keys.hpp"
@@ -199,9 +200,20 @@ private:
       if (!is_first) add(label + ".url", "is that of " + other->second + " as well");
       return;
     }
-    const auto path = std::filesystem::path(d.url.substr(scheme.size())).lexically_normal().string();
-    const auto [first, is_new] = files_.emplace(path, label);
+    const auto path = std::filesystem::path(d.url.substr(scheme.size())).lexically_normal();
+    const auto [first, is_new] = files_.emplace(path.string(), label);
     if (!is_new) add(label + ".url", "is the file of " + first->second + " as well");
+    warn_of_no_folder(label + ".url", path.parent_path());
+  }
+
+  /// No problem: the start takes it as well, for it may come later, or this be another machine than the supervisor's.
+  void warn_of_no_folder(const std::string& key, const std::filesystem::path& folder) {
+    if (from_.reader != role::supervisor) return;
+    using std::filesystem::file_type;
+    std::error_code hidden; // from whoever checks, and perhaps not from whoever starts
+    const auto there = std::filesystem::status(folder, hidden).type();
+    if (there == file_type::directory || there == file_type::none) return;
+    found_.warn(found_.origin_of(key), key, "the file's folder is not there: deliveries are tried again until it is");
   }
 
   void check_transforms(const std::vector<transform_settings>& all, const std::string& around) {
