@@ -190,6 +190,8 @@ TEST_CASE("${NAME} in a string of the file is the environment's") {
   CHECK(made.worker.pipelines == texts{"p-one"});
   CHECK(problems_of({"[http]\ntoken = \"${NOPE}\"\n", {}, {}, {}}) ==
         texts{"t.toml:2: http.token: the environment has no variable NOPE"});
+  CHECK(problems_of({"[http]\ntoken = \"${NOPE}${A}${NOR}${NOPE}\"\n", {}, {{"A", "one"}}, {}}) ==
+        texts{"t.toml:2: http.token: the environment has no variables NOPE, NOR"});
   for (const auto* open : {"${", "${A", "${}", "${A-B}"}) {
     CHECK(problems_of({"[http]\ntoken = \"" + std::string(open) + "\"\n", {}, {}, {}}) ==
           texts{"t.toml:2: http.token: a ${ needs a variable's name and a }; a literal ${ is written $${"});
