@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <deque>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -57,6 +58,32 @@ bool same(std::string_view given, const greeting& wanted) {
   return difference == 0;
 }
 
+/// Connections that have not said who they are. Strangers must not take all of the process's descriptors: of too many,
+/// the one that has been silent for longest goes.
+class silent_connections {
+public:
+  std::uint64_t add(native_socket one) {
+    const std::lock_guard hold{mutex_};
+    if (all_.size() == most_silent) {
+      spdlog::warn("cluster port: {} connections do not say who they are: the oldest is closed", most_silent);
+      ::shutdown(all_.begin()->second, SHUT_RDWR); // the next read finds it closed, and tells the broker
+      all_.erase(all_.begin());
+    }
+    all_.emplace(++last_, one);
+    return last_;
+  }
+  /// It has said so, or is about to be closed.
+  void remove(std::uint64_t which) {
+    const std::lock_guard hold{mutex_};
+    all_.erase(which);
+  }
+
+private:
+  std::mutex mutex_;
+  std::map<std::uint64_t, native_socket> all_;
+  std::uint64_t last_ = 0;
+};
+
 /// A connection whose reads grow with what comes.
 class bounded_scribe : public io::network::scribe_impl {
 public:
@@ -106,17 +133,10 @@ bool introduces_a_client(std::string_view header) {
 /// One that was accepted: a greeting comes first.
 class greeted_scribe : public bounded_scribe {
 public:
-  greeted_scribe(default_multiplexer& on, native_socket connected, const greeting& wanted)
-    : bounded_scribe(on, connected), greeting_(wanted) {}
-
-  [[nodiscard]] bool greeted() const { return greeted_; }
-
-  /// For the doorman: the next read finds the connection closed, and tells the broker.
-  void close_silent() {
-    if (detached()) return;
-    log_closing("does not say who it is, and others have come since");
-    ::shutdown(stream_.fd(), SHUT_RDWR);
-  }
+  greeted_scribe(default_multiplexer& on, native_socket connected, const greeting& wanted,
+                 std::shared_ptr<silent_connections> silent)
+    : bounded_scribe(on, connected), greeting_(wanted), silent_(std::move(silent)), silence_(silent_->add(connected)) {}
+  ~greeted_scribe() override { silent_->remove(silence_); }
 
   void configure_read(receive_policy::config wanted) override {
     if (greeted_) return bounded_scribe::configure_read(wanted);
@@ -135,6 +155,7 @@ public:
     if (!given.starts_with(magic)) return refuse(context, not_ours);
     if (!same(given, greeting_)) return refuse(context, "has another cluster.token; set the same one on both");
     greeted_ = true;
+    silent_->remove(silence_);
     bounded_scribe::configure_read(then_);
     return true;
   }
@@ -149,6 +170,8 @@ private:
   }
 
   const greeting greeting_;
+  const std::shared_ptr<silent_connections> silent_;
+  const std::uint64_t silence_;
   bool greeted_ = false;
   bool introduced_ = false; ///< its first header has come
   receive_policy::config then_ = receive_policy::at_most(1);
@@ -164,25 +187,15 @@ public:
     auto& on = acceptor_.backend();
     const auto socket = acceptor_.accepted_socket();
     io::network::keepalive(socket, true);
-    auto connected = caf::make_counted<greeted_scribe>(on, socket, greeting_);
+    auto connected = caf::make_counted<greeted_scribe>(on, socket, greeting_, silent_);
     const auto handle = connected->hdl();
-    make_room();
-    silent_.push_back(connected);
     parent()->add_scribe(std::move(connected));
     return doorman::new_connection(&on, handle);
   }
 
 private:
-  /// Strangers must not take all of the process's descriptors: the one that has been silent for longest goes.
-  void make_room() {
-    std::erase_if(silent_, [](const auto& one) { return one->greeted() || one->detached(); });
-    if (silent_.size() < most_silent) return;
-    silent_.front()->close_silent();
-    silent_.pop_front();
-  }
-
   const greeting greeting_;
-  std::deque<caf::intrusive_ptr<greeted_scribe>> silent_;
+  const std::shared_ptr<silent_connections> silent_ = std::make_shared<silent_connections>();
 };
 
 class cluster_middleman : public io::middleman_actor_impl {

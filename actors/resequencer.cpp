@@ -5,6 +5,11 @@
 #include <spdlog/spdlog.h>
 
 namespace reseq::actors {
+namespace {
+
+constexpr auto least_between_words = std::chrono::minutes{1};
+
+} // namespace
 
 resequencer_actor::behavior_type
 resequencer_state::make_behavior(resequencer_actor::stateful_pointer<resequencer_state> to_self,
@@ -42,13 +47,19 @@ lanes_told resequencer_state::tell(const core::mirror_call& call) {
   return answer;
 }
 
-/// The beginning and the end of a failure, not each of its tries.
+/// The beginning and the end of a failure, not each of its tries; once a minute if it comes and goes, as with a Redis
+/// that has no room for more and takes what asks for none.
 void resequencer_state::log(const std::optional<error>& trouble) {
-  if (trouble && !std::exchange(away, true))
+  if (trouble && !std::exchange(away, true)) {
+    const auto now = self->clock().now();
+    told = !last_told || now - *last_told >= least_between_words;
+    if (!told) return;
+    last_told = now;
     spdlog::warn("pipeline {}: the resequencer cannot be told, and deliveries go on without it: {}", setup.pipeline,
                  trouble->text());
-  else if (!trouble && std::exchange(away, false))
+  } else if (!trouble && std::exchange(away, false) && told) {
     spdlog::info("pipeline {}: the resequencer answers again", setup.pipeline);
+  }
 }
 
 } // namespace reseq::actors

@@ -47,12 +47,44 @@ core::chain_index chain_of(const api_pipeline& of, destination_id destination) {
   return core::chain_index{of.own_chains.contains(destination) ? destination.value() : 0};
 }
 
-std::uint32_t limit_of(const std::string& query) {
-  constexpr std::string_view key = "limit=";
+/// Which dead letters: `?limit=N&after=DESTINATION/SEQUENCE`. A destination that is no longer configured is a number.
+struct letters_page {
   std::uint32_t limit = 100;
-  if (const auto at = query.find(key); at != std::string::npos)
-    std::from_chars(query.data() + at + key.size(), query.data() + query.size(), limit);
-  return std::clamp(limit, std::uint32_t{1}, std::uint32_t{1000});
+  std::optional<core::enrolment> after;
+};
+
+constexpr std::uint32_t most_letters = 1000;
+
+template <class Number>
+bool read_number(std::string_view text, Number& into) {
+  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), into);
+  return failed == std::errc{} && end == text.data() + text.size();
+}
+
+result<letters_page> page_of(const api_pipeline& of, std::string_view query) {
+  letters_page page;
+  while (!query.empty()) {
+    const auto one = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(one.size() + 1, query.size()));
+    const auto name = one.substr(0, one.find('='));
+    const auto value = one.substr(std::min(name.size() + 1, one.size()));
+    if (name == "limit") {
+      if (!read_number(value, page.limit) || page.limit < 1 || page.limit > most_letters)
+        return fail(errc::invalid, "takes a number from 1 to " + std::to_string(most_letters), "limit");
+    } else if (name == "after") {
+      const auto label = value.substr(0, value.find('/'));
+      const auto known = of.destinations.find(std::string(label));
+      std::uint32_t number = known == of.destinations.end() ? 0 : known->second.value();
+      std::uint64_t seq = 0;
+      if ((number == 0 && !read_number(label, number)) ||
+          !read_number(value.substr(std::min(label.size() + 1, value.size())), seq))
+        return fail(errc::invalid, "takes a destination of this pipeline and a sequence, as \"next\" says them", "after");
+      page.after = core::enrolment{destination_id{number}, sequence{seq}};
+    } else {
+      return fail(errc::invalid, "there is no such parameter; there are limit and after", std::string(name));
+    }
+  }
+  return page;
 }
 
 } // namespace
@@ -199,7 +231,9 @@ void http_api::show_held(const api_pipeline& of, const net::responder& answer) {
 void http_api::show_dead_letters(const api_pipeline& of, const net::http_request& request,
                                  const net::responder& answer) {
   using letters = std::vector<store::dead_letter>;
-  auto use = [&of, answer](const result<letters>& found) {
+  const auto page = page_of(of, request.query);
+  if (!page) return answer(api::error_response(page.error()));
+  auto use = [&of, answer, limit = page->limit](const result<letters>& found) {
     if (!found) return answer(api::error_response(found.error()));
     json list = json::array();
     for (const auto& letter : *found) {
@@ -208,10 +242,16 @@ void http_api::show_dead_letters(const api_pipeline& of, const net::http_request
       one["bytes"] = letter.body ? letter.body->payload.size() : 0;
       list.push_back(std::move(one));
     }
-    answer(api::json_response(200, dump({{"dead_letters", std::move(list)}})));
+    json next;
+    if (found->size() == limit) {
+      const auto& last = found->back().record;
+      const auto label = of.name_of(last.destination);
+      next = (label.empty() ? std::to_string(last.destination.value()) : label) + "/" + std::to_string(last.seq.value());
+    }
+    answer(api::json_response(200, dump({{"dead_letters", std::move(list)}, {"next", std::move(next)}})));
   };
   caf::anon_send(setup_.reader,
-                 ask_dead_letters{of.shard, std::nullopt, limit_of(request.query), reply<letters>(std::move(use))});
+                 ask_dead_letters{of.shard, page->after, page->limit, reply<letters>(std::move(use))});
 }
 
 } // namespace reseq::actors

@@ -76,8 +76,7 @@ public:
   }
 
   [[nodiscard]] result<std::string> dead_letters() const {
-    return shown(get("/v1/pipelines/" + what_.pipeline + "/dead-letters"),
-                 [&](const json& list) { return show_dead_letters(what_.pipeline, list, now()); });
+    return shown(all_dead_letters(), [&](const json& list) { return show_dead_letters(what_.pipeline, list, now()); });
   }
 
   [[nodiscard]] result<std::string> send() const {
@@ -158,6 +157,20 @@ private:
     if (!what_.pipeline.empty()) return {answer};
     const auto& list = list_in(answer, "pipelines");
     return {list.begin(), list.end()};
+  }
+
+  /// The API gives them by pages.
+  [[nodiscard]] result<json> all_dead_letters() const {
+    json all = json::array();
+    const auto path = "/v1/pipelines/" + what_.pipeline + "/dead-letters?limit=1000";
+    for (std::string after;;) {
+      const auto page = get(path + after);
+      if (!page) return page;
+      for (const auto& one : list_in(*page, "dead_letters")) all.push_back(one);
+      const auto next = text_in(*page, "next");
+      if (next.empty()) return json{{"dead_letters", std::move(all)}};
+      after = "&after=" + next;
+    }
   }
 
   /// What keeps the journal from being written, or null. A supervisor's pipelines share it.

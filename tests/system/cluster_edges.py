@@ -1,6 +1,7 @@
 """Workers that come, go, hang, die or are somebody else: the work gets done, in order, by the right ones."""
 
 import hashlib
+import os
 import signal
 import socket
 import struct
@@ -89,7 +90,7 @@ class Admission(ClusterTest):
         huge = struct.pack(">BBBBIQQQ", 1, 0, 0, 0, 0xF000_0000, 0, 0, 0)  # BASP: 4 GB come with a client's handshake
         for first, closed_because in (
             (b"", "is no worker of this version"),
-            (self.greeting("wrong"), "does not know cluster.token"),
+            (self.greeting("wrong"), "has another cluster.token"),
             (self.greeting("right"), ""),
         ):
             for _ in range(10):
@@ -112,11 +113,42 @@ class Admission(ClusterTest):
         self.worker(self.running, "late")
         self.running.wait_for_workers(2)
 
+    def test_nothing_that_a_stranger_says_ends_anything(self):
+        """CAF takes for granted that a handshake has a payload, and that an actor may be told to end."""
+        self.start({"use": "identity"}, own_slots=4, cluster={"token": "right"})
+        self.running.wait_for_workers(1)
+        host, port = self.running.cluster.rsplit(":", 1)
+        for token in ("wrong", "right"):
+            for operation in range(9):
+                for length, payload in ((0, b""), (64, bytes(64)), (64, b"\xff" * 64)):
+                    header = struct.pack(">BBBBIQQQ", operation, 0, 0, 0, length, 3, 0, 0)
+                    if (token, operation, length) == ("right", 1, 64):
+                        continue  # what a worker might say: who knows the token is trusted
+                    with socket.create_connection((host, int(port)), timeout=20) as connection:
+                        connection.sendall(self.greeting(token) + header + payload)
+                        read_until_closed(connection)
+        self.wait_until_all_are_delivered(self.running.submit_all("p", ["a", "b"]))
+        self.assertEqual(self.deaths(), 0)
+
+    def test_strangers_that_say_nothing_do_not_take_all_descriptors(self):
+        self.start({"use": "identity"}, cluster={"token": "right"})
+        host, port = self.running.cluster.rsplit(":", 1)
+        before = len(os.listdir(f"/proc/{self.running.pid}/fd"))
+        silent = [socket.create_connection((host, int(port)), timeout=20) for _ in range(300)]
+        for one in silent:
+            self.addCleanup(one.close)
+        for one in silent[:200]:
+            read_until_closed(one)
+        self.assertLess(len(os.listdir(f"/proc/{self.running.pid}/fd")) - before, 110)
+        eventually("each is logged", lambda: self.running.logged("do not say who they are: the oldest is closed") >= 200)
+        self.worker(self.running, "friend")
+        self.wait_until_all_are_delivered(self.running.submit_all("p", ["a", "b"]))
+
     def test_a_worker_with_another_token_is_refused_with_a_reason_at_both_and_never_gets_work(self):
         self.start({"use": "identity"}, cluster={"token": "right"})
         stranger = self.worker(self.running, "stranger", cluster={"token": "wrong"})
-        for who in (stranger, self.running):
-            who.wait_for_line("cluster.token is not this supervisor's")
+        stranger.wait_for_line("it closed the connection at once; its log says why: cluster.token has to be the same")
+        self.running.wait_for_line("has another cluster.token; set the same one on both: its connection is closed")
         sent = self.running.submit_all("p", ["a", "b"])
         eventually("both wait", lambda: self.running.destination("p", "d")["pending"] == 2)
         self.assertEqual(self.running.metrics().total("reseq_workers"), 0)
@@ -209,6 +241,15 @@ class ComingAndGoing(ClusterTest):
         self.running.wait_for_workers(2)
         sent |= self.running.submit_all("p", ["e", "f"])
         self.wait_until_all_are_delivered(sent)
+
+    def test_the_supervisors_own_worker_is_started_anew_when_it_stands_still(self):
+        self.start({"use": "identity"}, own_slots=4)
+        self.running.wait_for_workers(1)
+        (first,) = self.running.own_workers()
+        os.kill(first, signal.SIGSTOP)
+        self.wait_until_all_are_delivered(self.running.submit_all("p", ["a", "b"]))
+        self.running.wait_for_line("own worker has not moved for 10 s: it is killed")
+        self.assertNotIn(first, self.running.own_workers())
 
     def test_workers_find_a_supervisor_that_was_killed_and_started_again(self):
         self.start({"use": "delay", "min": "5ms", "max": "50ms"})

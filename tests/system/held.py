@@ -189,6 +189,16 @@ class DeadLetters(HeldTest):
             self.assertIn(TOO_LARGE, letter["last_error"])
         self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, passed=failing))
         self.assertEqual(len(self.book.confirmed("d")), 30 - len(failing))
+        path, pages = "/v1/pipelines/p/dead-letters?limit=3", []
+        while path:
+            page = self.running.get(path)
+            pages.append([letter["sequence"] for letter in page["dead_letters"]])
+            path = page["next"] and f"/v1/pipelines/p/dead-letters?limit=3&after={page['next']}"
+        self.assertEqual(pages, [[3, 4, 9], [30]])
+        for wrong, field in (("limit=0", "limit"), ("limit=1001", "limit"), ("limit=x", "limit"), ("limit=", "limit"),
+                             ("after=d", "after"), ("after=x/1", "after"), ("since=1", "since")):  # fmt: skip
+            refused = self.running.request("GET", f"/v1/pipelines/p/dead-letters?{wrong}")
+            self.assertEqual((refused.status, refused.json().get("field")), (400, field), wrong)
         for position, state in ((2, "settled"), (3, "dead_letter"), (4, "dead_letter"), (5, "settled")):
             shown = self.running.get(f"/v1/pipelines/p/messages/0:{position}")
             self.assertEqual([one["state"] for one in shown["destinations"]], [state], position)

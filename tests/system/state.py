@@ -83,7 +83,7 @@ class State(SystemTest):
         self.assertEqual(states, {"d": (1, "settled"), "bad": (1, "held")})
         self.assertEqual([(one["destination"], one["sequence"], one["position"]) for one in held], [("bad", 1, 1)])
         self.assert_recent(held[0]["since"])
-        self.assertEqual(self.running.get("/v1/pipelines/p/dead-letters"), {"dead_letters": []})
+        self.assertEqual(self.running.get("/v1/pipelines/p/dead-letters"), {"dead_letters": [], "next": None})
 
     def test_a_head_that_waits_for_its_receiver_says_since_when_why_and_what_next(self):
         self.book.answer = lambda request: Reply(500, body=b"out of\norder\x00")

@@ -439,6 +439,14 @@ TEST_CASE("retention runs every half minute, at once again while there is more, 
   CHECK(f.journal->expired.size() == 5);
 }
 
+TEST_CASE("retention leaves a shard alone that has diverged: a recovery may need what it has") {
+  fixture f;
+  f.journal->expirable = 10;
+  f.system.send(f.writer, refuse{fixture::one, {errc::unavailable, "has diverged", {}}});
+  f.system.pass(std::chrono::seconds{100});
+  CHECK(f.journal->expired.empty());
+}
+
 TEST_CASE("the reader passes on what the journal holds") {
   virtual_system system;
   auto journal = std::make_shared<memory_journal>();

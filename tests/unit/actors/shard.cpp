@@ -48,6 +48,7 @@ struct fixture {
       std::make_shared<core::shard>(std::vector<core::destination_setup>{std::move(first), destination(audit, "audit")},
                                     give_up::hold, 1, system.now(), setup.owner);
     setup.sinks = {{billing, system.spawn(fake_sink, to_billing)}, {audit, system.spawn(fake_sink, to_audit)}};
+    setup.transactional = {audit};
     setup.journal = system.spawn(fake_journal_writer, journal);
     setup.reader = system.spawn(fake_reader, reader);
     setup.dispatcher = system.spawn(fake_dispatcher, dispatcher);
@@ -396,6 +397,18 @@ TEST_CASE("a recovery takes along what receivers remember, where they do") {
   REQUIRE(wish.received.size() == 1);
   CHECK(wish.received[0].id == audit);
   CHECK(wish.received[0].has.last == sequence{9});
+}
+
+TEST_CASE("a later owner at a transactional receiver that the journal does not know of means that it has gone back") {
+  fixture f;
+  f.accept(1, {{audit, sequence{1}}});
+  f.work(1);
+  f.answer(f.to_audit->requests.at(0), core::stale{epoch{9}});
+  REQUIRE(f.reader->epochs.size() == 1);
+  f.reader->epochs[0].done(epoch{3});
+  f.system.run();
+  CHECK(f.status(audit).state == core::lane_state::diverged);
+  CHECK(f.status(audit).reason == "the receiver of destination audit has a later owner than the journal knows of");
 }
 
 TEST_CASE("no recovery is planned while a receiver cannot say what it has") {

@@ -133,6 +133,20 @@ TEST_CASE("why asks each waiting destination for its attempts, and for the recor
   CHECK(contains(*text, "its transforms used up their attempts"));
 }
 
+TEST_CASE("dead letters are fetched page by page, and shown as one list") {
+  scripted supervisor;
+  const auto page = [](int first, const json& next) {
+    return json{{"dead_letters", {{{"sequence", first}}, {{"sequence", first + 1}}}}, {"next", next}};
+  };
+  supervisor.on("GET /v1/pipelines/orders/dead-letters?limit=1000", page(1, "billing/2"));
+  supervisor.on("GET /v1/pipelines/orders/dead-letters?limit=1000&after=billing/2", page(3, nullptr));
+  auto what = wanted(command::dead_letters, "orders");
+  what.json = true;
+  CHECK(supervisor.run(what) ==
+        json{{"dead_letters", {{{"sequence", 1}}, {{"sequence", 2}}, {{"sequence", 3}}, {{"sequence", 4}}}}}.dump() +
+          "\n");
+}
+
 TEST_CASE("why of a destination that does not exist is an error") {
   scripted supervisor;
   supervisor.on("GET /v1/pipelines/orders", orders_with(destination("running", nullptr)));

@@ -283,4 +283,20 @@ TEST_CASE("a database that has gone back in time is not written to") {
   CHECK(at.sql("SELECT FROM reseq.message").size() == 7);
 }
 
+TEST_CASE("a database that knows of an earlier owner, or of none, has gone back, and nobody has taken the shard over") {
+  place at;
+  opened(must(at.open()), specs(1));
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit(submit_many("m", 1, 10)));
+  const auto [change, says] = GENERATE(table<std::string, std::string>(
+    {{"UPDATE reseq.shard SET epoch = epoch - 1", "we own the shard under epoch 2, and now the shard's epoch is 1"},
+     {"UPDATE reseq.shard SET number = DEFAULT", "the shard's row is gone"}}));
+  at.sql("ALTER TABLE reseq.message DROP CONSTRAINT IF EXISTS message_shard_fkey");
+  at.sql(change);
+  auto refused = shard.commit({submit("new")});
+  CHECK(code_of(refused) == errc::corrupt);
+  CHECK(refused.error().text().find(says) != std::string::npos);
+  CHECK(shard->expire(shard.state.handle, at_ms(1), 10).error().code == errc::corrupt);
+}
+
 } // namespace reseq::test

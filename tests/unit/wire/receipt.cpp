@@ -33,9 +33,9 @@ TEST_CASE("every error becomes the status that clients act on") {
     {errc::full, 429, true},
     {errc::unavailable, 503, true},
     {errc::fenced, 503, true},
+    {errc::corrupt, 503, true},
     {errc::in_doubt, 503, true},
     {errc::no_space, 507, false},
-    {errc::corrupt, 500, false},
     {errc::incompatible, 500, false},
     {errc::internal, 500, false},
   }));
