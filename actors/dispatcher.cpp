@@ -255,8 +255,8 @@ void dispatcher_state::perform(std::map<core::pipeline_index, work_done> news) {
   for (auto& lost : table->take_given_up()) {
     const auto [index, at, chain] = lost.key;
     remember(lost.key, {lost.attempts, lost.last_error, {}, std::move(lost.history)});
-    news[index].given_up.push_back({at, chain, lost.attempts, std::move(lost.last_error), lost.work.asked,
-                                     lost.permanent});
+    news[index].given_up.push_back(
+      {at, chain, lost.attempts, std::move(lost.last_error), lost.work.asked, lost.permanent});
   }
   for (auto& [index, what] : news) self->send(pipelines[index.value()].shard, std::move(what));
   assign();

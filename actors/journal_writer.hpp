@@ -62,9 +62,9 @@ struct writer_state {
   std::map<store::shard_handle, error> refused; ///< for which nothing is accepted any more
   std::set<store::shard_handle> doubted;        ///< with a commit whose outcome is not known
   bool flushing = false;
-  bool failing = false;                         ///< the last commit failed, and that was logged
-  bool away = false;                            ///< because its server could not be reached
-  bool probing = false;                         ///< a look at whether that has changed is on its way
+  bool failing = false; ///< the last commit failed, and that was logged
+  bool away = false;    ///< because its server could not be reached
+  bool probing = false; ///< a look at whether that has changed is on its way
 };
 
 } // namespace reseq::actors

@@ -31,8 +31,8 @@ struct resequencer_state {
 
   resequencer_actor::stateful_pointer<resequencer_state> self = nullptr;
   resequencer_setup setup;
-  bool away = false;                    ///< it did not answer the last time …
-  bool told = false;                    ///< … and that was logged
+  bool away = false; ///< it did not answer the last time …
+  bool told = false; ///< … and that was logged
   std::optional<time_point> last_told;
 };
 

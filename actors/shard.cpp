@@ -301,8 +301,8 @@ void shard_state::diverge(const std::string& why) {
 /// A receiver, or the resequencer, has seen a later epoch than ours. If the journal agrees, somebody else owns the
 /// shard. Else it has gone back in time, if `keeper` names one whose record is to be trusted.
 void shard_state::check_ownership(std::string keeper) {
-  const auto log_wrong = !keeper.empty() || std::exchange(told_of_wrong_record, true) ? spdlog::level::debug
-                                                                                      : spdlog::level::err;
+  const auto log_wrong =
+    !keeper.empty() || std::exchange(told_of_wrong_record, true) ? spdlog::level::debug : spdlog::level::err;
   const auto decide = [ours = setup.owner, pipeline = setup.pipeline, keeper = std::move(keeper), log_wrong,
                        me = shard_actor{self}](const result<epoch>& current) {
     if (!current)
@@ -310,9 +310,10 @@ void shard_state::check_ownership(std::string keeper) {
                           current.error().text());
     if (*current <= ours && !keeper.empty()) return caf::anon_send(me, no_later_owner{keeper});
     if (*current <= ours)
-      return spdlog::log(log_wrong, "pipeline {}: a receiver answered 412 with a later Reseq-Epoch than the journal knows: the "
-                           "receiver's own record is wrong",
-                           pipeline);
+      return spdlog::log(log_wrong,
+                         "pipeline {}: a receiver answered 412 with a later Reseq-Epoch than the journal knows: the "
+                         "receiver's own record is wrong",
+                         pipeline);
     step_down("pipeline " + pipeline + " has a later owner (epoch " + std::to_string(current->value()) + ", ours is " +
               std::to_string(ours.value()) + ")");
   };

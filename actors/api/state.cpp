@@ -78,7 +78,8 @@ result<letters_page> page_of(const api_pipeline& of, std::string_view query) {
       std::uint64_t seq = 0;
       if ((number == 0 && !read_number(label, number)) ||
           !read_number(value.substr(std::min(label.size() + 1, value.size())), seq))
-        return fail(errc::invalid, "takes a destination of this pipeline and a sequence, as \"next\" says them", "after");
+        return fail(errc::invalid, "takes a destination of this pipeline and a sequence, as \"next\" says them",
+                    "after");
       page.after = core::enrolment{destination_id{number}, sequence{seq}};
     } else {
       return fail(errc::invalid, "there is no such parameter; there are limit and after", std::string(name));
@@ -246,12 +247,12 @@ void http_api::show_dead_letters(const api_pipeline& of, const net::http_request
     if (found->size() == limit) {
       const auto& last = found->back().record;
       const auto label = of.name_of(last.destination);
-      next = (label.empty() ? std::to_string(last.destination.value()) : label) + "/" + std::to_string(last.seq.value());
+      next =
+        (label.empty() ? std::to_string(last.destination.value()) : label) + "/" + std::to_string(last.seq.value());
     }
     answer(api::json_response(200, dump({{"dead_letters", std::move(list)}, {"next", std::move(next)}})));
   };
-  caf::anon_send(setup_.reader,
-                 ask_dead_letters{of.shard, page->after, page->limit, reply<letters>(std::move(use))});
+  caf::anon_send(setup_.reader, ask_dead_letters{of.shard, page->after, page->limit, reply<letters>(std::move(use))});
 }
 
 } // namespace reseq::actors

@@ -116,8 +116,8 @@ void own_worker::keep_running() {
   }
 }
 
-/// Until the child has ended, and is still to be waited for. One that has worked and says nothing any more is stopped or
-/// stuck, and would stay so: it is killed. Whether it has worked.
+/// Until the child has ended, and is still to be waited for. One that has worked and says nothing any more is stopped
+/// or stuck, and would stay so: it is killed. Whether it has worked.
 bool own_worker::wait_for_end(pid_t child) const {
   pollfd ended{static_cast<int>(syscall(SYS_pidfd_open, child, 0)), POLLIN, 0}; // glibc 2.36 has no C++ header for it
   bool worked = false;

@@ -39,7 +39,8 @@ private:
   std::thread thread_;
 };
 
-/// For the child: it works, that is, a supervisor has let it in. To be said again and again. Does nothing without RESEQ_PARENT_PIPE.
+/// For the child: it works, that is, a supervisor has let it in. To be said again and again. Does nothing without
+/// RESEQ_PARENT_PIPE.
 void tell_parent_it_works();
 
 /// For the child: ends the process as soon as the parent has gone. Does nothing without RESEQ_PARENT_PIPE.

@@ -154,7 +154,8 @@ void run_agrees(std::string_view input) {
   boost::beast::error_code refused;
   std::size_t used = 0;
   // Asked of the parser, since the message looks at the first of several Connection fields only; and before the body,
-  // since it takes fields of the trailer in, where none of them may say anything about the connection (RFC 9110, 6.5.1).
+  // since it takes fields of the trailer in, where none of them may say anything about the connection (RFC
+  // 9110, 6.5.1).
   std::optional<bool> they_keep;
   while (!refused && !theirs.is_done() && used < input.size()) {
     const auto size = theirs.put(boost::asio::buffer(input.data() + used, input.size() - used), refused);

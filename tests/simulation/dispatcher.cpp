@@ -214,7 +214,8 @@ void dispatcher::perform(news out) {
   for (auto& lost : table_.take_given_up()) {
     check_given_up(lost);
     const auto asked = forget(lost.key.at, lost.key.chain);
-    out.given_up.push_back({lost.key.at, lost.key.chain, lost.attempts, std::move(lost.last_error), asked, lost.permanent});
+    out.given_up.push_back(
+      {lost.key.at, lost.key.chain, lost.attempts, std::move(lost.last_error), asked, lost.permanent});
   }
   if (!out.done.empty() || !out.given_up.empty())
     world_.mail.post(dispatcher_party, shard_party, [this, all = std::move(out)] {

@@ -139,10 +139,10 @@ struct effects {
   std::vector<duration> release_overheads; ///< of each message handed to its receiver: time since the latest finish
                                            ///< among its predecessors in the lane and itself
   std::optional<mirror_call> lanes;        ///< of the resequencer; one at a time
-  std::vector<work_key> load;          ///< results that it may have; one such wish at a time, which is always answered
+  std::vector<work_key> load; ///< results that it may have; one such wish at a time, which is always answered
   std::vector<abandoned_message> abandoned; ///< for the log
-  bool check_epoch = false;            ///< a receiver has seen a later epoch: ask the journal
-  bool lanes_fenced = false;           ///< the resequencer has: ask the journal, and `diverge` if it knows of none
+  bool check_epoch = false;                 ///< a receiver has seen a later epoch: ask the journal
+  bool lanes_fenced = false;                ///< the resequencer has: ask the journal, and `diverge` if it knows of none
   std::optional<std::string> diverged; ///< the journal has gone backwards, as this says: nothing more is to be accepted
 };
 

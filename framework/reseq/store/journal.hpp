@@ -105,8 +105,8 @@ struct rewinding {
 struct recovery_findings {
   struct destination {
     destination_id id;
-    sequence assigned; ///< the last one, by the journal
-    sequence seen;     ///< the greatest; 0: nothing is known
+    sequence assigned;         ///< the last one, by the journal
+    sequence seen;             ///< the greatest; 0: nothing is known
     bool keeps_itself = false; ///< the receiver does, in the transaction that takes a message: it has got nothing later
   };
 

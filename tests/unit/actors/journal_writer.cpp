@@ -105,8 +105,8 @@ public:
 
   store::recovery_findings found;
   std::vector<std::pair<std::uint64_t, store::recovery>> recovered;
-  bool failing = false; ///< the disk is full, and nothing can be read
-  bool away = false;    ///< nothing can be written
+  bool failing = false;  ///< the disk is full, and nothing can be read
+  bool away = false;     ///< nothing can be written
   bool doubtful = false; ///< everything is done, and nobody told so
   std::vector<core::accepted_message> late;
   std::vector<written> commits;

@@ -20,9 +20,9 @@ enum class fence {
 };
 
 /// The end of a sentence about how the database has gone back.
-inline constexpr const char* advice_after_going_back =
-  "; nothing is written until it is as it was (a standby that takes over must be a synchronous one), or this program is "
-  "started again and goes on from there";
+inline constexpr const char* advice_after_going_back = "; nothing is written until it is as it was (a standby that "
+                                                       "takes over must be a synchronous one), or this program is "
+                                                       "started again and goes on from there";
 
 /// Holds the fences of `shards`, at least one, until the transaction ends; `errc::fenced` when a shard has a later
 /// owner, `errc::corrupt` when the database knows of an earlier one, or of none: it has gone back in time.
