@@ -84,7 +84,7 @@ double dispatcher_bytes(std::vector<core::work_request> work) {
     actors::become<actors::dispatcher_state, actors::dispatcher_actor, actors::dispatcher_setup>, std::move(setup));
   const auto worker = system.spawn(idle_worker);
   system.send(dispatcher, actors::hello{actors::protocol_version, "", "node", in_flight, {"bench"}, {"print"}}, worker);
-  const auto before = live_bytes.load();
+  const auto before = live_bytes.load() - static_cast<std::int64_t>(work.capacity() * sizeof(core::work_request));
   actors::work_wanted wanted{core::pipeline_index{0}, {}, std::move(work), {}};
   system.send(dispatcher, std::move(wanted));
   return per_message(before);

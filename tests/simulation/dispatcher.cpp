@@ -27,7 +27,7 @@ void dispatcher::want(std::vector<core::work_key> withdrawn, std::vector<core::w
     if (auto* known = find(wanted.at, wanted.chain))
       known->asked = wanted.asked;
     else
-      j.wanted.push_back({wanted.chain, wanted.asked, newest_, std::nullopt, 0, 0, false});
+      j.wanted.push_back({wanted.chain, wanted.asked, sent_, std::nullopt, 0, 0, false});
     table_.submit({pipeline_, wanted.at, wanted.chain}, wanted.head, world_.now);
   }
   for (const auto& [at, chain] : heads) table_.make_head({pipeline_, at, chain}, world_.now);
@@ -91,7 +91,7 @@ bool dispatcher::strike(worker_id dead) {
     unanswered += flown.unanswered;
     for (const auto& chain : flown.chains) {
       auto* wanted = chain ? find(flown.at, *chain) : nullptr;
-      if (wanted != nullptr && wanted->after < copy && std::ranges::find(had, wanted) == had.end())
+      if (wanted != nullptr && wanted->after < flown.number && std::ranges::find(had, wanted) == had.end())
         had.push_back(wanted);
     }
   }
@@ -103,7 +103,7 @@ bool dispatcher::strike(worker_id dead) {
 void dispatcher::check_company(const core::dispatch& copy, bool of_suspects) const {
   for (const auto& [other, flown] : flights_) {
     const bool beside = flown.worker == copy.worker && flown.of_suspects != of_suspects;
-    require(!beside || world_.now - flown.sent >= world_.plan.retry.timeout || !is_wanted(other, flown), promise, [&] {
+    require(!beside || world_.now - flown.sent >= world_.plan.retry.timeout || !is_wanted(flown), promise, [&] {
       return "position " + std::to_string(copy.at.value()) + " runs beside position " +
              std::to_string(flown.at.value()) + ", and one of them is a suspect";
     });
@@ -124,9 +124,8 @@ void dispatcher::check_hedge(const core::dispatch& copy, const wish& wanted) con
 }
 
 bool dispatcher::runs_in_time(position at, const wish& wanted) const {
-  for (auto copy = flights_.upper_bound(wanted.after); copy != flights_.end(); ++copy) {
-    const auto& flown = copy->second;
-    if (flown.at == at && world_.now - flown.sent < world_.plan.retry.timeout &&
+  for (const auto& [copy, flown] : flights_) {
+    if (flown.number > wanted.after && flown.at == at && world_.now - flown.sent < world_.plan.retry.timeout &&
         std::ranges::find(flown.chains, wanted.chain) != flown.chains.end())
       return true;
   }
@@ -153,11 +152,12 @@ void dispatcher::check_attempts(position at, core::chain_index chain, std::uint3
   });
 }
 
-bool dispatcher::is_wanted(dispatch_id copy, const flight& flown) const {
+bool dispatcher::is_wanted(const flight& flown) const {
   const auto found = jobs_.find(flown.at);
   return found != jobs_.end() && std::ranges::any_of(flown.chains, [&](const auto& chain) {
-           return chain && std::ranges::any_of(found->second.wanted,
-                                               [&](const wish& w) { return w.chain == *chain && w.after < copy; });
+           return chain && std::ranges::any_of(found->second.wanted, [&](const wish& w) {
+                    return w.chain == *chain && w.after < flown.number;
+                  });
          });
 }
 
@@ -260,14 +260,16 @@ void dispatcher::assign() {
     require(hedges_ * 20 <= first_copies_, promise,
             [&] { return std::to_string(hedges_) + " hedges of " + std::to_string(first_copies_) + " copies"; });
     if (copy.hedge) world_.tell("position ", copy.at, " holds results back, and gets a second copy");
-    newest_ = copy.id;
     require(suspects == 0 || suspects == copy.chains.size(), promise,
             [] { return "chains travel together of which some are suspects"; });
     check_company(copy, suspects > 0);
-    flights_.emplace(
-      copy.id,
-      flight{
-        copy.worker, copy.at, world_.now, {copy.chains.begin(), copy.chains.end()}, copy.chains.size(), suspects > 0});
+    flights_.emplace(copy.id, flight{++sent_,
+                                     copy.worker,
+                                     copy.at,
+                                     world_.now,
+                                     {copy.chains.begin(), copy.chains.end()},
+                                     copy.chains.size(),
+                                     suspects > 0});
     world_.mail.post(
       dispatcher_party, static_cast<party>(first_worker + to),
       [this, to, over = peers_.at(to).connection, order = std::move(copy)] { world_.pool.ordered(to, over, order); });

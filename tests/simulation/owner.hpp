@@ -72,7 +72,7 @@ private:
   struct wish {
     core::chain_index chain;
     core::asking asked;
-    dispatch_id after; ///< copies up to this one were for an earlier wish
+    std::uint64_t after; ///< so many copies had been sent: those were for an earlier wish
     std::optional<time_point> first_sent;
     std::uint32_t deaths = 0; ///< of workers that had it, since one last survived it
     std::uint32_t sent = 0;   ///< copies that were no hedges
@@ -83,6 +83,7 @@ private:
     std::vector<wish> wanted;
   };
   struct flight {
+    std::uint64_t number; ///< of all copies, in the order in which they were sent
     worker_id worker;
     position at;
     time_point sent;
@@ -111,7 +112,7 @@ private:
   /// An attempt is over when no copy of it is in flight, and then once.
   void check_attempts(position at, core::chain_index chain, std::uint32_t before) const;
   [[nodiscard]] std::uint32_t attempts(position at, core::chain_index chain) const;
-  [[nodiscard]] bool is_wanted(dispatch_id copy, const flight& flown) const;
+  [[nodiscard]] bool is_wanted(const flight& flown) const;
   void assign();
   void schedule();
 
@@ -122,7 +123,7 @@ private:
   std::map<std::uint32_t, peer> peers_; ///< by worker
   std::unordered_map<worker_id, std::uint32_t> addresses_;
   std::map<dispatch_id, flight> flights_;
-  dispatch_id newest_;
+  std::uint64_t sent_ = 0; ///< copies
   std::uint64_t first_copies_ = 0;
   std::uint64_t hedges_ = 0;
   std::optional<time_point> scheduled_;

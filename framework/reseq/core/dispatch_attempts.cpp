@@ -12,7 +12,7 @@ using detail::slot;
 
 namespace {
 
-constexpr std::size_t kept_legs = 32; // an ordinary copy has a few; an extraordinary one does not keep its memory
+constexpr unsigned slot_bits = 32; // of a copy's id: below what counts the copies that were in that slot
 
 std::string timeout_text(duration limit) {
   return "no answer within " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count()) +
@@ -23,9 +23,10 @@ std::string timeout_text(duration limit) {
 
 /// `no_slot` when the worker does not have it.
 slot dispatch_table::state::find_copy(worker_id worker, dispatch_id id) const {
-  const auto which =
-    copy_by_id.find(detail::hash_dense(id.value()), [&](slot candidate) { return copies[candidate].id == id; });
-  return which != no_slot && workers.id(copies[which].worker) == worker ? which : no_slot;
+  const auto which = static_cast<slot>(id.value());
+  if (!copies.has(which)) return no_slot;
+  const auto& c = copies[which];
+  return c.id == id && c.worker != no_slot && workers.id(c.worker) == worker ? which : no_slot;
 }
 
 void dispatch_table::state::set_timer(slot which, time_point at) {
@@ -64,7 +65,7 @@ dispatch dispatch_table::state::send(slot worker, bool hedge, time_point now) {
   const auto pipeline = queue.pipeline(batch.front());
   const auto copy_slot = copies.add();
   auto& c = copies[copy_slot];
-  c.id = ++last_id;
+  c.id = dispatch_id{(((c.id.value() >> slot_bits) + 1) << slot_bits) | copy_slot};
   c.at = queue.key(batch.front()).at;
   c.pipeline = pipeline;
   c.worker = worker;
@@ -73,16 +74,16 @@ dispatch dispatch_table::state::send(slot worker, bool hedge, time_point now) {
   c.awaited = static_cast<std::uint32_t>(batch.size());
   c.hedge = hedge;
   c.started = now;
-  c.legs.clear();
+  c.legs.resize(static_cast<std::uint32_t>(batch.size()));
   workers.count_awaited(worker, 1);
-  copy_by_id.insert(detail::hash_dense(c.id.value()), copy_slot);
   ++counters.dispatched;
 
   dispatch out{c.id, workers.id(worker), pipeline, c.at, queue.content(batch.front()), {}, attempt{}, hedge};
   out.chains.reserve(batch.size());
+  auto* leg = c.legs.begin();
   for (auto which : batch) {
     const auto& t = queue[which];
-    c.legs.push_back({t.chain, which, t.incarnation});
+    *leg++ = {t.chain, which, t.incarnation};
     out.chains.push_back(t.chain);
     out.number = std::max(out.number, attempt{t.failed()} + 1);
     if (!hedge) start(which, now);
@@ -262,11 +263,11 @@ task_work dispatch_table::state::abandon(slot which, time_point now) {
 
 void dispatch_table::state::free_copy(slot which) {
   auto& c = copies[which];
-  if (c.legs.capacity() > kept_legs) std::vector<dispatch_leg>{}.swap(c.legs);
+  c.legs.resize(0);
   stop_watching(c.worker);
-  copy_by_id.erase(detail::hash_dense(c.id.value()), which);
   const auto moved = workers.release(c.worker, c.worker_place);
   if (moved != no_slot) copies[moved].worker_place = c.worker_place;
+  c.worker = no_slot;
   copies.remove(which);
 }
 

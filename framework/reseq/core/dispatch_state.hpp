@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <random>
 #include <set>
@@ -11,7 +12,6 @@
 
 #include "reseq/core/detail/ascending_queue.hpp"
 #include "reseq/core/detail/slab.hpp"
-#include "reseq/core/detail/slot_index.hpp"
 #include "reseq/core/dispatch_hedges.hpp"
 #include "reseq/core/dispatch_queue.hpp"
 #include "reseq/core/dispatch_suspects.hpp"
@@ -30,17 +30,38 @@ struct dispatch_leg {
   std::uint64_t incarnation = 0;
 };
 
+/// Nearly always one, which costs no allocation.
+class dispatch_legs {
+public:
+  void resize(std::uint32_t size) {
+    more_ = size > 1 ? std::make_unique<dispatch_leg[]>(size) : nullptr;
+    size_ = size;
+  }
+  [[nodiscard]] std::uint32_t size() const { return size_; }
+  [[nodiscard]] dispatch_leg* begin() { return more_ ? more_.get() : &one_; }
+  [[nodiscard]] dispatch_leg* end() { return begin() + size_; }
+  [[nodiscard]] const dispatch_leg* begin() const { return more_ ? more_.get() : &one_; }
+  [[nodiscard]] const dispatch_leg* end() const { return begin() + size_; }
+  [[nodiscard]] const dispatch_leg& operator[](std::size_t nth) const { return begin()[nth]; }
+
+private:
+  dispatch_leg one_;
+  std::unique_ptr<dispatch_leg[]> more_; ///< all of them
+  std::uint32_t size_ = 0;
+};
+
+/// Its id says where in the slab it is, and which of those that were there.
 struct dispatch_copy {
   dispatch_id id;
   position at;
+  time_point started;
+  dispatch_legs legs; ///< by ascending chain
   pipeline_index pipeline;
-  detail::slot worker = detail::no_slot;
-  std::uint32_t worker_place = 0; ///< which of the worker's slots it occupies
+  detail::slot worker = detail::no_slot; ///< `no_slot` once it is freed
+  std::uint32_t worker_place = 0;        ///< which of the worker's slots it occupies
   std::uint32_t unanswered = 0;
   std::uint32_t awaited = 0; ///< of its chains, those whose attempt it still is
   bool hedge = false;        ///< a second copy whose end was not counted yet
-  time_point started;
-  std::vector<dispatch_leg> legs; ///< by ascending chain
 };
 
 struct dispatch_table::state {
@@ -131,14 +152,12 @@ struct dispatch_table::state {
   dispatch_suspects suspects;
   dispatch_hedges hedges;
   detail::slab<dispatch_copy> copies;
-  detail::slot_index copy_by_id;
   detail::ascending_queue<time_point> timers;            ///< tasks that run (time out) or back off (are due)
   detail::ascending_queue<time_point> hedge_timers;      ///< heads that will have held results back for too long
   std::set<std::pair<time_point, detail::slot>> hanging; ///< workers, by when they have hung for long enough
   std::size_t running = 0;
   std::size_t suspected = 0; ///< tasks that are suspects
   std::mt19937_64 random;
-  dispatch_id last_id;
   std::vector<detail::slot> batch; ///< what `send` sends, kept for its capacity
   std::vector<pipeline_index> blocked;
   std::vector<given_up> hopeless;

@@ -39,13 +39,14 @@ bool lane::has_room() const {
 }
 
 std::uint32_t lane::free_messages() const {
-  // Settled slots stay until they are saved: without a bound of their own, a store that is away would let them grow.
   const auto unsettled = next_ - head_;
   const auto kept = next_ - first_;
-  const auto most_kept = std::uint64_t{limits_.window} + limits_.max_unsaved;
-  if (unsettled >= limits_.window || kept >= most_kept) return 0;
-  return static_cast<std::uint32_t>(std::min(limits_.window - unsettled, most_kept - kept));
+  if (unsettled >= limits_.window || kept >= most_kept()) return 0;
+  return static_cast<std::uint32_t>(std::min(limits_.window - unsettled, most_kept() - kept));
 }
+
+/// Settled slots stay until they are saved: without a bound of their own, a store that is away would let them grow.
+std::uint64_t lane::most_kept() const { return std::uint64_t{limits_.window} + limits_.max_unsaved; }
 
 std::uint64_t lane::free_bytes() const { return limits_.window_bytes - std::min(limits_.window_bytes, bytes_); }
 
@@ -136,6 +137,7 @@ void lane::trim(const progress& book) {
     auto& s = slot(first_);
     if (s.deliveries > 0) --unsaved_;
     s = {};
+    start_ = start_ + 1 == ring_.size() ? 0 : start_ + 1;
   }
   if (first_ == next_ && ring_.size() > small_ring) resize(small_ring);
 }
@@ -150,8 +152,11 @@ bool lane::pass(const progress& book) {
 }
 
 lane_slot& lane::append() {
-  const auto size = next_ - first_;
-  if (size == ring_.size()) resize(std::max<std::size_t>(2 * ring_.size(), small_ring));
+  const auto size = ring_.size();
+  if (next_ - first_ == size) {
+    const auto enough = static_cast<std::size_t>(most_kept());
+    resize(std::max(size < enough ? std::min(2 * size, enough) : 2 * size, small_ring));
+  }
   auto& s = slot(next_);
   ++next_;
   return s;
@@ -159,8 +164,9 @@ lane_slot& lane::append() {
 
 void lane::resize(std::size_t capacity) {
   std::vector<lane_slot> larger(capacity);
-  for (auto seq = first_; seq < next_; ++seq) larger[seq.value() & (capacity - 1)] = std::move(slot(seq));
+  for (auto seq = first_; seq < next_; ++seq) larger[static_cast<std::size_t>(seq - first_)] = std::move(slot(seq));
   ring_ = std::move(larger);
+  start_ = 0;
 }
 
 void lane::change(lane_slot& s, slot_state to) {

@@ -105,8 +105,13 @@ public:
   [[nodiscard]] std::uint64_t ready() const { return ready_; } ///< including what is sent
 
 private:
-  [[nodiscard]] lane_slot& slot(sequence seq) { return ring_[seq.value() & (ring_.size() - 1)]; }
-  [[nodiscard]] const lane_slot& slot(sequence seq) const { return ring_[seq.value() & (ring_.size() - 1)]; }
+  [[nodiscard]] std::size_t place(sequence seq) const {
+    const auto at = start_ + static_cast<std::size_t>(seq - first_);
+    return at < ring_.size() ? at : at - ring_.size();
+  }
+  [[nodiscard]] lane_slot& slot(sequence seq) { return ring_[place(seq)]; }
+  [[nodiscard]] const lane_slot& slot(sequence seq) const { return ring_[place(seq)]; }
+  [[nodiscard]] std::uint64_t most_kept() const;
   lane_slot& append();
   void resize(std::size_t capacity);
   void change(lane_slot& s, slot_state to);
@@ -115,8 +120,9 @@ private:
   bool pass(const progress& book);
 
   lane_limits limits_;
-  std::vector<lane_slot> ring_; ///< a power of two; a sequence's slot is its low bits
-  sequence first_;              ///< first kept
+  std::vector<lane_slot> ring_;
+  std::size_t start_ = 0; ///< of `first_` in it
+  sequence first_;        ///< first kept
   sequence head_;
   sequence cursor_;
   sequence next_;

@@ -17,30 +17,31 @@ bool is_same(const job_waiter& a, const job_waiter& b) { return a.lane == b.lane
 
 slot shard_jobs::find(work_key key) const {
   return by_key_.find(hash_of(key),
-                      [&](slot which) { return jobs_[which].key.at == key.at && jobs_[which].key.chain == key.chain; });
+                      [&](slot which) { return jobs_[which].at == key.at && jobs_[which].chain == key.chain; });
 }
 
 slot shard_jobs::add(work_key key) {
   const auto which = jobs_.add();
-  jobs_[which].key = key;
+  jobs_[which].at = key.at;
+  jobs_[which].chain = key.chain;
   by_key_.insert(hash_of(key), which);
   return which;
 }
 
 void shard_jobs::forget(slot which) {
-  by_key_.erase(hash_of(jobs_[which].key), which);
+  by_key_.erase(hash_of(jobs_[which].key()), which);
   jobs_[which] = {};
   jobs_.remove(which);
 }
 
 std::optional<asking> shard_jobs::wait(job& for_it, job_waiter who) {
   if (!for_it.one_waits) {
-    for_it.one = who;
+    for_it.set_one(who);
     for_it.one_waits = true;
     return for_it.asked = ++last_asked_;
   }
-  if (!for_it.others) for_it.others = std::make_unique<std::vector<job_waiter>>();
-  for_it.others->push_back(who);
+  if (!for_it.rare) for_it.rare = std::make_unique<rarely>();
+  for_it.rare->others.push_back(who);
   return std::nullopt;
 }
 
@@ -52,8 +53,11 @@ bool shard_jobs::is_awaited(slot which, asking asked) const {
 void shard_jobs::take_waiting(job& from) {
   taken_.clear();
   if (!std::exchange(from.one_waits, false)) return;
-  taken_.push_back(from.one);
-  if (const auto others = std::move(from.others)) taken_.insert(taken_.end(), others->begin(), others->end());
+  taken_.push_back(from.one());
+  if (!from.rare) return;
+  auto& others = from.rare->others;
+  taken_.insert(taken_.end(), others.begin(), others.end());
+  others.clear();
 }
 
 shard_jobs::standing shard_jobs::want(work_key key, job_waiter who) {
@@ -63,7 +67,7 @@ shard_jobs::standing shard_jobs::want(work_key key, job_waiter who) {
   ++wanted.users;
   if (!wanted.finished) return {wait(wanted, who), std::nullopt};
   work_result known{wanted.body, std::nullopt};
-  if (wanted.only_to) known.only_to = *wanted.only_to;
+  if (wanted.rare) known.only_to = wanted.rare->only_to;
   return {std::nullopt, std::move(known)};
 }
 
@@ -72,16 +76,16 @@ shard_jobs::leaving shard_jobs::release(work_key key, job_waiter who) {
   const auto which = find(key);
   if (which == no_slot) return left;
   auto& used = jobs_[which];
-  if (used.one_waits && is_same(used.one, who)) {
-    const bool others_wait = used.others && !used.others->empty();
+  if (used.one_waits && is_same(used.one(), who)) {
+    const bool others_wait = used.rare && !used.rare->others.empty();
     left.withdraw = !others_wait;
     used.one_waits = others_wait;
     if (others_wait) {
-      used.one = used.others->front();
-      used.others->erase(used.others->begin());
+      used.set_one(used.rare->others.front());
+      used.rare->others.erase(used.rare->others.begin());
     }
-  } else if (used.others) {
-    std::erase_if(*used.others, [&](const job_waiter& w) { return is_same(w, who); });
+  } else if (used.rare) {
+    std::erase_if(used.rare->others, [&](const job_waiter& w) { return is_same(w, who); });
   }
   left.forgotten = --used.users == 0;
   if (left.forgotten) forget(which);
@@ -95,8 +99,13 @@ const std::vector<job_waiter>& shard_jobs::finish(work_key key, asking asked, co
   auto& finished = jobs_[which];
   finished.finished = true;
   finished.body = done.body;
-  if (done.only_to) finished.only_to = std::make_unique<std::vector<destination_id>>(*done.only_to);
   take_waiting(finished);
+  if (!done.only_to) {
+    finished.rare.reset();
+    return taken_;
+  }
+  if (!finished.rare) finished.rare = std::make_unique<rarely>();
+  finished.rare->only_to = done.only_to;
   return taken_;
 }
 

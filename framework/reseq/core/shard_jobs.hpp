@@ -57,17 +57,30 @@ public:
   [[nodiscard]] std::size_t size() const { return jobs_.size(); }
 
 private:
+  struct rarely {
+    std::vector<job_waiter> others; ///< that wait besides the first
+    std::optional<std::vector<destination_id>> only_to;
+  };
+
   /// Most messages have one destination: its wait costs no allocation.
   struct job {
-    work_key key;
-    asking asked; ///< the last time
+    [[nodiscard]] work_key key() const { return {at, chain}; }
+    [[nodiscard]] job_waiter one() const { return {one_lane, one_seq}; }
+    void set_one(job_waiter who) {
+      one_lane = who.lane;
+      one_seq = who.seq;
+    }
+
+    position at;
+    asking asked;     ///< the last time
+    sequence one_seq; ///< of the first that waits, while `one_waits`
+    content_ptr body; ///< of the result, once it is finished
+    std::unique_ptr<rarely> rare;
+    chain_index chain;
+    std::uint32_t one_lane = 0;
     std::uint32_t users = 0;
     bool one_waits = false;
     bool finished = false;
-    job_waiter one; ///< the first that waits, while `one_waits`
-    std::unique_ptr<std::vector<job_waiter>> others;
-    content_ptr body; ///< of the result, once it is finished
-    std::unique_ptr<std::vector<destination_id>> only_to;
   };
 
   [[nodiscard]] detail::slot find(work_key key) const;

@@ -32,6 +32,9 @@ public:
   T& operator[](slot at) { return chunks_[at / chunk_size][at % chunk_size]; }
   const T& operator[](slot at) const { return chunks_[at / chunk_size][at % chunk_size]; }
 
+  /// Whether `add` ever gave that one.
+  [[nodiscard]] bool has(slot at) const { return at < used_; }
+
   /// How many live.
   [[nodiscard]] std::size_t size() const { return used_ - vacant_.size(); }
 
