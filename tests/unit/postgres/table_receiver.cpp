@@ -248,6 +248,67 @@ TEST_CASE("a table of one's own may have other types, and columns more; one that
   CHECK(said(receiver->deliver(messages({3}, 2))) == "confirmed");
 }
 
+TEST_CASE("a table that is altered, or whose name another one takes, gets rows as it is then") {
+  const auto [alteration, payload] = GENERATE(values<std::pair<std::string, std::string>>(
+    {{"ALTER TABLE public.ledger ALTER COLUMN payload TYPE text USING convert_from(payload, 'UTF8')", "payload"},
+     {"ALTER TABLE public.ledger RENAME TO old; CREATE TABLE public.ledger (sequence int, payload text, position text, "
+      "message_id text, key text, headers text, delivered_at text)",
+      "payload"},
+     {"ALTER TABLE public.ledger RENAME TO old; CREATE VIEW public.ledger AS SELECT sequence, position, message_id, "
+      "key, headers, payload, delivered_at FROM public.old",
+      "encode(payload, 'escape')"},
+     {"ALTER TABLE public.ledger ALTER COLUMN payload TYPE text USING 'x', ADD more int", "payload"},
+     {"ALTER TABLE public.ledger ADD more int DEFAULT 7", "encode(payload, 'escape')"}}));
+  CAPTURE(alteration);
+  const auto message = [](std::uint64_t sequence, std::string body) {
+    auto one = messages({sequence}, sequence - 1);
+    one.front().item.body = std::make_shared<const content>(content{std::move(body), "", {}});
+    return one;
+  };
+  table_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(message(1, "one"))) == "confirmed");
+  at.sql(alteration);
+  CHECK(said(receiver->deliver(message(2, "two"))) == "confirmed");
+  CHECK(said(receiver->deliver(message(3, "three"))) == "confirmed");
+  const auto rows = at.sql("SELECT " + payload + " FROM public.ledger WHERE sequence > 1 ORDER BY sequence");
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0][0].c_str() == std::string("two"));
+  CHECK(rows[1][0].c_str() == std::string("three"));
+}
+
+TEST_CASE("a message that a table refused is taken once the table was altered") {
+  table_place at;
+  at.sql("CREATE TABLE public.ledger (sequence bigint, position bigint, message_id text, key text, headers jsonb, "
+         "payload bytea, delivered_at timestamptz)");
+  const auto receiver = at.access(owner_with(1));
+  SECTION("its id was no number") {
+    at.sql("ALTER TABLE public.ledger ALTER COLUMN message_id TYPE integer USING 0");
+    CHECK(said(receiver->deliver(messages({1}, 0))).find("(22P02)") != std::string::npos);
+    at.sql("ALTER TABLE public.ledger ALTER COLUMN message_id TYPE text");
+  }
+  SECTION("its payload was no text") {
+    at.sql("ALTER TABLE public.ledger ALTER COLUMN payload TYPE text USING ''");
+    CHECK(said(receiver->deliver(messages({1}, 0))).find("(22021)") != std::string::npos);
+    at.sql("ALTER TABLE public.ledger ALTER COLUMN payload TYPE bytea USING ''");
+    CHECK(
+      said(receiver->deliver(messages({1}, 0))).starts_with("failing: ")); // PostgreSQL says by itself what is wrong
+  }
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  CHECK(at.sql("SELECT FROM public.ledger").size() == 1);
+}
+
+TEST_CASE("a table that keeps nothing of what it gets has taken it") {
+  table_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  at.sql("CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+         "CREATE TRIGGER nothing BEFORE INSERT ON public.ledger FOR EACH ROW EXECUTE FUNCTION nothing()");
+  CHECK(said(receiver->deliver(messages({2, 3}, 1))) == "confirmed");
+  CHECK(receiver->open()->last == sequence{3});
+  CHECK(sequences_of(at.seen()) == range_of(1, 1));
+}
+
 TEST_CASE("a role that may only write does") {
   table_place at;
   CHECK(said(at.access(owner_with(1))->deliver(messages({1}, 0))) == "confirmed");

@@ -77,9 +77,16 @@ result<std::unique_ptr<database>> database::connect(const server_url& url, sessi
 const std::string& database::prepared(const char* sql) {
   const auto known = statements_.find(sql);
   if (known != statements_.end()) return known->second;
-  std::string name = "reseq_" + std::to_string(statements_.size());
+  std::string name = "reseq_" + std::to_string(names_++);
   connection_->prepare(name, sql);
   return statements_.emplace(sql, std::move(name)).first->second;
+}
+
+void database::forget(const char* sql) {
+  const auto known = statements_.find(sql);
+  if (known == statements_.end()) return;
+  connection_->unprepare(known->second);
+  statements_.erase(known);
 }
 
 error database::explain(const std::exception_ptr& what) {

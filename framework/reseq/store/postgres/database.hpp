@@ -37,6 +37,9 @@ public:
     return run_prepared(tx, prepared(sql), arguments...);
   }
 
+  /// Another statement may be at the address of `sql` from now on.
+  void forget(const char* sql);
+
   /// What `what`, called with an open transaction, answers once that is committed; an error of either leaves nothing
   /// behind. `errc::in_doubt` when the connection broke while the server was committing.
   template <class F>
@@ -67,6 +70,7 @@ private:
   std::unique_ptr<pqxx::connection> connection_;
   const server_url& url_;
   std::unordered_map<const char*, std::string> statements_;
+  std::uint64_t names_ = 0;
   bool broken_ = false;
 };
 
