@@ -170,6 +170,37 @@ TEST_CASE("what is too long for its column is refused, and not cut off") {
   CHECK(sequences_of(at.seen()) == range_of(1, 1));
 }
 
+TEST_CASE("a column of a domain gets what one of the type below it would") {
+  table_place at;
+  SECTION("bytes") {
+    at.sql("CREATE DOMAIN bytes AS bytea; CREATE DOMAIN few AS bytes CHECK (length(VALUE) < 9)");
+    at.sql("CREATE TABLE public.ledger (sequence bigint, position bigint, message_id text, key text, headers jsonb, "
+           "payload few, delivered_at timestamptz)");
+    const auto receiver = at.access(owner_with(1));
+    CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+    REQUIRE(at.seen().size() == 1);
+    CHECK(at.seen().front().payload == std::string("body\0 1", 7));
+    CHECK(said(receiver->deliver(messages({100}, 1))).find("(23514)") != std::string::npos);
+  }
+  SECTION("text, which is not cut off") {
+    at.sql("CREATE DOMAIN short AS varchar(2)");
+    at.sql("CREATE TABLE public.ledger (sequence bigint, position bigint, message_id short, key text, headers jsonb, "
+           "payload bytea, delivered_at timestamptz)");
+    const auto receiver = at.access(owner_with(1));
+    CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+    CHECK(said(receiver->deliver(messages({11}, 1))).find("(22001)") != std::string::npos);
+  }
+}
+
+TEST_CASE("bytes are bytes for a role that has all names quoted") {
+  table_place at;
+  at.sql("ALTER DATABASE " + std::string(at.sql("SELECT current_database()")[0][0].c_str()) +
+         " SET quote_all_identifiers = on");
+  CHECK(said(at.access(owner_with(1))->deliver(messages({1}, 0))) == "confirmed");
+  REQUIRE(at.seen().size() == 1);
+  CHECK(at.seen().front().payload == std::string("body\0 1", 7));
+}
+
 TEST_CASE("what a function throws decides what becomes of the message, and nothing of it is there") {
   std::function<void(transaction&)> trouble;
   const auto place = function_place([&](transaction& tx, const delivery& d) {

@@ -10,6 +10,14 @@
 
 namespace reseq::store::postgres {
 
+/// As the catalogue has it.
+struct table_column {
+  std::string name;
+  std::string type;      ///< its OID
+  std::string base_name; ///< what is below all domains, as it stands in statements
+  bool bytes = false;    ///< that is bytea
+};
+
 namespace {
 
 constexpr const char* definition = R"sql((
@@ -35,41 +43,55 @@ constexpr std::array<filled, 7> inserted{{{"sequence", "r.s"},
                                           {"payload", "convert_from(r.b, 'UTF8')"},
                                           {"delivered_at", "now()"}}};
 
-using table_columns = std::vector<table_receiver::column>;
+using table_columns = std::vector<table_column>;
 
 constexpr std::string_view of_table = " FROM pg_catalog.pg_attribute WHERE attnum > 0 AND NOT attisdropped AND "
                                       "attrelid = to_regclass(";
 
-/// By the catalogues' rows: other sessions may just have created it. Without their lengths: a cast to varchar(8) cuts
-/// off what is longer, where the insertion refuses it.
+/// The type that a column's is a domain over, however many of them there are, or its own.
+constexpr std::string_view base =
+  "(WITH RECURSIVE level(id, below) AS (SELECT oid, typbasetype FROM pg_catalog.pg_type "
+  "WHERE oid = atttypid UNION ALL SELECT t.oid, t.typbasetype FROM level JOIN "
+  "pg_catalog.pg_type t ON t.oid = below) SELECT id FROM level WHERE below = 0)";
+
+/// By the catalogues' rows: other sessions may just have created it. Without their lengths, and domains as what is
+/// below them: a cast to varchar(8) cuts off what is longer, where the insertion refuses it.
 table_columns columns_of(pqxx::work& tx, const std::string& quoted) {
+  const auto bytea = std::to_string(static_cast<std::uint32_t>(binary_array::of::bytea));
   table_columns found;
-  for (const auto& row : tx.exec("SELECT attname, atttypid, format_type(atttypid, -1)" + std::string(of_table) +
-                                 tx.quote(quoted) + ") ORDER BY attnum"))
-    found.push_back({std::string(view_of(row[0])), std::string(view_of(row[1])), std::string(view_of(row[2]))});
+  for (const auto& row :
+       tx.exec("SELECT attname, atttypid, format_type(base, -1), base FROM (SELECT *, " + std::string(base) +
+               " AS base" + std::string(of_table) + tx.quote(quoted) + ")) AS listed ORDER BY attnum"))
+    found.push_back({std::string(view_of(row[0])), std::string(view_of(row[1])), std::string(view_of(row[2])),
+                     view_of(row[3]) == bytea});
   return found;
+}
+
+/// What a statement goes by: names and types.
+std::string listed(const table_columns& columns) {
+  std::string list;
+  for (const auto& one : columns) list.append(list.empty() ? "" : ",").append(one.name + " " + one.type);
+  return list;
 }
 
 /// True for as long as the table's columns are these. It is looked at when the statement runs, which has locked the
 /// table by then: PostgreSQL adapts a prepared statement to an altered table by itself, and takes bytes for a column
 /// that has become text as the text of their digits. It costs some 30 µs for a batch, of 1 row as of 16 (pgbench).
 std::string still_has(pqxx::work& tx, const table_columns& columns, const std::string& quoted) {
-  std::string listed;
-  for (const auto& one : columns) listed.append(listed.empty() ? "" : ",").append(one.name + " " + one.type);
   return "(SELECT string_agg(attname || ' ' || atttypid, ',' ORDER BY attnum)" + std::string(of_table) +
-         tx.quote(quoted) + ")) = " + tx.quote(listed);
+         tx.quote(quoted) + ")) = " + tx.quote(listed(columns));
 }
 
 result<std::string> insert_statement(pqxx::work& tx, const table_columns& columns, const table_url& to) {
   std::string names;
   std::string values;
   for (const auto& [name, value] : inserted) {
-    const auto into = std::ranges::find(columns, name, &table_receiver::column::name);
+    const auto into = std::ranges::find(columns, name, &table_column::name);
     if (into == columns.end())
       return fail(errc::invalid, "the table has no column " + std::string(name), "table " + to.quoted());
-    const bool binary = name == "payload" && into->type_name == "bytea";
+    const bool binary = name == "payload" && into->bytes;
     names.append(names.empty() ? "\"" : ", \"").append(name).append("\"");
-    values.append(values.empty() ? "(" : ", (").append(binary ? "r.b" : value).append(")::").append(into->type_name);
+    values.append(values.empty() ? "(" : ", (").append(binary ? "r.b" : value).append(")::").append(into->base_name);
   }
   return "INSERT INTO " + to.quoted() + " (" + names + ") SELECT " + values +
          " FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bytea[]) "
@@ -120,15 +142,15 @@ result<void> table_receiver::prepare(database& db, pqxx::work& tx) {
     tx.exec("CREATE TABLE IF NOT EXISTS " + to_.quoted() + " " + definition);
     columns = columns_of(tx, to_.quoted());
   }
-  return adapt_to(std::move(columns), db, tx);
+  return adapt_to(columns, db, tx);
 }
 
-result<void> table_receiver::adapt_to(table_columns columns, database& db, pqxx::work& tx) {
+result<void> table_receiver::adapt_to(const table_columns& columns, database& db, pqxx::work& tx) {
   auto statement = insert_statement(tx, columns, to_);
   if (!statement) return tl::unexpected(std::move(statement.error()));
   db.forget(insert_.c_str());
   insert_ = std::move(*statement);
-  columns_ = std::move(columns);
+  columns_ = listed(columns);
   return {};
 }
 
@@ -137,10 +159,9 @@ std::optional<core::receiver_answer> table_receiver::take(database& db, pqxx::wo
   batch_columns values(items);
   for (int tries = 0; tries < 2; ++tries) {
     if (values.insert(db, tx, insert_) > 0) return std::nullopt;
-    auto columns = columns_of(tx, to_.quoted());
-    if (columns == columns_) return std::nullopt; // a trigger or a rule of the table's lets nothing through
-    if (auto fits = adapt_to(std::move(columns), db, tx); !fits)
-      return core::failing{fits.error().text(), std::nullopt};
+    const auto columns = columns_of(tx, to_.quoted());
+    if (listed(columns) == columns_) return std::nullopt; // a trigger or a rule of the table's lets nothing through
+    if (auto fits = adapt_to(columns, db, tx); !fits) return core::failing{fits.error().text(), std::nullopt};
   }
   return core::failing{"the table " + to_.quoted() + " is being altered", std::nullopt};
 }

@@ -11,33 +11,27 @@
 
 namespace reseq::store::postgres {
 
+struct table_column;
+
 /// As `fenced_receiver`. The table gets `(sequence, position, message_id, key, headers, payload, delivered_at)`; it may
 /// have more columns with defaults, and these may be of any type that the value can be cast to (`payload` is binary if
-/// it is a `bytea`, else it must be UTF-8). It is created when it is missing and the role may do that. Otherwise INSERT
-/// on it is needed. It may be altered, or another one take its name, at any time: each row is as the table is then.
+/// it is a `bytea` or a domain over it, else it must be UTF-8). It is created when it is missing and the role may do
+/// that. Otherwise INSERT on it is needed. It may be altered, or another one take its name, at any time: each row is as
+/// the table is then.
 class table_receiver : public fenced_receiver {
 public:
   /// `timeout` is of each statement.
   table_receiver(table_url to, receiver_owner owner, duration timeout);
 
-  /// Of the table, as its catalogue has it.
-  struct column {
-    std::string name;
-    std::string type; ///< its OID
-    std::string type_name;
-
-    friend bool operator==(const column&, const column&) = default;
-  };
-
 private:
   result<void> prepare(database& db, pqxx::work& tx) override;
   std::optional<core::receiver_answer> take(database& db, pqxx::work& tx, std::span<const received> items) override;
 
-  result<void> adapt_to(std::vector<column> columns, database& db, pqxx::work& tx);
+  result<void> adapt_to(const std::vector<table_column>& columns, database& db, pqxx::work& tx);
 
   table_url to_;
-  std::vector<column> columns_; ///< that the statement is made for
-  std::string insert_;          ///< for this connection, whose cache goes by its address
+  std::string columns_; ///< that the statement is made for
+  std::string insert_;  ///< for this connection, whose cache goes by its address
 };
 
 } // namespace reseq::store::postgres
