@@ -269,6 +269,56 @@ TEST_CASE("a row that somebody else keeps locked is an error that says so") {
   CHECK(refused.error().text().find("pg_stat_activity") != std::string::npos);
 }
 
+TEST_CASE("a journal that lacks a privilege, a table or its schema is away until it has them again, and says so") {
+  place at;
+  const auto name = std::string(at.sql("SELECT current_database()")[0][0].c_str());
+  const auto role = "keeper_" + name;
+  at.sql("CREATE ROLE " + role + "; GRANT CREATE ON DATABASE " + name + " TO " + role + "; ALTER DATABASE " + name +
+         " SET role = " + role);
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit({submit("a")}));
+  std::string taken;
+  std::string given;
+  std::string said = "the schema reseq is not there, or not as it was";
+  SECTION("a privilege") {
+    taken = "ALTER TABLE reseq.message OWNER TO CURRENT_USER";
+    given = "ALTER TABLE reseq.message OWNER TO " + role;
+    said = "the role of store.postgres lacks a privilege";
+  }
+  SECTION("a privilege on the schema") {
+    taken = "ALTER SCHEMA reseq OWNER TO CURRENT_USER";
+    given = "ALTER SCHEMA reseq OWNER TO " + role;
+    said = "the role of store.postgres lacks a privilege";
+  }
+  SECTION("a table") {
+    taken = "ALTER TABLE reseq.message RENAME TO elsewhere";
+    given = "ALTER TABLE reseq.elsewhere RENAME TO message";
+  }
+  SECTION("its schema") {
+    taken = "ALTER SCHEMA reseq RENAME TO elsewhere";
+    given = "ALTER SCHEMA elsewhere RENAME TO reseq";
+  }
+  at.sql("SET ROLE NONE; " + taken);
+  for (int i = 0; i < 3; ++i) {
+    const auto refused = shard.commit({submit("b")});
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code == errc::unavailable);
+    CHECK(refused.error().what.starts_with(said));
+  }
+  at.sql("SET ROLE NONE; " + given);
+  CHECK(must(shard.commit({submit("b")})).receipts[0] == receipt{"b", false, position{2}});
+  CHECK(at.news.empty());
+}
+
+TEST_CASE("a journal is not opened by a role that may not create its schema, and that is said") {
+  place at;
+  const auto name = std::string(at.sql("SELECT current_database()")[0][0].c_str());
+  at.sql("CREATE ROLE guest_" + name + "; ALTER DATABASE " + name + " SET role = guest_" + name);
+  const auto made = at.open();
+  REQUIRE_FALSE(made.has_value());
+  CHECK(made.error().what.starts_with("the role of store.postgres lacks a privilege"));
+}
+
 TEST_CASE("a database that has gone back in time is not written to") {
   place at;
   opened shard(must(at.open()), specs(1));

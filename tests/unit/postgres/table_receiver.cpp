@@ -350,7 +350,30 @@ TEST_CASE("a role that may only write does") {
   const auto writer = at.access(owner_with(2));
   CHECK(said(writer->deliver(messages({2}, 1))) == "confirmed");
   at.sql("SET ROLE NONE; REVOKE INSERT ON public.ledger FROM " + role);
-  CHECK(said(writer->deliver(messages({3}, 2))).starts_with("failing: "));
+  CHECK(said(writer->deliver(messages({3}, 2)))
+          .starts_with("failing: PostgreSQL: the role of the destination's url lacks a privilege"));
+}
+
+TEST_CASE("a server that takes no writes is the destination's") {
+  const auto place = function_place([](transaction& tx, const delivery&) { tx.execute("SET TRANSACTION READ ONLY"); });
+  CHECK(said(place->access(owner_with(1))->deliver(messages({1}, 0)))
+          .starts_with("failing: PostgreSQL: the server takes no writes: is it a standby that the destination's url"));
+}
+
+TEST_CASE("a function hears of every SQLSTATE") {
+  for (const std::string state : {"42501", "40001", "40P01", "40000", "42P01", "57014", "P0001"}) {
+    std::string heard;
+    const auto place = function_place([&](transaction& tx, const delivery&) {
+      try {
+        tx.execute("DO $$BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '" + state + "'; END$$");
+      } catch (const sql_error& e) {
+        heard = e.state();
+        throw;
+      }
+    });
+    CHECK(said(place->access(owner_with(1))->deliver(messages({1}, 0))).starts_with("failing: ERROR:  no"));
+    CHECK(heard == state);
+  }
 }
 
 TEST_CASE("a table's URL names the table, and the rest is libpq's") {

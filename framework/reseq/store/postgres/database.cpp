@@ -26,18 +26,26 @@ bool starts(const std::string& state, std::string_view with) { return state.star
 errc meaning(const std::string& state) {
   if (state == "53100") return errc::no_space;
   if (state == "23505" || state == "XX001" || state == "XX002") return errc::corrupt;
-  // Out of something, somebody's intervention, the system, a lock, a rollback, a connection, a standby.
-  for (const auto* away : {"53", "57", "58", "55", "40", "08", "25006"})
+  // Out of something, somebody's intervention, the system, a lock, a rollback, a connection, a standby; and what an
+  // administrator may have taken away, and can give back: a privilege, a table, a schema.
+  for (const auto* away : {"53", "57", "58", "55", "40", "08", "25006", "42501", "42P01", "3F000"})
     if (starts(state, away)) return errc::unavailable;
-  if (starts(state, "42501") || starts(state, "28") || starts(state, "3D")) return errc::invalid;
+  if (starts(state, "28") || starts(state, "3D")) return errc::invalid;
   return errc::internal;
 }
 
-std::string advice(const std::string& state) {
+std::string advice(const std::string& state, bool for_journal) {
   if (state == "55P03") return lock_timeout_text;
   if (state == "53100") return "the database server's disk is full: make room there";
-  if (state == "25006") return "the server takes no writes: is store.postgres a standby?";
-  if (state == "42501") return "the role of store.postgres lacks a privilege: it must own the schema reseq";
+  const std::string url = for_journal ? "store.postgres" : "the destination's url";
+  if (state == "25006") return "the server takes no writes: is it a standby that " + url + " names?";
+  if (state == "42501")
+    return "the role of " + url + " lacks a privilege: " +
+           (for_journal ? "it must own the schema reseq and what is in it"
+                        : "it must be allowed to write what the destination writes, and reseq.delivered");
+  if (for_journal && (state == "42P01" || state == "3F000"))
+    return "the schema reseq is not there, or not as it was: is the database of store.postgres another one than "
+           "before?";
   return {};
 }
 
@@ -65,7 +73,7 @@ result<std::unique_ptr<database>> database::connect(const server_url& url, sessi
     pqxx::nontransaction(*connected).exec(session_settings);
     if (auto fits = for_journal ? prepare_journal(*connected) : result<void>{}; !fits)
       return tl::unexpected(std::move(fits.error()));
-    return std::make_unique<database>(std::move(connected), url);
+    return std::make_unique<database>(std::move(connected), url, use);
   } catch (const std::exception& e) {
     return fail(errc::unavailable,
                 "cannot connect: " + url.without_secrets(e.what()) +
@@ -98,19 +106,20 @@ error database::explain(const std::exception_ptr& what) {
   } catch (const pqxx::broken_connection& e) {
     broken_ = true;
     return {errc::unavailable, url_.without_secrets(e.what()), "PostgreSQL"};
-  } catch (const pqxx::sql_error& e) {
-    const auto& state = e.sqlstate();
-    if (broken() || state.empty() || starts(state, "57P") || starts(state, "08")) {
+  } catch (const std::exception& e) {
+    const auto state = sqlstate_of(e);
+    if (broken() || starts(state, "57P") || starts(state, "08")) {
       broken_ = true;
       return {errc::unavailable, url_.without_secrets(e.what()), "PostgreSQL"};
     }
-    const std::string hint = advice(state);
+    if (state.empty()) {
+      broken_ = true; // whatever it was, this session's state is not known
+      const bool is_server = dynamic_cast<const pqxx::sql_error*>(&e) != nullptr;
+      return {is_server ? errc::unavailable : errc::internal, url_.without_secrets(e.what()), "PostgreSQL"};
+    }
+    const std::string hint = advice(state, use_ == session_for::journal);
     const std::string said = url_.without_secrets(e.what()) + " (" + state + ")";
     return {meaning(state), hint.empty() ? said : hint + "; the server says: " + said, "PostgreSQL"};
-  } catch (const std::exception& e) {
-    if (broken()) return {errc::unavailable, url_.without_secrets(e.what()), "PostgreSQL"};
-    broken_ = true; // whatever it was, this session's state is not known
-    return {errc::internal, url_.without_secrets(e.what()), "PostgreSQL"};
   }
 }
 

@@ -28,8 +28,8 @@ public:
   /// the server's default is. `url` must outlive it.
   static result<std::unique_ptr<database>> connect(const server_url& url, session_for use = session_for::journal);
 
-  database(std::unique_ptr<pqxx::connection> connected, const server_url& url)
-    : connection_(std::move(connected)), url_(url) {}
+  database(std::unique_ptr<pqxx::connection> connected, const server_url& url, session_for use)
+    : connection_(std::move(connected)), url_(url), use_(use) {}
 
   /// Runs `sql`, a literal (the cache goes by its address), and throws what libpqxx throws.
   template <class... Arguments>
@@ -69,6 +69,7 @@ private:
 
   std::unique_ptr<pqxx::connection> connection_;
   const server_url& url_;
+  session_for use_;
   std::unordered_map<const char*, std::string> statements_;
   std::uint64_t names_ = 0;
   bool broken_ = false;

@@ -53,8 +53,10 @@ public:
     if (failed) throw *failed;
     try {
       return read(run_once(tx_, std::string(statement), parameters));
-    } catch (const pqxx::sql_error& e) {
-      failed.emplace(e.what(), e.sqlstate());
+    } catch (const pqxx::broken_connection&) {
+      throw;
+    } catch (const pqxx::failure& e) {
+      failed.emplace(e.what(), sqlstate_of(e));
       throw *failed;
     }
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,19 @@ inline std::basic_string_view<std::byte> binary(const std::string& bytes) {
 inline void never_reconnect(pqxx::connection&) {}
 
 #endif
+
+/// What the server said was wrong with a statement, by SQLSTATE; empty if it said nothing. 6.4 leaves the state out of
+/// a missing privilege, and its exceptions for transactions that were rolled back are no `sql_error`.
+inline std::string sqlstate_of(const std::exception& e) {
+#if PQXX_VERSION_MAJOR < 7
+  if (dynamic_cast<const pqxx::insufficient_privilege*>(&e) != nullptr) return "42501";
+  if (dynamic_cast<const pqxx::serialization_failure*>(&e) != nullptr) return "40001";
+  if (dynamic_cast<const pqxx::deadlock_detected*>(&e) != nullptr) return "40P01";
+  if (dynamic_cast<const pqxx::transaction_rollback*>(&e) != nullptr) return "40000";
+#endif
+  const auto* said = dynamic_cast<const pqxx::sql_error*>(&e);
+  return said == nullptr ? "" : said->sqlstate();
+}
 
 template <class... Arguments>
 pqxx::result run_prepared(pqxx::transaction_base& tx, const std::string& name, const Arguments&... arguments) {
