@@ -104,6 +104,7 @@ void http_api::operate_message(const api_pipeline& of, const api::route& where, 
 
 void http_api::operate_destination(const api_pipeline& of, destination_id which, operate::kind what,
                                    const net::responder& answer) {
+  if (auto trouble = journal_trouble()) return answer(std::move(*trouble)); // it would be done once that is over
   caf::anon_send(
     of.actor, operate{what, which, std::nullopt, reply<std::uint64_t>([answer](const result<std::uint64_t>& outcome) {
                         answer(outcome ? changed_response(*outcome) : operation_problem(outcome.error()));
@@ -111,6 +112,7 @@ void http_api::operate_destination(const api_pipeline& of, destination_id which,
 }
 
 void http_api::retry_all_held(const api_pipeline& of, const net::responder& answer) {
+  if (auto trouble = journal_trouble()) return answer(std::move(*trouble));
   std::vector<destination_id> all;
   for (const auto& [label, id] : of.destinations) all.push_back(id);
   api::gather<std::uint64_t>(

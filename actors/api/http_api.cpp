@@ -120,6 +120,12 @@ std::optional<net::http_response> http_api::admit(const net::http_request& head)
   return std::nullopt;
 }
 
+std::optional<net::http_response> http_api::journal_trouble() const {
+  const auto trouble = setup_.measured->journal.look(std::chrono::steady_clock::now());
+  if (!trouble) return std::nullopt;
+  return problem_response(wire::make_problem(503, "the journal cannot be written: " + trouble->what));
+}
+
 void http_api::closed(std::uint64_t connection) { connections_.erase(connection); }
 
 void http_api::handle(net::http_request request, const net::responder& answer) {
@@ -131,8 +137,7 @@ void http_api::handle(net::http_request request, const net::responder& answer) {
   case endpoint::livez: return answer(api::json_response(200, R"({"status":"alive"})"));
   case endpoint::readyz:
     if (draining_) return answer(problem_response(wire::make_problem(503, "this supervisor is stopping")));
-    if (const auto trouble = setup_.measured->journal.look(std::chrono::steady_clock::now()))
-      return answer(problem_response(wire::make_problem(503, "the journal cannot be written: " + trouble->what)));
+    if (auto trouble = journal_trouble()) return answer(std::move(*trouble));
     return answer(api::json_response(200, R"({"status":"ready"})"));
   case endpoint::metrics: return scrape(answer);
   case endpoint::pipelines: return list_pipelines(answer);

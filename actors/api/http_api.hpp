@@ -68,6 +68,9 @@ private:
   [[nodiscard]] std::optional<net::http_response> refuse_credentials(const net::http_request& head,
                                                                      api::endpoint what) const;
 
+  /// 503 while the journal cannot be written.
+  [[nodiscard]] std::optional<net::http_response> journal_trouble() const;
+
   void submit_one(const api_pipeline& to, net::http_request& request, const net::responder& answer);
   void submit_batch(const api_pipeline& to, net::http_request& request, const net::responder& answer);
   [[nodiscard]] result<submission> make_submission(const api_pipeline& to, wire::incoming&& in,

@@ -139,6 +139,8 @@ class Away(OnPostgres):
         self.assertEqual(running.metrics().total("reseq_journal_writable"), 0)
         self.assertIn("is away", running.get("/v1/pipelines/p")["journal"]["last_error"])
         self.assertTrue(running.ctl("why").startswith("The journal cannot be written, for "))
+        paused = running.request("POST", "/v1/pipelines/p/destinations/http/pause")
+        self.assertEqual(paused.status, 503, "an operation is promised that nobody can record")
 
     def test_a_server_that_hangs_is_told_of_as_well(self):
         running = self.start([self.http_destination()])
