@@ -24,8 +24,11 @@ ALTER DEFAULT PRIVILEGES FOR ROLE reseq IN SCHEMA reseq GRANT SELECT ON TABLES T
 --   REVOKE SELECT ON reseq.secret FROM reseq_reader;
 
 -- A destination's role, where a table of somebody else's is filled (postgresql://filler@…/books?table=ledger), needs in
--- that database, once the schema reseq and its table delivered are there (the first start makes them, if it may):
+-- that database (the first start makes the schema and its table delivered, too, if it may):
 --
+--   CREATE SCHEMA reseq;
+--   CREATE TABLE reseq.delivered (pipeline text NOT NULL, destination text NOT NULL, epoch bigint NOT NULL, last_sequence
+--     bigint NOT NULL, last_message text NOT NULL, PRIMARY KEY (pipeline, destination)) WITH (fillfactor = 30);
 --   GRANT USAGE ON SCHEMA reseq TO filler;
 --   GRANT SELECT, INSERT, UPDATE ON reseq.delivered TO filler;
 --   GRANT INSERT ON public.ledger TO filler;

@@ -2,6 +2,7 @@
 stuck, units that systemd understands."""
 
 import os
+import re
 import shutil
 import subprocess
 import unittest
@@ -53,6 +54,20 @@ class Database(SystemTest):
         self.assertRegex(shown, r"p\|1\|a\|\d+\|t\|")
         running.post("/v1/pipelines/p/messages/0:1/skip")
         eventually("one is settled", lambda: "p|billing|3|1|2|0|f" in self.stuck())
+
+    def test_a_destinations_role_needs_no_more_than_the_file_says(self):
+        with open(os.path.join(CONF, "sql", "roles.sql"), encoding="utf-8") as file:
+            grants = re.findall(r"^--   (.*)$", file.read().partition("-- A destination's role")[2], re.MULTILINE)
+        self.server.create_database("books")
+        ledger = """CREATE TABLE ledger (sequence bigint PRIMARY KEY, position bigint, message_id text, key text,
+                    headers jsonb, payload bytea, delivered_at timestamptz)"""
+        for statement in ("CREATE ROLE filler LOGIN", ledger, "\n".join(grants)):
+            self.server.sql(statement, "books")
+        table = f"postgresql:///books?host={self.server.folder}&user=filler&table=ledger"
+        running = self.supervisor(self.config([pipeline("p", [{"name": "ledger", "url": table}])]))
+        running.submit_all("p", ["a", "b"])
+        running.wait_until_settled("p", "ledger", 2)
+        self.assertEqual(self.server.sql("SELECT message_id FROM ledger ORDER BY sequence", "books"), [["a"], ["b"]])
 
     def stuck(self) -> str:
         """What the file's queries say to the reader."""
