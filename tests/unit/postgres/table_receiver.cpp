@@ -360,6 +360,15 @@ TEST_CASE("a server that takes no writes is the destination's") {
           .starts_with("failing: PostgreSQL: the server takes no writes: is it a standby that the destination's url"));
 }
 
+TEST_CASE("a function may take as long between two statements as one may take") {
+  std::string idle;
+  const auto place = function_place([&](transaction& tx, const delivery&) {
+    idle = *tx.execute("SHOW idle_in_transaction_session_timeout").rows[0][0];
+  });
+  CHECK(said(place->access(owner_with(1))->deliver(messages({1}, 0))) == "confirmed");
+  CHECK(idle == "30s"); // 10 s more than the timeout
+}
+
 TEST_CASE("a function hears of every SQLSTATE") {
   for (const std::string state : {"42501", "40001", "40P01", "40000", "42P01", "57014", "P0001"}) {
     std::string heard;

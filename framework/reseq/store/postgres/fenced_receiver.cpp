@@ -29,6 +29,8 @@ constexpr const char* lock = "SELECT epoch, last_sequence, last_message FROM res
 constexpr const char* advance = "UPDATE reseq.delivered SET epoch = $3::text::bigint, last_sequence = "
                                 "$4::text::bigint, last_message = $5 WHERE pipeline = $1 AND destination = $2";
 
+constexpr std::chrono::milliseconds idle_margin{10'000};
+
 /// By the catalogues' rows: other sessions may just have created it.
 bool has_records(pqxx::work& tx) {
   return !tx.exec("SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE "
@@ -92,6 +94,8 @@ result<void> fenced_receiver::connect() {
 result<void> fenced_receiver::prepare_records(pqxx::work& tx) {
   const auto bound = std::chrono::ceil<std::chrono::milliseconds>(timeout_).count();
   tx.exec("SET statement_timeout = " + std::to_string(bound));
+  // What a function does between two statements may take as long as one of them.
+  tx.exec("SET idle_in_transaction_session_timeout = " + std::to_string(bound + idle_margin.count()));
   if (has_records(tx)) return {};
   wait_for_others(tx);
   if (has_records(tx)) return {};

@@ -22,7 +22,7 @@ namespace reseq::store::postgres {
 /// SELECT, INSERT and UPDATE on that table are needed.
 class fenced_receiver : public transactional_receiver {
 public:
-  /// `timeout` is of each statement.
+  /// `timeout` is of each statement, and some seconds more than that may pass between two.
   fenced_receiver(server_url server, receiver_owner owner, duration timeout);
 
   result<receiver_record> open() override;

@@ -12,7 +12,7 @@ namespace reseq::store::postgres {
 /// As `fenced_receiver`. What the function throws is read as `model/transaction.hpp` says.
 class function_receiver : public fenced_receiver {
 public:
-  /// `timeout` is of each statement.
+  /// `timeout` is of each statement, and some seconds more than that may pass between two.
   function_receiver(server_url server, receiver_owner owner, duration timeout, delivery_function f);
 
 private:
