@@ -13,7 +13,8 @@
 ///
 /// - `permanent_error`, or a `sql_error` by which the server refused the data (SQLSTATE 22…, 23…, 44…): the message is
 ///   refused, and held or dead-lettered as `on_refused` says;
-/// - anything else: the destination is failing, and the message is tried again until it works.
+/// - anything else, also a `sql_error` for want of a partition (23514, too): the destination is failing, and the
+///   message is tried again until it works.
 #pragma once
 
 #include <concepts>

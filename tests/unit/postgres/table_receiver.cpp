@@ -13,6 +13,7 @@
 #include "receiver_contract.hpp"
 #include "reseq/model/permanent_error.hpp"
 #include "reseq/store/postgres/function_receiver.hpp"
+#include "reseq/store/postgres/server_message.hpp"
 #include "reseq/store/postgres/table_receiver.hpp"
 
 namespace reseq::test {
@@ -157,6 +158,67 @@ TEST_CASE("a row that violates a constraint is refused and nothing of its batch 
   CHECK(said(receiver->deliver(messages({3}, 2))).starts_with("refused: "));
   CHECK(said(receiver->deliver(messages({4}, 2))) == "confirmed");
   CHECK(sequences_of(at.seen()) == std::vector<std::uint64_t>{1, 2, 4});
+}
+
+TEST_CASE("a table that has no partition for a message is failing until it has one; the message is not to blame") {
+  const bool by_function = GENERATE(false, true);
+  const auto place = by_function ? function_place() : std::make_unique<table_place>();
+  auto& at = *place;
+  at.sql("DROP TABLE IF EXISTS public.ledger; CREATE TABLE public.ledger (sequence bigint, position bigint, message_id "
+         "text CONSTRAINT short CHECK (length(message_id) < 3), key text, headers jsonb, payload bytea, delivered_at "
+         "timestamptz) PARTITION BY RANGE (sequence); "
+         "CREATE TABLE public.low PARTITION OF public.ledger FOR VALUES FROM (1) TO (3)");
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  const auto answer = said(receiver->deliver(messages({2, 3}, 1)));
+  CHECK(answer.starts_with("failing: ERROR:  no partition of relation \"ledger\" found for row"));
+  CHECK(answer.ends_with("(23514)"));
+  at.sql("CREATE TABLE public.high PARTITION OF public.ledger FOR VALUES FROM (3) TO (1000)");
+  CHECK(said(receiver->deliver(messages({2, 3}, 1))) == "confirmed");
+  CHECK(said(receiver->deliver(messages({100}, 3)))
+          .starts_with("refused: ERROR:  new row for relation \"high\" violates check constraint \"short\""));
+}
+
+TEST_CASE("a column that nothing gives a value is the table's trouble; one that gets none from a message is not") {
+  table_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  at.sql("ALTER TABLE public.ledger ADD more int NOT NULL DEFAULT 1, ADD half bigint NOT NULL GENERATED ALWAYS AS "
+         "(nullif(sequence, 4)) STORED; ALTER TABLE public.ledger ALTER more DROP DEFAULT");
+  CHECK(
+    said(receiver->deliver(messages({2}, 1))) ==
+    "failing: the column more of the table \"public\".\"ledger\" must not be null, and needs a default: ERROR:  null "
+    "value in column \"more\" of relation \"ledger\" violates not-null constraint (23502)");
+  at.sql("ALTER TABLE public.ledger ALTER more SET DEFAULT 7");
+  CHECK(said(receiver->deliver(messages({2}, 1))) == "confirmed");
+  SECTION("because the message has no key") {
+    at.sql("UPDATE public.ledger SET key = 'none' WHERE key IS NULL; ALTER TABLE public.ledger ALTER key SET NOT NULL");
+    CHECK(said(receiver->deliver(messages({3}, 2))).starts_with("refused: ERROR:  null value in column \"key\""));
+  }
+  SECTION("because it is worked out from the message") {
+    CHECK(said(receiver->deliver(messages({4}, 2))).starts_with("refused: ERROR:  null value in column \"half\""));
+  }
+  SECTION("because a trigger finds nothing in the message") {
+    at.sql("ALTER TABLE public.ledger ALTER more DROP DEFAULT;"
+           "CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS "
+           "$$BEGIN NEW.more := nullif(NEW.sequence, 4); RETURN NEW; END$$;"
+           "CREATE TRIGGER fill BEFORE INSERT ON public.ledger FOR EACH ROW EXECUTE FUNCTION fill()");
+    CHECK(said(receiver->deliver(messages({3}, 2))) == "confirmed");
+    CHECK(said(receiver->deliver(messages({4}, 3))).starts_with("refused: ERROR:  null value in column \"more\""));
+  }
+}
+
+TEST_CASE("what a server quotes in its message is not taken for what it says itself") {
+  using store::postgres::read_message;
+  const auto plain = read_message(pqxx::check_violation(
+    "ERROR:  23514: no\nDETAIL:  x\nCONSTRAINT NAME:  y\nTABLE NAME:  t\nLOCATION:  f, f.c:1\n", "", "23514"));
+  CHECK(plain.text == "ERROR:  no\nDETAIL:  x\nCONSTRAINT NAME:  y\n");
+  CHECK(plain.table == "t");
+  CHECK(plain.constraint.empty());
+  CHECK(lacks_partition(plain));
+  const auto brief = read_message(pqxx::sql_error("ERROR:  no: 42000: or so", "", "42000"));
+  CHECK(brief.text == "ERROR:  no: 42000: or so");
+  CHECK(read_message(std::runtime_error("")).text.empty());
 }
 
 TEST_CASE("what is too long for its column is refused, and not cut off") {

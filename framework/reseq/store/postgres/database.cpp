@@ -1,5 +1,7 @@
 #include "reseq/store/postgres/database.hpp"
 
+#include "reseq/store/postgres/server_message.hpp"
+
 namespace reseq::store::postgres {
 
 namespace {
@@ -70,6 +72,7 @@ result<std::unique_ptr<database>> database::connect(const server_url& url, sessi
   try {
     auto connected = std::make_unique<pqxx::connection>(url.conninfo());
     never_reconnect(*connected);
+    if (!for_journal) tell_more(*connected);
     pqxx::nontransaction(*connected).exec(session_settings);
     if (auto fits = for_journal ? prepare_journal(*connected) : result<void>{}; !fits)
       return tl::unexpected(std::move(fits.error()));
@@ -107,19 +110,21 @@ error database::explain(const std::exception_ptr& what) {
     broken_ = true;
     return {errc::unavailable, url_.without_secrets(e.what()), "PostgreSQL"};
   } catch (const std::exception& e) {
-    const auto state = sqlstate_of(e);
+    const auto message = read_message(e);
+    const auto& state = message.state;
+    auto said = url_.without_secrets(message.text);
     if (broken() || starts(state, "57P") || starts(state, "08")) {
       broken_ = true;
-      return {errc::unavailable, url_.without_secrets(e.what()), "PostgreSQL"};
+      return {errc::unavailable, std::move(said), "PostgreSQL"};
     }
     if (state.empty()) {
       broken_ = true; // whatever it was, this session's state is not known
       const bool is_server = dynamic_cast<const pqxx::sql_error*>(&e) != nullptr;
-      return {is_server ? errc::unavailable : errc::internal, url_.without_secrets(e.what()), "PostgreSQL"};
+      return {is_server ? errc::unavailable : errc::internal, std::move(said), "PostgreSQL"};
     }
     const std::string hint = advice(state, use_ == session_for::journal);
-    const std::string said = url_.without_secrets(e.what()) + " (" + state + ")";
-    return {meaning(state), hint.empty() ? said : hint + "; the server says: " + said, "PostgreSQL"};
+    said += " (" + state + ")";
+    return {meaning(state), hint.empty() ? std::move(said) : hint + "; the server says: " + said, "PostgreSQL"};
   }
 }
 

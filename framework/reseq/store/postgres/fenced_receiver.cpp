@@ -48,10 +48,6 @@ void wait_for_others(pqxx::work& tx) {
   tx.exec("SELECT pg_advisory_xact_lock(491328464242)");
 }
 
-bool refuses_data(const std::string& state) {
-  return state.starts_with("22") || state.starts_with("23") || state.starts_with("44");
-}
-
 fenced_receiver::fenced_receiver(server_url server, receiver_owner owner, duration timeout)
   : server_(std::move(server)), owner_(std::move(owner)), timeout_(timeout) {}
 
@@ -70,8 +66,13 @@ core::receiver_answer fenced_receiver::deliver(std::span<const received> items) 
   return instead ? std::move(*instead) : core::failing{written.error().text(), std::nullopt};
 }
 
-std::string fenced_receiver::said(const pqxx::sql_error& e) const {
-  return server_.without_secrets(first_line(e.what())) + " (" + e.sqlstate() + ")";
+core::receiver_answer fenced_receiver::answer_to(database&, const server_message& refusal) {
+  if (lacks_partition(refusal)) return core::failing{in_a_line(refusal), std::nullopt};
+  return core::refused{in_a_line(refusal)};
+}
+
+std::string fenced_receiver::in_a_line(const server_message& said) const {
+  return server_.without_secrets(first_line(said.text)) + " (" + said.state + ")";
 }
 
 result<void> fenced_receiver::connect() {
@@ -114,6 +115,7 @@ result<receiver_record> fenced_receiver::recorded(pqxx::work& tx, const char* qu
 
 result<void> fenced_receiver::write(std::span<const received> items, std::optional<core::receiver_answer>& instead) {
   if (auto connected = connect(); !connected) return connected;
+  std::optional<server_message> refusal;
   auto written = db_->transact([&](pqxx::work& tx) -> result<void> {
     const auto known = recorded(tx, lock);
     if (!known) return tl::unexpected(known.error());
@@ -128,15 +130,17 @@ result<void> fenced_receiver::write(std::span<const received> items, std::option
       // What is refused must be told from what fails, before the commit.
       if (!instead) tx.exec("SET CONSTRAINTS ALL IMMEDIATE");
     } catch (const pqxx::sql_error& e) {
-      if (!refuses_data(e.sqlstate())) throw;
-      instead = core::refused{said(e)};
+      auto said = read_message(e);
+      if (!refuses_data(said.state)) throw;
+      refusal = std::move(said);
     }
-    if (instead) return fail(errc::unprocessable, "a message was not taken");
+    if (instead || refusal) return fail(errc::unprocessable, "a message was not taken");
     const auto& newest = items.back().item;
     db_->run(tx, advance, owner_.pipeline, owner_.destination, std::to_string(owner_.owner.value()),
              std::to_string(newest.seq.value()), newest.message->id());
     return {};
   });
+  if (refusal) instead = answer_to(*db_, *refusal);
   // Whatever it was may have to do with what was found out when it connected.
   if (!written && written.error().code != errc::unprocessable) db_.reset();
   return written;

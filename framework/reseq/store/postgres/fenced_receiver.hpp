@@ -9,6 +9,7 @@
 #include "reseq/model/clock.hpp"
 #include "reseq/model/error.hpp"
 #include "reseq/store/postgres/database.hpp"
+#include "reseq/store/postgres/server_message.hpp"
 #include "reseq/store/postgres/server_url.hpp"
 #include "reseq/store/transactional_receiver.hpp"
 
@@ -34,8 +35,12 @@ protected:
   /// Takes `items`, which are new. What it answers, `refused` or `failing`, undoes everything; so does what it throws.
   virtual std::optional<core::receiver_answer> take(database& db, pqxx::work& tx, std::span<const received> items) = 0;
 
+  /// What to answer where the server refused data, in a transaction that is over: the message is `refused`, or the
+  /// table is to be mended and is `failing`.
+  virtual core::receiver_answer answer_to(database& db, const server_message& refusal);
+
   /// What the server said, in one line and without a password.
-  [[nodiscard]] std::string said(const pqxx::sql_error& e) const;
+  [[nodiscard]] std::string in_a_line(const server_message& said) const;
   [[nodiscard]] const receiver_owner& owner() const { return owner_; }
 
 private:
@@ -52,8 +57,5 @@ private:
 
 /// Other sessions that create tables for destinations wait for this one.
 void wait_for_others(pqxx::work& tx);
-
-/// Whether it is a row's data that the server refuses, or a constraint that it violates (SQLSTATE 22…, 23…, 44…).
-bool refuses_data(const std::string& state);
 
 } // namespace reseq::store::postgres

@@ -56,12 +56,15 @@ public:
     } catch (const pqxx::broken_connection&) {
       throw;
     } catch (const pqxx::failure& e) {
-      failed.emplace(e.what(), sqlstate_of(e));
+      const auto said = read_message(e);
+      misplaced = lacks_partition(said);
+      failed.emplace(said.text, said.state);
       throw *failed;
     }
   }
 
   std::optional<sql_error> failed; ///< the transaction is good for nothing since
+  bool misplaced = false;          ///< and that is for want of a partition
 
 private:
   static sql_result read(const pqxx::result& from) {
@@ -79,9 +82,9 @@ private:
   pqxx::work& tx_;
 };
 
-core::receiver_answer answer_to(const sql_error& e) {
+core::receiver_answer answer_of(const sql_error& e, bool misplaced) {
   const std::string said = std::string(e.what()) + " (" + e.state() + ")";
-  if (refuses_data(e.state())) return core::refused{said};
+  if (refuses_data(e.state()) && !misplaced) return core::refused{said};
   return core::failing{said, std::nullopt};
 }
 
@@ -116,13 +119,13 @@ std::optional<core::receiver_answer> function_receiver::take(database&, pqxx::wo
     } catch (const permanent_error& e) {
       return core::refused{e.what()};
     } catch (const sql_error& e) {
-      return answer_to(e);
+      return answer_of(e, open.misplaced);
     } catch (const std::exception& e) {
       return core::failing{e.what(), std::nullopt};
     } catch (...) {
       return core::failing{"the destination's function threw what is no std::exception", std::nullopt};
     }
-    if (open.failed) return answer_to(*open.failed);
+    if (open.failed) return answer_of(*open.failed, open.misplaced);
   }
   return std::nullopt;
 }

@@ -25,6 +25,9 @@ inline void never_reconnect(pqxx::connection& db) {
 #pragma GCC diagnostic pop
 }
 
+/// Errors name the table, the column and the constraint from now on.
+inline void tell_more(pqxx::connection& db) { db.set_verbosity(pqxx::connection_base::verbose); }
+
 #else
 
 inline std::basic_string_view<std::byte> binary(const std::string& bytes) {
@@ -32,6 +35,8 @@ inline std::basic_string_view<std::byte> binary(const std::string& bytes) {
 }
 
 inline void never_reconnect(pqxx::connection&) {}
+
+inline void tell_more(pqxx::connection& db) { db.set_verbosity(pqxx::error_verbosity::verbose); }
 
 #endif
 

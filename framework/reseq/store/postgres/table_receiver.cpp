@@ -166,4 +166,25 @@ std::optional<core::receiver_answer> table_receiver::take(database& db, pqxx::wo
   return core::failing{"the table " + to_.quoted() + " is being altered", std::nullopt};
 }
 
+core::receiver_answer table_receiver::answer_to(database& db, const server_message& refusal) {
+  if (refusal.state != "23502" || std::ranges::find(inserted, refusal.column, &filled::name) != inserted.end())
+    return fenced_receiver::answer_to(db, refusal);
+  const auto empty = leaves_empty(db, refusal.column);
+  if (!empty) return core::failing{empty.error().text(), std::nullopt};
+  if (!*empty) return fenced_receiver::answer_to(db, refusal);
+  return core::failing{"the column " + refusal.column + " of the table " + to_.quoted() +
+                         " must not be null, and needs a default: " + in_a_line(refusal),
+                       std::nullopt};
+}
+
+/// Whether nothing gives `column`, which is none of ours, a value. (A default or a trigger may make null of a message.)
+result<bool> table_receiver::leaves_empty(database& db, const std::string& column) {
+  return db.transact([&](pqxx::work& tx) -> result<bool> {
+    return !tx.exec("SELECT" + std::string(of_table) + tx.quote(to_.quoted()) + ") AND attname = " + tx.quote(column) +
+                    " AND NOT atthasdef AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = attrelid AND "
+                    "tgenabled <> 'D' AND tgtype & 7 = 7 /* before a row's insertion */)")
+              .empty();
+  });
+}
+
 } // namespace reseq::store::postgres

@@ -1,0 +1,49 @@
+#include "reseq/store/postgres/server_message.hpp"
+
+#include <string_view>
+
+#include "reseq/store/postgres/pqxx_versions.hpp"
+
+namespace reseq::store::postgres {
+
+namespace {
+
+/// Removes the last line if it begins with `label`, and answers the rest of it.
+std::string take_last(std::string& text, std::string_view label) {
+  const auto end = text.find_last_not_of('\n') + 1;
+  const auto begin = text.rfind('\n', end - 1) + 1;
+  const auto line = std::string_view(text).substr(begin, end - begin);
+  if (!line.starts_with(label)) return {};
+  std::string rest(line.substr(label.size()));
+  text.erase(begin);
+  return rest;
+}
+
+} // namespace
+
+server_message read_message(const std::exception& e) {
+  server_message read;
+  read.state = sqlstate_of(e);
+  read.text = e.what();
+  // libpq's order, from the end: what is before may quote anything, and look like one of these lines.
+  take_last(read.text, "LOCATION:  ");
+  read.constraint = take_last(read.text, "CONSTRAINT NAME:  ");
+  take_last(read.text, "DATATYPE NAME:  ");
+  read.column = take_last(read.text, "COLUMN NAME:  ");
+  read.table = take_last(read.text, "TABLE NAME:  ");
+  take_last(read.text, "SCHEMA NAME:  ");
+  const auto state = read.state + ": ";
+  const auto at = read.text.find(":  " + state);
+  if (!read.state.empty() && at < read.text.find('\n')) read.text.erase(at + 3, state.size());
+  return read;
+}
+
+bool refuses_data(const std::string& state) {
+  return state.starts_with("22") || state.starts_with("23") || state.starts_with("44");
+}
+
+bool lacks_partition(const server_message& said) {
+  return said.state == "23514" && !said.table.empty() && said.constraint.empty();
+}
+
+} // namespace reseq::store::postgres

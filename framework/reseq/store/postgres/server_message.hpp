@@ -1,0 +1,26 @@
+/// What the server says of a statement that it did not do.
+#pragma once
+
+#include <exception>
+#include <string>
+
+namespace reseq::store::postgres {
+
+/// Names are empty where it speaks of none, and in sessions that do not `tell_more`.
+struct server_message {
+  std::string state; ///< SQLSTATE
+  std::string text;  ///< with a line for each detail that it gives
+  std::string table;
+  std::string column;
+  std::string constraint;
+};
+
+server_message read_message(const std::exception& e);
+
+/// Whether it is a row's data that the server refuses, or a constraint that it violates (SQLSTATE 22…, 23…, 44…).
+bool refuses_data(const std::string& state);
+
+/// Whether a partitioned table has no partition for the row. No constraint has a name then.
+bool lacks_partition(const server_message& said);
+
+} // namespace reseq::store::postgres
