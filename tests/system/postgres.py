@@ -173,6 +173,28 @@ class Away(OnPostgres):
             user, system = file.read().rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
+    def test_a_journal_whose_role_lacks_a_privilege_is_away_until_it_is_given_back(self):
+        self.server.sql("CREATE ROLE keeper LOGIN; GRANT CREATE ON DATABASE journal TO keeper", "postgres")
+        self.store["postgres"] = self.server.url("journal").replace("user=reseq", "user=keeper")
+        running = self.start([self.http_destination()])
+        running.submit_all("p", ["before"])
+        self.journal("ALTER SCHEMA reseq OWNER TO CURRENT_USER")
+        for number in range(20):
+            refused = running.submit("p", b"x", f"refused-{number}")
+            self.assertEqual(refused.status, 503, refused.body)
+            self.assertTrue(refused.headers["Retry-After"])
+            self.assertIn("the role of store.postgres lacks a privilege", refused.json()["detail"])
+        self.assertEqual(running.logged("nothing can be written"), 1)
+        self.assertEqual(running.logged("connection broke"), 0)
+        second = Supervisor(self.config([pipeline("q", [self.http_destination()])], store=self.store), self.folder)
+        self.programs.append(second)
+        self.assertEqual(second.wait(), 1)
+        second.wait_for_line("cannot start: PostgreSQL: the role of store.postgres lacks a privilege")
+        self.journal("ALTER SCHEMA reseq OWNER TO keeper")
+        eventually("it is written again", lambda: running.request("GET", "/readyz").status == 200)
+        running.submit_all("p", ["after"])
+        running.wait_until_settled("p", "http", 2)
+
     def test_a_server_that_cannot_be_reached_at_the_start_is_named_without_its_password(self):
         store = {"kind": "postgres", "postgres": "postgresql://u:hush@127.0.0.1:1/db"}
         config = self.config([pipeline("p", [self.http_destination()])], store=store)
