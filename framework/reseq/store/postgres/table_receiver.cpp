@@ -20,7 +20,7 @@ struct table_column {
 
 namespace {
 
-constexpr const char* definition = R"sql((
+constexpr const char* new_table = R"sql((
   sequence bigint PRIMARY KEY,
   position bigint NOT NULL,
   message_id text NOT NULL,
@@ -139,7 +139,7 @@ result<void> table_receiver::prepare(database& db, pqxx::work& tx) {
   auto columns = columns_of(tx, to_.quoted());
   if (columns.empty()) {
     wait_for_others(tx);
-    tx.exec("CREATE TABLE IF NOT EXISTS " + to_.quoted() + " " + definition);
+    tx.exec("CREATE TABLE IF NOT EXISTS " + to_.quoted() + " " + new_table);
     columns = columns_of(tx, to_.quoted());
   }
   return adapt_to(columns, db, tx);
