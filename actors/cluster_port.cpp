@@ -125,9 +125,9 @@ private:
 /// something follows it.
 bool introduces_a_client(std::string_view header) {
   constexpr auto client_handshake = static_cast<char>(io::basp::message_type::client_handshake);
+  if (header.size() != io::basp::header_size || header[0] != client_handshake) return false;
   const auto length = header.substr(4, 4);
-  return header.size() == io::basp::header_size && header[0] == client_handshake &&
-         std::ranges::any_of(length, [](char c) { return c != 0; });
+  return std::ranges::any_of(length, [](char c) { return c != 0; });
 }
 
 /// One that was accepted: a greeting comes first.

@@ -14,7 +14,7 @@ namespace reseq::actors {
 ///
 /// - Whoever connects first sends a greeting, by which it shows that it knows the token. Without one, or with another
 ///   token's, the connection is closed before BASP hears of anything, and that is logged. Of those that say nothing at
-///   all so many stay open, the latest.
+///   all the latest 64 stay open.
 /// - What is announced is not reserved: memory grows with what has come.
 ///
 /// Use it for `publish_atom` and `connect_atom`; end it with `exit_reason::kill` before the actor system ends.

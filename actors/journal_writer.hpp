@@ -23,6 +23,7 @@ struct writer_options {
 /// While one transaction is being written, what arrives collects and becomes the next one: no timer, no added delay.
 /// After the commit the shards are told, then producers are answered. A failed commit fails everything in it; one in
 /// doubt does so too, and is looked up until it is known what became of it, so that the shards hear of what is there.
+/// A server that is away is asked until it is back. `metrics::journal` is told how commits go.
 struct writer_state {
   static inline const char* name = "journal";
 
