@@ -221,18 +221,18 @@ void dispatcher_state::on(answers& given) {
 
 void dispatcher_state::take(peer& from, answer& item, std::map<core::pipeline_index, work_done>& news) {
   const dispatch_id copy{item.dispatch};
-  const auto task = table->owed(from.id, copy, item.chain);
-  if (!task) {
+  const auto chain = table->owed(from.id, copy, item.chain);
+  if (!chain) {
     spdlog::warn("worker {} answered for work that it does not have; ignored", from.node);
     return;
   }
   setup.measured->transform.Observe(static_cast<double>(item.took_ns) / 1e9);
   const auto end = end_of(item.kind);
-  auto work = table->answer(from.id, copy, task->chain, end, std::move(item.error), now());
-  if (!work || end != core::attempt_end::done) return;
-  news[task->pipeline].done.push_back({task->at, task->chain,
-                                       to_result(pipelines[task->pipeline.value()], work->message, item), work->asked,
-                                       std::chrono::nanoseconds{item.took_ns}});
+  const auto counted = table->answer(from.id, copy, *chain, end, std::move(item.error), now());
+  if (!counted || end != core::attempt_end::done) return;
+  const auto& [key, work] = *counted;
+  news[key.pipeline].done.push_back({key.at, key.chain, to_result(pipelines[key.pipeline.value()], work.message, item),
+                                     work.asked, std::chrono::nanoseconds{item.took_ns}});
 }
 
 core::work_result dispatcher_state::to_result(const served& pipeline, const message_ptr& message, answer& item) const {

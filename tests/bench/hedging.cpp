@@ -96,8 +96,8 @@ private:
     const auto copy = ends_.begin()->second;
     ends_.erase(ends_.begin());
     const auto chain = copy.chains.front();
-    if (const auto work = table_.answer(copy.worker, copy.id, chain, attempt_end::done, {}, now_))
-      shard_.worked({{copy.at, chain, {std::make_shared<const content>(), {}}, work->asked}}, now_);
+    if (const auto done = table_.answer(copy.worker, copy.id, chain, attempt_end::done, {}, now_))
+      shard_.worked({{copy.at, chain, {std::make_shared<const content>(), {}}, done->work.asked}}, now_);
   }
 
   void perform() {

@@ -65,8 +65,8 @@ std::vector<core::dispatch> memory_shard::assign() { return table_.assign(now_ =
 
 void memory_shard::answer(const core::dispatch& copy, content_ptr result) {
   for (const auto chain : copy.chains)
-    if (const auto work = table_.answer(copy.worker, copy.id, chain, core::attempt_end::done, {}, now_))
-      finished_.push_back({copy.at, chain, {result, std::nullopt}, work->asked});
+    if (const auto done = table_.answer(copy.worker, copy.id, chain, core::attempt_end::done, {}, now_))
+      finished_.push_back({copy.at, chain, {result, std::nullopt}, done->work.asked});
 }
 
 void memory_shard::perform() {

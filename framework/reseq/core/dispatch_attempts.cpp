@@ -21,12 +21,28 @@ std::string timeout_text(duration limit) {
 
 } // namespace
 
+dispatch_id dispatch_table::state::id_of(slot copy_slot) const {
+  return dispatch_id{(std::uint64_t{copies[copy_slot].uses} << slot_bits) | copy_slot};
+}
+
+std::span<dispatch_leg> dispatch_table::state::legs(slot copy_slot) {
+  auto& c = copies[copy_slot];
+  if (c.chains < 2) return {&c.leg, c.chains};
+  return legs_of_many.at(copy_slot);
+}
+
+std::span<const dispatch_leg> dispatch_table::state::legs(slot copy_slot) const {
+  const auto& c = copies[copy_slot];
+  if (c.chains < 2) return {&c.leg, c.chains};
+  return legs_of_many.at(copy_slot);
+}
+
 /// `no_slot` when the worker does not have it.
 slot dispatch_table::state::find_copy(worker_id worker, dispatch_id id) const {
   const auto which = static_cast<slot>(id.value());
   if (!copies.has(which)) return no_slot;
   const auto& c = copies[which];
-  return c.id == id && c.worker != no_slot && workers.id(c.worker) == worker ? which : no_slot;
+  return id_of(which) == id && c.worker != no_slot && workers.id(c.worker) == worker ? which : no_slot;
 }
 
 void dispatch_table::state::set_timer(slot which, time_point at) {
@@ -65,30 +81,31 @@ dispatch dispatch_table::state::send(slot worker, bool hedge, time_point now) {
   const auto pipeline = queue.pipeline(batch.front());
   const auto copy_slot = copies.add();
   auto& c = copies[copy_slot];
-  c.id = dispatch_id{(((c.id.value() >> slot_bits) + 1) << slot_bits) | copy_slot};
-  c.at = queue.key(batch.front()).at;
+  ++c.uses;
   c.pipeline = pipeline;
   c.worker = worker;
   c.worker_place = workers.occupy(worker, copy_slot);
-  c.unanswered = static_cast<std::uint32_t>(batch.size());
-  c.awaited = static_cast<std::uint32_t>(batch.size());
+  c.chains = static_cast<std::uint32_t>(batch.size());
+  c.unanswered = c.chains;
+  c.awaited = c.chains & most_chains;
   c.hedge = hedge;
   c.started = now;
-  c.legs.resize(static_cast<std::uint32_t>(batch.size()));
+  if (c.chains > 1) legs_of_many[copy_slot].resize(c.chains);
   workers.count_awaited(worker, 1);
   ++counters.dispatched;
 
-  dispatch out{c.id, workers.id(worker), pipeline, c.at, queue.content(batch.front()), {}, attempt{}, hedge};
+  const auto at = queue.key(batch.front()).at;
+  dispatch out{id_of(copy_slot), workers.id(worker), pipeline, at, queue.content(batch.front()), {}, attempt{}, hedge};
   out.chains.reserve(batch.size());
-  auto* leg = c.legs.begin();
+  auto leg = legs(copy_slot).begin();
   for (auto which : batch) {
     const auto& t = queue[which];
-    *leg++ = {t.chain, which, t.incarnation};
+    *leg++ = {t.chain, which, t.life};
     out.chains.push_back(t.chain);
     out.number = std::max(out.number, attempt{t.failed()} + 1);
     if (!hedge) start(which, now);
     queue[which].copies.add(copy_slot);
-    if (queue[which].holds_back) arm_hedge(which);
+    if (queue[which].holds_back != no_slot) arm_hedge(which);
   }
   return out;
 }
@@ -106,25 +123,26 @@ slot dispatch_table::state::worker_to_avoid() const {
   return queue[tried_most].failed() > 0 ? workers.find(queue[tried_most].trouble->last_worker) : no_slot;
 }
 
-std::optional<task_work> dispatch_table::state::settle(slot which, slot copy_slot, attempt_end end, std::string error,
-                                                       time_point now) {
+std::optional<answered_task> dispatch_table::state::settle(slot which, slot copy_slot, attempt_end end,
+                                                           std::string error, time_point now) {
+  const auto key = queue.key(which);
   if (end == attempt_end::done) {
     ++counters.done;
-    if (std::exchange(copies[copy_slot].hedge, false)) ++counters.hedges_won;
-    return abandon(which, now);
+    if (take_hedge(copy_slot)) ++counters.hedges_won;
+    return answered_task{key, abandon(which, now)};
   }
   // The attempt of a copy that timed out has failed already.
   if (!is_running(which, copy_slot)) return std::nullopt;
-  task_work work{queue.content(which), queue[which].asked};
+  answered_task counted{key, {queue.content(which), queue[which].asked}};
   queue[which].permanent = queue[which].permanent || end == attempt_end::permanent;
   clear(which); // its worker has survived it
   if (goes_on_without(which, copy_slot, "failed", error, now)) {
     if (end == attempt_end::permanent) queue[which].trouble->last_error = std::move(error);
-    return work;
+    return counted;
   }
   ++counters.failed;
   fail_attempt(which, "failed", std::move(error), now);
-  return work;
+  return counted;
 }
 
 void dispatch_table::state::fail_attempt(slot which, const char* outcome, std::string error, time_point now) {
@@ -192,13 +210,20 @@ void dispatch_table::state::stop_running(slot which) {
 }
 
 void dispatch_table::state::stop_awaiting(slot copy_slot) {
+  if (take_hedge(copy_slot)) ++counters.hedges_lost;
   auto& c = copies[copy_slot];
-  if (std::exchange(c.hedge, false)) ++counters.hedges_lost;
   if (--c.awaited == 0) workers.count_awaited(c.worker, -1);
 }
 
 void dispatch_table::state::count_failed_hedge(slot copy_slot) {
-  if (std::exchange(copies[copy_slot].hedge, false)) ++counters.hedges_failed;
+  if (take_hedge(copy_slot)) ++counters.hedges_failed;
+}
+
+bool dispatch_table::state::take_hedge(slot copy_slot) {
+  auto& c = copies[copy_slot];
+  const bool was = c.hedge;
+  c.hedge = false;
+  return was;
 }
 
 attempt_record dispatch_table::state::running_attempt(slot which, slot copy_slot) const {
@@ -249,6 +274,7 @@ void dispatch_table::state::give_up_if_hopeless(slot which, time_point now) {
 task_work dispatch_table::state::forget(slot which) {
   if (queue[which].phase == task_phase::running) stop_running(which);
   if (queue[which].phase == task_phase::backing_off) stop_timer(which);
+  if (queue[which].holds_back != no_slot) holding.remove(queue[which].holds_back);
   clear(which);
   return queue.forget(which);
 }
@@ -263,7 +289,7 @@ task_work dispatch_table::state::abandon(slot which, time_point now) {
 
 void dispatch_table::state::free_copy(slot which) {
   auto& c = copies[which];
-  c.legs.resize(0);
+  if (c.chains > 1) legs_of_many.erase(which);
   stop_watching(c.worker);
   const auto moved = workers.release(c.worker, c.worker_place);
   if (moved != no_slot) copies[moved].worker_place = c.worker_place;

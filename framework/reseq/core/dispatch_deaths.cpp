@@ -56,7 +56,7 @@ void dispatch_table::state::bury(slot worker, departure how, time_point now) {
 std::vector<slot> dispatch_table::state::tasks_at(slot worker) const {
   std::vector<slot> tasks;
   for (const auto copy_slot : workers.copies(worker))
-    for (const auto& l : copies[copy_slot].legs)
+    for (const auto& l : legs(copy_slot))
       if (is_current(l)) tasks.push_back(l.task);
   std::sort(tasks.begin(), tasks.end(), [this](slot a, slot b) { return queue.key(a) < queue.key(b); });
   tasks.erase(std::unique(tasks.begin(), tasks.end()), tasks.end());
@@ -68,16 +68,17 @@ slot dispatch_table::state::only_task(slot worker) const {
   const auto copy_slot = workers.copies(worker).front();
   const auto& c = copies[copy_slot];
   if (c.unanswered != 1 || c.awaited != 1) return no_slot;
-  const auto found = std::find_if(c.legs.begin(), c.legs.end(), [&](const dispatch_leg& l) {
-    return is_current(l) && is_running(l.task, copy_slot);
-  });
+  const auto all = legs(copy_slot);
+  const auto found = std::find_if(
+    all.begin(), all.end(), [&](const dispatch_leg& l) { return is_current(l) && is_running(l.task, copy_slot); });
   return found->task;
 }
 
 void dispatch_table::state::strike(slot which) {
   auto& t = queue[which];
   if (t.deaths < deaths_of_a_suspect) ++t.deaths;
-  if (t.deaths < deaths_of_a_suspect || std::exchange(t.suspect, true)) return;
+  if (t.deaths < deaths_of_a_suspect || t.suspect) return;
+  t.suspect = true;
   ++suspected;
   ++counters.suspected;
 }
@@ -85,22 +86,23 @@ void dispatch_table::state::strike(slot which) {
 void dispatch_table::state::clear(slot which) {
   auto& t = queue[which];
   t.deaths = 0;
-  if (std::exchange(t.suspect, false)) --suspected;
+  if (t.suspect) --suspected;
+  t.suspect = false;
 }
 
 void dispatch_table::state::isolate(slot which) {
   queue.isolate(which);
-  suspects.add(queue.pipeline(which), {{which, queue[which].incarnation}});
+  suspects.add(queue.pipeline(which), {{which, queue[which].life}});
 }
 
 suspect_group dispatch_table::state::set_apart(const std::vector<slot>& tasks, pipeline_index of) {
   suspect_group group;
   for (const auto which : tasks) {
+    if (!queue.wants(which)) continue; // given up just now
     const auto& t = queue[which];
-    if (t.incarnation == 0) continue; // given up just now
     if (queue.pipeline(which) != of || !t.suspect || t.phase != task_phase::due) continue;
     queue.isolate(which);
-    group.push_back({which, t.incarnation});
+    group.push_back({which, t.life});
   }
   return group;
 }

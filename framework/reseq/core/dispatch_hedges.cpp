@@ -54,18 +54,19 @@ void dispatch_table::state::arm_hedge(slot which) {
   const auto& t = queue[which];
   const auto pipeline = queue.pipeline(which);
   // What may have killed a worker is not sent to a second one.
-  if (!policies[pipeline.value()].hedge || !t.head || t.deaths > 0 || t.hedge_place != no_slot) return;
+  auto& held = holding[t.holds_back];
+  if (!policies[pipeline.value()].hedge || !t.head || t.deaths > 0 || held.timer_place != no_slot) return;
   if (t.copies.size() == attempt_copies::most) return;
   const auto patience = hedges.patience(pipeline, t.chain);
   if (!patience) return;
-  hedge_timers.push(std::max(copies[t.copies.latest()].started, t.held_back_since) + *patience, which,
-                    [this](slot s) -> std::uint32_t& { return queue[s].hedge_place; });
+  hedge_timers.push(std::max(copies[t.copies.latest()].started, held.since) + *patience, which, hedge_place());
 }
 
 void dispatch_table::state::disarm_hedge(slot which) {
-  if (queue[which].hedge_place == no_slot) return;
-  hedge_timers.erase(queue[which].hedge_place, [this](slot s) -> std::uint32_t& { return queue[s].hedge_place; });
-  queue[which].hedge_place = no_slot;
+  const auto held = queue[which].holds_back;
+  if (held == no_slot || holding[held].timer_place == no_slot) return;
+  hedge_timers.erase(holding[held].timer_place, hedge_place());
+  holding[held].timer_place = no_slot;
 }
 
 void dispatch_table::state::find_overdue(time_point now) {
@@ -73,14 +74,14 @@ void dispatch_table::state::find_overdue(time_point now) {
     const auto which = hedge_timers.top();
     disarm_hedge(which);
     const auto& t = queue[which];
-    hedges.add_overdue(queue.pipeline(which), {which, t.incarnation, copies[t.copies.latest()].id});
+    hedges.add_overdue(queue.pipeline(which), {which, t.life, id_of(t.copies.latest())});
   }
 }
 
 void dispatch_table::state::assign_hedges(time_point now, std::size_t limit, std::vector<dispatch>& out) {
   const auto still_runs = [this](const overdue_head& h) {
     const auto& t = queue[h.task];
-    return t.incarnation == h.incarnation && t.phase == task_phase::running && copies[t.copies.latest()].id == h.copy &&
+    return queue.is(h.task, h.life) && t.phase == task_phase::running && id_of(t.copies.latest()) == h.copy &&
            t.deaths == 0;
   };
   for (std::uint32_t i = 0; i < hedges.pipelines(); ++i) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "reseq/core/detail/slab.hpp"
+#include "reseq/core/dispatch_queue.hpp"
 #include "reseq/core/dispatch_table.hpp"
 #include "reseq/core/work_times.hpp"
 #include "reseq/model/clock.hpp"
@@ -19,8 +20,14 @@ namespace reseq::core {
 /// An attempt whose head has held results back for too long.
 struct overdue_head {
   detail::slot task = detail::no_slot;
-  std::uint64_t incarnation = 0;
+  incarnation life = 0;
   dispatch_id copy; ///< the attempt's latest
+};
+
+/// Results that come after a head are ready.
+struct held_back {
+  time_point since{};
+  std::uint32_t timer_place = detail::no_slot; ///< in the table's hedge timers
 };
 
 class dispatch_hedges {

@@ -44,6 +44,10 @@ class attempt_copies {
 public:
   static constexpr std::uint8_t most = 3;
 
+  /// While there are none, room for `most` slots of the owner's own.
+  detail::slot& lent(std::size_t nth) { return sent_[nth]; }
+  [[nodiscard]] detail::slot lent(std::size_t nth) const { return sent_[nth]; }
+
   void add(detail::slot copy) { sent_[count_++] = copy; }
   void remove(detail::slot copy) {
     count_ = static_cast<std::uint8_t>(std::remove(sent_, sent_ + count_, copy) - sent_);
@@ -61,28 +65,34 @@ private:
   std::uint8_t count_ = 0;
 };
 
+/// Counts how often a slot was given to a task and taken back: what was noted of it is about the same task while it
+/// has not changed. Odd while there is a task.
+using incarnation = std::uint32_t;
+
+/// There is one for each chain in flight: its size matters.
 struct task {
+  std::unique_ptr<task_trouble> trouble;
   chain_index chain;
   detail::slot message = detail::no_slot;
-  std::uint64_t incarnation = 0; ///< another one after each `add`; 0 when it is forgotten
-  task_phase phase = task_phase::due;
-  bool head = false;
-  bool permanent = false;  ///< an error that no other attempt can help
-  bool suspect = false;    ///< it may kill workers: it does not run beside others
-  std::uint8_t deaths = 0; ///< workers that died while they had it; only up to two are counted
-  bool holds_back = false; ///< results after it are ready
+  incarnation life = 0;
   asking asked;
-  attempt_copies copies;                       ///< while running
-  time_point held_back_since{};                ///< since when `holds_back`
-  std::uint32_t hedge_place = detail::no_slot; ///< in the table's hedge timers
   std::uint32_t timer_place = detail::no_slot; ///< in the table's timers, while running or backing off
-  detail::slot previous_due = detail::no_slot; ///< others of the message, while due
-  detail::slot next_due = detail::no_slot;
-  std::unique_ptr<task_trouble> trouble;
+  detail::slot holds_back = detail::no_slot;   ///< among the table's `holding`, if results after it are ready
+  [[no_unique_address]] attempt_copies copies; ///< while running; while due, the links to its neighbours
+  task_phase phase = task_phase::due;
+  bool head : 1 = false;
+  bool permanent : 1 = false;  ///< an error that no other attempt can help
+  bool suspect : 1 = false;    ///< it may kill workers: it does not run beside others
+  std::uint8_t deaths : 2 = 0; ///< workers that died while they had it; only up to two are counted
+
+  /// Others of its message, while due.
+  [[nodiscard]] detail::slot& previous_due() { return copies.lent(0); }
+  [[nodiscard]] detail::slot& next_due() { return copies.lent(1); }
 
   /// How many of its attempts have failed.
   [[nodiscard]] std::uint32_t failed() const { return trouble ? trouble->failed : 0; }
 };
+static_assert(sizeof(task) <= 48);
 
 /// Tasks are found by key, and handed out message by message: heads before others, then the lowest position, pipelines
 /// in turn.
@@ -103,6 +113,10 @@ public:
   }
   /// Forgets it, whatever its phase.
   task_work forget(detail::slot which);
+  /// Whether there is a task in the slot, and it is that one.
+  [[nodiscard]] bool is(detail::slot which, incarnation life) const { return tasks_[which].life == life; }
+  /// Whether there is a task in the slot, which was one once.
+  [[nodiscard]] bool wants(detail::slot which) const { return tasks_[which].life % 2 == 1; }
 
   [[nodiscard]] task& operator[](detail::slot which) { return tasks_[which]; }
   [[nodiscard]] const task& operator[](detail::slot which) const { return tasks_[which]; }
@@ -130,17 +144,23 @@ public:
   [[nodiscard]] std::size_t size() const { return tasks_.size(); }
 
 private:
+  /// Where a message stands: in which of its pipeline's queues, if in one.
+  enum class standing : std::uint8_t { nowhere, heads, others };
+
+  /// Most have one task ever, which is found by way of the message. The tasks of the others are in `task_by_key_`.
   struct message {
     message_ptr content;
     position at;
     pipeline_index pipeline;
-    std::uint32_t tasks = 0;
-    std::uint32_t due = 0;
+    detail::slot first = detail::no_slot; ///< its only task; of one that had more, the first that is due
+    std::uint32_t tasks : 31 = 0;
+    std::uint32_t had_more : 1 = 0;
+    std::uint32_t due : 30 = 0;
+    standing queued : 2 = standing::nowhere;
     std::uint32_t due_heads = 0;
-    detail::slot first_due = detail::no_slot;
     std::uint32_t queue_place = detail::no_slot; ///< the queue's own
-    std::optional<dispatch_rank> queued;         ///< in which of its pipeline's queues it stands
   };
+  static_assert(sizeof(message) <= 48);
 
   struct pipeline_queue {
     detail::ascending_queue<position> due[2]; ///< messages, by rank
@@ -148,7 +168,10 @@ private:
   };
 
   static std::size_t index(dispatch_rank rank) { return static_cast<std::size_t>(rank); }
+  [[nodiscard]] detail::slot find_message(pipeline_index pipeline, position at) const;
   detail::slot message_for(pipeline_index pipeline, position at);
+  /// Its only task will not be the only one.
+  void index_tasks(message& of);
   void unlink_due(detail::slot which);
   void forget_message(detail::slot which);
   /// Moves a message to the queue where it belongs after what is due of it has changed.
@@ -158,9 +181,8 @@ private:
   std::deque<pipeline_index> turns_[2];
   detail::slab<task> tasks_;
   detail::slab<message> messages_;
-  detail::slot_index task_by_key_;
   detail::slot_index message_by_position_;
-  std::uint64_t last_incarnation_ = 0;
+  detail::slot_index task_by_key_; ///< of messages that had more than one
 };
 
 } // namespace reseq::core

@@ -6,7 +6,9 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <span>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -23,46 +25,30 @@ namespace reseq::core {
 /// So many ended attempts of a task are remembered.
 inline constexpr std::size_t attempt_history_limit = 8;
 
-/// One chain of a copy. The incarnation tells whether the task is still the one that was dispatched.
+/// More chains than a shard has destinations.
+inline constexpr std::uint32_t most_chains = (1U << 31U) - 1;
+
+/// One chain of a copy.
 struct dispatch_leg {
   chain_index chain;
   detail::slot task = detail::no_slot; ///< `no_slot` once it was answered
-  std::uint64_t incarnation = 0;
+  incarnation life = 0;
 };
 
-/// Nearly always one, which costs no allocation.
-class dispatch_legs {
-public:
-  void resize(std::uint32_t size) {
-    more_ = size > 1 ? std::make_unique<dispatch_leg[]>(size) : nullptr;
-    size_ = size;
-  }
-  [[nodiscard]] std::uint32_t size() const { return size_; }
-  [[nodiscard]] dispatch_leg* begin() { return more_ ? more_.get() : &one_; }
-  [[nodiscard]] dispatch_leg* end() { return begin() + size_; }
-  [[nodiscard]] const dispatch_leg* begin() const { return more_ ? more_.get() : &one_; }
-  [[nodiscard]] const dispatch_leg* end() const { return begin() + size_; }
-  [[nodiscard]] const dispatch_leg& operator[](std::size_t nth) const { return begin()[nth]; }
-
-private:
-  dispatch_leg one_;
-  std::unique_ptr<dispatch_leg[]> more_; ///< all of them
-  std::uint32_t size_ = 0;
-};
-
-/// Its id says where in the slab it is, and which of those that were there.
+/// There is one for each job in flight: its size matters.
 struct dispatch_copy {
-  dispatch_id id;
-  position at;
   time_point started;
-  dispatch_legs legs; ///< by ascending chain
+  std::uint32_t uses = 0; ///< of its slot of the slab: which copy this is
   pipeline_index pipeline;
   detail::slot worker = detail::no_slot; ///< `no_slot` once it is freed
   std::uint32_t worker_place = 0;        ///< which of the worker's slots it occupies
+  std::uint32_t chains = 0;
+  dispatch_leg leg; ///< when it has one chain; else they are among the table's `legs_of_many`
   std::uint32_t unanswered = 0;
-  std::uint32_t awaited = 0; ///< of its chains, those whose attempt it still is
-  bool hedge = false;        ///< a second copy whose end was not counted yet
+  std::uint32_t awaited : 31 = 0; ///< of its chains, those whose attempt it still is
+  bool hedge : 1 = false;         ///< a second copy whose end was not counted yet
 };
+static_assert(sizeof(dispatch_copy) <= 48);
 
 struct dispatch_table::state {
   explicit state(std::uint64_t seed) : random(seed) {}
@@ -75,8 +61,8 @@ struct dispatch_table::state {
   detail::slot worker_to_avoid() const;
 
   // How they end.
-  std::optional<task_work> settle(detail::slot which, detail::slot copy_slot, attempt_end end, std::string error,
-                                  time_point now);
+  std::optional<answered_task> settle(detail::slot which, detail::slot copy_slot, attempt_end end, std::string error,
+                                      time_point now);
   void fail_attempt(detail::slot which, const char* outcome, std::string error, time_point now);
   void time_out(detail::slot which, time_point now);
   void lose_copy(detail::slot which, detail::slot copy_slot, departure how, time_point now);
@@ -87,6 +73,8 @@ struct dispatch_table::state {
   void stop_running(detail::slot which);
   void stop_awaiting(detail::slot copy_slot);
   void count_failed_hedge(detail::slot copy_slot);
+  /// Whether it is a second copy whose end was not counted yet: it is from now on.
+  bool take_hedge(detail::slot copy_slot);
   void record(detail::slot which, detail::slot copy_slot, const char* outcome, const std::string& error,
               time_point now);
   attempt_record running_attempt(detail::slot which, detail::slot copy_slot) const;
@@ -97,9 +85,7 @@ struct dispatch_table::state {
   task_work forget(detail::slot which);
   task_work abandon(detail::slot which, time_point now);
   void free_copy(detail::slot which);
-  bool is_current(const dispatch_leg& l) const {
-    return l.task != detail::no_slot && queue[l.task].incarnation == l.incarnation;
-  }
+  bool is_current(const dispatch_leg& l) const { return l.task != detail::no_slot && queue.is(l.task, l.life); }
   bool is_running(detail::slot which, detail::slot copy_slot) const {
     const auto& t = queue[which];
     return t.phase == task_phase::running && t.copies.has(copy_slot);
@@ -108,6 +94,9 @@ struct dispatch_table::state {
   // Hedges.
   void arm_hedge(detail::slot which);
   void disarm_hedge(detail::slot which);
+  auto hedge_place() {
+    return [this](detail::slot s) -> std::uint32_t& { return holding[queue[s].holds_back].timer_place; };
+  }
   void find_overdue(time_point now);
   void assign_hedges(time_point now, std::size_t limit, std::vector<dispatch>& out);
 
@@ -134,7 +123,7 @@ struct dispatch_table::state {
   bool take_message(suspect_group& from);
   bool is_others_turn(detail::slot room) const;
   bool still_waits(const suspect& s) const {
-    return queue[s.task].incarnation == s.incarnation && queue[s.task].phase == task_phase::isolated;
+    return queue.is(s.task, s.life) && queue[s.task].phase == task_phase::isolated;
   }
 
   // Workers that hang.
@@ -142,7 +131,12 @@ struct dispatch_table::state {
   void stop_watching(detail::slot worker);
   void find_hung(time_point now);
 
+  /// A copy's id says where in the slab it is, and which of those that were there.
+  dispatch_id id_of(detail::slot copy_slot) const;
   detail::slot find_copy(worker_id worker, dispatch_id id) const;
+  /// By ascending chain.
+  std::span<dispatch_leg> legs(detail::slot copy_slot);
+  std::span<const dispatch_leg> legs(detail::slot copy_slot) const;
   void set_timer(detail::slot which, time_point at);
   void stop_timer(detail::slot which);
 
@@ -152,6 +146,8 @@ struct dispatch_table::state {
   dispatch_suspects suspects;
   dispatch_hedges hedges;
   detail::slab<dispatch_copy> copies;
+  std::unordered_map<detail::slot, std::vector<dispatch_leg>> legs_of_many; ///< of copies with more than one chain
+  detail::slab<held_back> holding;
   detail::ascending_queue<time_point> timers;            ///< tasks that run (time out) or back off (are due)
   detail::ascending_queue<time_point> hedge_timers;      ///< heads that will have held results back for too long
   std::set<std::pair<time_point, detail::slot>> hanging; ///< workers, by when they have hung for long enough

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "reseq/core/detail/slab.hpp"
+#include "reseq/core/dispatch_queue.hpp"
 #include "reseq/core/dispatch_table.hpp"
 #include "reseq/model/ids.hpp"
 
@@ -20,7 +21,7 @@ namespace reseq::core {
 /// A suspect in a group. The incarnation tells whether the task is still the one that was put there.
 struct suspect {
   detail::slot task = detail::no_slot;
-  std::uint64_t incarnation = 0;
+  incarnation life = 0;
 };
 
 /// Ascending by message, then chain.

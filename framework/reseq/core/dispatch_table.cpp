@@ -57,8 +57,9 @@ void dispatch_table::make_head(task_key key, time_point now) {
 
 void dispatch_table::hold_back(task_key key, time_point now) {
   const auto which = state_->queue.find(key);
-  if (which == no_slot || std::exchange(state_->queue[which].holds_back, true)) return;
-  state_->queue[which].held_back_since = now;
+  if (which == no_slot || state_->queue[which].holds_back != no_slot) return;
+  const auto held = state_->queue[which].holds_back = state_->holding.add();
+  state_->holding[held] = {now};
   if (state_->queue[which].phase == task_phase::running) state_->arm_hedge(which);
 }
 
@@ -67,39 +68,40 @@ void dispatch_table::withdraw(task_key key, time_point now) {
   if (which != no_slot) state_->abandon(which, now);
 }
 
-std::optional<task_key> dispatch_table::owed(worker_id worker, dispatch_id copy_id, std::size_t number) const {
+std::optional<chain_index> dispatch_table::owed(worker_id worker, dispatch_id copy_id, std::size_t number) const {
   const auto& s = *state_;
   const auto copy_slot = s.find_copy(worker, copy_id);
   if (copy_slot == no_slot) return std::nullopt;
-  const auto& c = s.copies[copy_slot];
-  if (number >= c.legs.size() || c.legs[number].task == no_slot) return std::nullopt;
-  return task_key{c.pipeline, c.at, c.legs[number].chain};
+  const auto legs = s.legs(copy_slot);
+  if (number >= legs.size() || legs[number].task == no_slot) return std::nullopt;
+  return legs[number].chain;
 }
 
-std::optional<task_work> dispatch_table::answer(worker_id worker, dispatch_id copy_id, chain_index chain,
-                                                attempt_end end, std::string error, time_point now) {
+std::optional<answered_task> dispatch_table::answer(worker_id worker, dispatch_id copy_id, chain_index chain,
+                                                    attempt_end end, std::string error, time_point now) {
   auto& s = *state_;
-  const auto late = [&s]() -> std::optional<task_work> {
+  const auto late = [&s]() -> std::optional<answered_task> {
     ++s.counters.late;
     return std::nullopt;
   };
   const auto copy_slot = s.find_copy(worker, copy_id);
   if (copy_slot == no_slot) return late();
   auto& c = s.copies[copy_slot];
-  const auto found = std::lower_bound(c.legs.begin(), c.legs.end(), chain,
+  const auto legs = s.legs(copy_slot);
+  const auto found = std::lower_bound(legs.begin(), legs.end(), chain,
                                       [](const dispatch_leg& l, chain_index wanted) { return l.chain < wanted; });
-  if (found == c.legs.end() || found->chain != chain || found->task == no_slot) return late();
+  if (found == legs.end() || found->chain != chain || found->task == no_slot) return late();
 
   const auto who = c.worker;
   if (end == attempt_end::done) s.hedges.took(c.pipeline, chain, now - c.started);
-  std::optional<task_work> work;
-  if (s.is_current(*found)) work = s.settle(found->task, copy_slot, end, std::move(error), now);
+  std::optional<answered_task> counted;
+  if (s.is_current(*found)) counted = s.settle(found->task, copy_slot, end, std::move(error), now);
   found->task = no_slot;
   if (--c.unanswered == 0)
     s.free_copy(copy_slot);
   else
     s.watch_if_it_hangs(who, now);
-  return work ? work : late();
+  return counted ? counted : late();
 }
 
 void dispatch_table::tick(time_point now) {

@@ -37,6 +37,12 @@ struct task_work {
   asking asked{}; ///< the last time
 };
 
+/// A task that was answered: which one, and what it was submitted with.
+struct answered_task {
+  task_key key;
+  task_work work;
+};
+
 /// One copy of a job, to be sent to `worker`: chains of the same message that were due together.
 struct dispatch {
   dispatch_id id;
@@ -152,15 +158,15 @@ public:
   /// Nobody wants it any more. Its copies still occupy their slots until they are answered.
   void withdraw(task_key key, time_point now);
 
-  /// A task of the copy, by its number in `dispatch::chains`; nothing when the worker does not have that copy, or has
-  /// answered it.
-  [[nodiscard]] std::optional<task_key> owed(worker_id worker, dispatch_id copy, std::size_t number) const;
+  /// A chain of the copy, by its number in `dispatch::chains`; nothing when the worker does not have that copy, or has
+  /// answered that chain of it.
+  [[nodiscard]] std::optional<chain_index> owed(worker_id worker, dispatch_id copy, std::size_t number) const;
 
-  /// A worker answered one chain of one copy. When it is the first answer and counts, the task's work: for `done` the
-  /// task is finished and forgotten; for the others it backs off, or waits for the attempt's other copy. Nothing when
-  /// the answer is late and must be ignored. The slot is free once every chain of the copy was answered.
-  std::optional<task_work> answer(worker_id worker, dispatch_id copy, chain_index chain, attempt_end end,
-                                  std::string error, time_point now);
+  /// A worker answered one chain of one copy. When it is the first answer and counts, the task: for `done` it is
+  /// finished and forgotten; for the others it backs off, or waits for the attempt's other copy. Nothing when the
+  /// answer is late and must be ignored. The slot is free once every chain of the copy was answered.
+  std::optional<answered_task> answer(worker_id worker, dispatch_id copy, chain_index chain, attempt_end end,
+                                      std::string error, time_point now);
 
   /// Times out what is due, makes due what has backed off, and finds workers that hang. Call at `next_deadline()`;
   /// calling early is harmless.

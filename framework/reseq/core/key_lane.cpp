@@ -107,7 +107,7 @@ lane_slot& key_lane::enter(slot k, sequence seq, slot_state state, position at, 
 
   made.what.message = message;
   made.what.at = at;
-  made.what.bytes = bytes;
+  made.what.charge(bytes);
   made.what.state = state;
   if (auto* count = count_of(state)) ++*count;
   ++key.kept;
@@ -215,7 +215,7 @@ void key_lane::finish(sequence seq, content_ptr body, std::uint64_t body_bytes, 
   auto& e = entries_[find_entry(seq)];
   e.what.body = std::move(body);
   e.what.finished = now;
-  e.what.bytes += body_bytes;
+  e.what.charge(body_bytes);
   bytes_ += body_bytes;
   change(e, slot_state::ready);
   requeue(e.key);
@@ -267,7 +267,8 @@ void key_lane::settle(sequence seq, bool delivered, time_point now) {
   if (e.handed) --key.handed;
   --key.unsettled;
   --unsettled_;
-  bytes_ -= std::exchange(e.what.bytes, 0);
+  bytes_ -= e.what.bytes;
+  e.what.bytes = 0;
   e.what.message.reset();
   e.what.body.reset();
   progress_.settle(seq);

@@ -89,7 +89,7 @@ std::size_t key_lane::take(slot k, std::size_t most, time_point now, std::vector
     }
     change(e, slot_state::sent);
     key.latest_finish = std::max(key.latest_finish, e.what.finished);
-    out.push_back({e.seq, ++e.what.deliveries == 1, now - key.latest_finish});
+    out.push_back({e.seq, e.what.count_delivery(), now - key.latest_finish});
     ++taken;
   }
   return taken;

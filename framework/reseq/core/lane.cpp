@@ -55,7 +55,7 @@ lane_slot& lane::admit(slot_state state, position at, message_ptr message, std::
   auto& s = append();
   s.message = std::move(message);
   s.at = at;
-  s.bytes = bytes;
+  s.charge(bytes);
   s.state = state;
   if (auto* count = count_of(state)) ++*count;
   ++messages_;
@@ -77,7 +77,7 @@ void lane::finish(sequence seq, content_ptr body, std::uint64_t body_bytes, time
   auto& s = slot(seq);
   s.body = std::move(body);
   s.finished = now;
-  s.bytes += body_bytes;
+  s.charge(body_bytes);
   bytes_ += body_bytes;
   change(s, slot_state::ready);
 }
@@ -113,8 +113,7 @@ void lane::release(std::size_t count, sequence limit, const progress& book, time
     const bool first_time = s.deliveries == 0;
     if (s.state != slot_state::ready || (first_time && unsaved_ >= limits_.max_unsaved)) return;
     change(s, slot_state::sent);
-    ++s.deliveries;
-    if (first_time) ++unsaved_;
+    if (s.count_delivery()) ++unsaved_;
     latest_finish_ = std::max(latest_finish_, s.finished);
     out.push_back({cursor_, first_time, now - latest_finish_});
     ++cursor_;

@@ -25,17 +25,31 @@ struct lane_limits {
 
 enum class slot_state : std::uint8_t { pending, ready, sent, held, settled };
 
-/// One sequence in the window.
+/// More than a million deliveries of a message are counted as a million.
+inline constexpr std::uint32_t most_deliveries = (1U << 20U) - 1;
+
+/// One sequence in the window: there may be millions, so its size matters.
 struct lane_slot {
+  lane_slot() = default; // g++ 12 takes no `= {}` for an aggregate with bit fields like these
+
   message_ptr message; ///< null once settled
   content_ptr body;    ///< the result; null while there is none and once settled
   position at;
-  time_point finished{}; ///< when its outcome was known
-  std::uint64_t bytes = 0;
-  std::uint32_t deliveries = 0; ///< how often it was handed to the receiver
-  slot_state state = slot_state::pending;
-  bool uses_job = false; ///< the owner's mark: it shares in a piece of work
+  time_point finished{};             ///< when its outcome was known
+  std::uint64_t bytes : 40 = 0;      ///< up to a tebibyte: stores take no more than a gibibyte
+  std::uint32_t deliveries : 20 = 0; ///< how often it was handed to the receiver
+  slot_state state : 3 = slot_state::pending;
+  bool uses_job : 1 = false; ///< the owner's mark: it shares in a piece of work
+
+  /// It is handed to the receiver. Whether that is the first time.
+  bool count_delivery() {
+    const bool first = deliveries == 0;
+    if (deliveries < most_deliveries) ++deliveries;
+    return first;
+  }
+  void charge(std::uint64_t more) { bytes = (bytes + more) & ((1ULL << 40U) - 1); }
 };
+static_assert(sizeof(lane_slot) <= 56);
 
 /// A message that goes to the receiver now.
 struct released_slot {

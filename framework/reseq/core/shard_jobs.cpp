@@ -30,19 +30,30 @@ slot shard_jobs::add(work_key key) {
 
 void shard_jobs::forget(slot which) {
   by_key_.erase(hash_of(jobs_[which].key()), which);
+  drop_rare(which);
   jobs_[which] = {};
   jobs_.remove(which);
 }
 
-std::optional<asking> shard_jobs::wait(job& for_it, job_waiter who) {
-  if (!for_it.one_waits) {
-    for_it.set_one(who);
-    for_it.one_waits = true;
-    return for_it.asked = ++last_asked_;
+shard_jobs::rarely& shard_jobs::rare(slot of) {
+  jobs_[of].has_rare = true;
+  return rare_[of];
+}
+
+void shard_jobs::drop_rare(slot of) {
+  if (jobs_[of].has_rare) rare_.erase(of);
+  jobs_[of].has_rare = false;
+}
+
+std::optional<asking> shard_jobs::wait(slot for_it, job_waiter who) {
+  auto& wanted = jobs_[for_it];
+  if (wanted.one_waits) {
+    rare(for_it).others.push_back(who);
+    return std::nullopt;
   }
-  if (!for_it.rare) for_it.rare = std::make_unique<rarely>();
-  for_it.rare->others.push_back(who);
-  return std::nullopt;
+  wanted.set_one(who);
+  wanted.one_waits = true;
+  return wanted.asked = ++last_asked_;
 }
 
 bool shard_jobs::is_awaited(slot which, asking asked) const {
@@ -50,12 +61,14 @@ bool shard_jobs::is_awaited(slot which, asking asked) const {
 }
 
 /// Into `taken_`, in the order in which they came.
-void shard_jobs::take_waiting(job& from) {
+void shard_jobs::take_waiting(slot from) {
   taken_.clear();
-  if (!std::exchange(from.one_waits, false)) return;
-  taken_.push_back(from.one());
-  if (!from.rare) return;
-  auto& others = from.rare->others;
+  auto& answered = jobs_[from];
+  if (!answered.one_waits) return;
+  answered.one_waits = false;
+  taken_.push_back(answered.one());
+  if (!answered.has_rare) return;
+  auto& others = rare(from).others;
   taken_.insert(taken_.end(), others.begin(), others.end());
   others.clear();
 }
@@ -65,9 +78,9 @@ shard_jobs::standing shard_jobs::want(work_key key, job_waiter who) {
   if (which == no_slot) which = add(key);
   auto& wanted = jobs_[which];
   ++wanted.users;
-  if (!wanted.finished) return {wait(wanted, who), std::nullopt};
+  if (!wanted.finished) return {wait(which, who), std::nullopt};
   work_result known{wanted.body, std::nullopt};
-  if (wanted.rare) known.only_to = wanted.rare->only_to;
+  if (wanted.has_rare) known.only_to = rare(which).only_to;
   return {std::nullopt, std::move(known)};
 }
 
@@ -77,17 +90,19 @@ shard_jobs::leaving shard_jobs::release(work_key key, job_waiter who) {
   if (which == no_slot) return left;
   auto& used = jobs_[which];
   if (used.one_waits && is_same(used.one(), who)) {
-    const bool others_wait = used.rare && !used.rare->others.empty();
+    const bool others_wait = used.has_rare && !rare(which).others.empty();
     left.withdraw = !others_wait;
     used.one_waits = others_wait;
     if (others_wait) {
-      used.set_one(used.rare->others.front());
-      used.rare->others.erase(used.rare->others.begin());
+      auto& others = rare(which).others;
+      used.set_one(others.front());
+      others.erase(others.begin());
     }
-  } else if (used.rare) {
-    std::erase_if(used.rare->others, [&](const job_waiter& w) { return is_same(w, who); });
+  } else if (used.has_rare) {
+    std::erase_if(rare(which).others, [&](const job_waiter& w) { return is_same(w, who); });
   }
-  left.forgotten = --used.users == 0;
+  --used.users;
+  left.forgotten = used.users == 0;
   if (left.forgotten) forget(which);
   return left;
 }
@@ -99,27 +114,25 @@ const std::vector<job_waiter>& shard_jobs::finish(work_key key, asking asked, co
   auto& finished = jobs_[which];
   finished.finished = true;
   finished.body = done.body;
-  take_waiting(finished);
-  if (!done.only_to) {
-    finished.rare.reset();
-    return taken_;
-  }
-  if (!finished.rare) finished.rare = std::make_unique<rarely>();
-  finished.rare->only_to = done.only_to;
+  take_waiting(which);
+  if (done.only_to)
+    rare(which).only_to = done.only_to;
+  else
+    drop_rare(which);
   return taken_;
 }
 
 std::vector<job_waiter> shard_jobs::give_up(work_key key, asking asked) {
   const auto which = find(key);
   if (!is_awaited(which, asked)) return {};
-  take_waiting(jobs_[which]);
+  take_waiting(which);
   return taken_;
 }
 
 std::optional<asking> shard_jobs::wait_again(work_key key, job_waiter who) {
   auto which = find(key);
   if (which == no_slot) which = add(key);
-  return wait(jobs_[which], who);
+  return wait(which, who);
 }
 
 } // namespace reseq::core

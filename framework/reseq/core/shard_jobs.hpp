@@ -6,8 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 #include "reseq/core/detail/slab.hpp"
@@ -62,7 +62,8 @@ private:
     std::optional<std::vector<destination_id>> only_to;
   };
 
-  /// Most messages have one destination: its wait costs no allocation.
+  /// Most messages have one destination: its wait costs no allocation. There is one for each message in the windows:
+  /// its size matters.
   struct job {
     [[nodiscard]] work_key key() const { return {at, chain}; }
     [[nodiscard]] job_waiter one() const { return {one_lane, one_seq}; }
@@ -72,26 +73,30 @@ private:
     }
 
     position at;
-    asking asked;     ///< the last time
     sequence one_seq; ///< of the first that waits, while `one_waits`
     content_ptr body; ///< of the result, once it is finished
-    std::unique_ptr<rarely> rare;
+    asking asked;     ///< the last time
     chain_index chain;
     std::uint32_t one_lane = 0;
-    std::uint32_t users = 0;
-    bool one_waits = false;
-    bool finished = false;
+    std::uint32_t users : 29 = 0;
+    bool one_waits : 1 = false;
+    bool finished : 1 = false;
+    bool has_rare : 1 = false; ///< there is more in `rare_`
   };
+  static_assert(sizeof(job) <= 48);
 
   [[nodiscard]] detail::slot find(work_key key) const;
   detail::slot add(work_key key);
   void forget(detail::slot which);
   /// Asks when nobody waited before.
-  std::optional<asking> wait(job& for_it, job_waiter who);
+  std::optional<asking> wait(detail::slot for_it, job_waiter who);
   [[nodiscard]] bool is_awaited(detail::slot which, asking asked) const;
-  void take_waiting(job& from);
+  void take_waiting(detail::slot from);
+  rarely& rare(detail::slot of);
+  void drop_rare(detail::slot of);
 
   detail::slab<job> jobs_;
+  std::unordered_map<detail::slot, rarely> rare_;
   detail::slot_index by_key_;
   asking last_asked_;
   std::vector<job_waiter> taken_; ///< kept for its capacity

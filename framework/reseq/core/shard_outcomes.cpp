@@ -75,7 +75,8 @@ void shard::state::settle(shard_target& t, sequence seq, bool delivered, time_po
 
 void shard::state::release_job(shard_target& t, sequence seq) {
   auto& slot = *t.find(seq);
-  if (!std::exchange(slot.uses_job, false)) return;
+  if (!slot.uses_job) return;
+  slot.uses_job = false;
   if (release_job({slot.at, t.chain}, {index_of(t), seq})) out.withdrawn.push_back({slot.at, t.chain});
 }
 

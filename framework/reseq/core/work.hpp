@@ -23,8 +23,8 @@ struct work_key {
 };
 
 /// Numbers what a shard asks of its dispatcher. The answer names it: what was withdrawn meanwhile, and perhaps asked
-/// again, is recognised by it.
-using asking = strong<struct asking_tag>;
+/// again, is recognised by it. Counts modulo 2^32: a late answer is about one of the last.
+using asking = strong<struct asking_tag, std::uint32_t>;
 
 /// A chain's answer.
 struct work_result {

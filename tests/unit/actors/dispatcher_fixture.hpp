@@ -71,8 +71,8 @@ struct dispatcher_fixture {
             core::pipeline_index pipeline = orders) {
     actors::work_wanted wanted{pipeline, {}, {}, {}};
     for (const auto chain : chains)
-      wanted.work.push_back(
-        {position{at}, core::chain_index{chain}, make_message("m" + std::to_string(at)), head, core::asking{10 + at}});
+      wanted.work.push_back({position{at}, core::chain_index{chain}, make_message("m" + std::to_string(at)), head,
+                             core::asking{static_cast<std::uint32_t>(10 + at)}});
     system.send(dispatcher, std::move(wanted));
   }
 

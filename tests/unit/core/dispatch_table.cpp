@@ -183,7 +183,7 @@ TEST_CASE("an answer that fits no copy changes nothing") {
   f.submit(1);
   const auto d = f.only();
   const auto wrong = d.worker == stranger ? worker_id{1} : stranger;
-  CHECK(f.table.owed(d.worker, d.id, 0) == f.key(1));
+  CHECK(f.table.owed(d.worker, d.id, 0) == common);
   CHECK_FALSE(f.table.owed(wrong, d.id, 0));
   CHECK_FALSE(f.table.owed(d.worker, d.id + 1, 0));
   CHECK_FALSE(f.table.owed(d.worker, d.id, 1));
@@ -208,15 +208,17 @@ TEST_CASE("what a task was submitted with last comes with its copies, its answer
   CHECK(d.message == same);
   const auto failed = f.table.answer(worker, d.id, own, attempt_end::permanent, "no", f.now);
   REQUIRE(failed);
-  CHECK(failed->asked == asking{2});
+  CHECK(failed->key == f.key(1, own));
+  CHECK(failed->work.asked == asking{2});
   const auto lost = f.table.take_given_up();
   REQUIRE(lost.size() == 1);
   CHECK(lost[0].work.asked == asking{2});
   CHECK(lost[0].work.message == same);
   const auto done = f.table.answer(worker, d.id, common, attempt_end::done, {}, f.now);
   REQUIRE(done);
-  CHECK(done->asked == asking{3});
-  CHECK(done->message == same);
+  CHECK(done->key == f.key(1));
+  CHECK(done->work.asked == asking{3});
+  CHECK(done->work.message == same);
   CHECK(same.use_count() == 5); // of the test, the copy, and the three that came back: the table keeps none
 }
 

@@ -343,11 +343,12 @@ private:
     for (std::size_t i = 0; i < copy.chains.size(); ++i) {
       const auto owed = table_.owed(copy.worker, id, i);
       REQUIRE(owed.has_value() == copy.open.contains(copy.chains[i]));
-      if (owed) REQUIRE(*owed == task_key{copy.pipeline, copy.at, copy.chains[i]});
+      if (owed) REQUIRE(*owed == copy.chains[i]);
     }
-    const auto work = table_.answer(copy.worker, id, chain, ending, "error", now_);
-    REQUIRE(work.has_value() == counts);
-    if (work) REQUIRE(work->asked == task->second.asked);
+    const auto counted = table_.answer(copy.worker, id, chain, ending, "error", now_);
+    REQUIRE(counted.has_value() == counts);
+    if (counted) REQUIRE(counted->key == key);
+    if (counted) REQUIRE(counted->work.asked == task->second.asked);
     if (open != copy.open.end()) copy.open.erase(open);
     if (copy.open.empty()) copies_.erase(id);
     if (!counts) {

@@ -15,7 +15,7 @@ work_key key(std::uint64_t at) { return {position{at}, chain_index{}}; }
 
 work_request work(std::uint64_t at) {
   return {position{at}, chain_index{}, std::make_shared<const message>("m" + std::to_string(at), "", content{}), false,
-          asking{10 + at}};
+          asking{static_cast<std::uint32_t>(10 + at)}};
 }
 
 stored_result found(std::uint64_t at, const std::string& message_id) {
