@@ -112,6 +112,7 @@ void book::took(const core::send_item& item, epoch owner, bool late) {
   newest_ = std::max(newest_, owner);
   if (is(seq, taken)) {
     require(late || !plan_.transactional, "Effectively once", [&] { return name(seq) + " was written twice"; });
+    if (plan_.by_key() && !stale && !late && !is(seq, settled | recent)) count_unsaved(seq);
     return;
   }
   if (!stale) check_first(seq); // a message that the later owner settled without delivery may still get through once
@@ -119,9 +120,16 @@ void book::took(const core::send_item& item, epoch owner, bool late) {
   highest_ = std::max(highest_, seq);
   line_of(seq).taken = std::max(line_of(seq).taken, seq);
   if (is(seq, settled)) return;
-  auto& of_line = line_of(seq).unsaved;
-  const auto unsaved = std::max(++of_line, stale || late ? 0 : ++unsaved_);
-  if (!stale && !late) mark(seq, recent);
+  check_unsaved(seq, ++line_of(seq).unsaved);
+  if (!stale && !late) count_unsaved(seq);
+}
+
+void book::count_unsaved(sequence seq) {
+  mark(seq, recent);
+  check_unsaved(seq, ++unsaved_);
+}
+
+void book::check_unsaved(sequence seq, std::uint32_t unsaved) const {
   require(unsaved <= plan_.settings.max_unsaved, "Effectively once",
           [&] { return name(seq) + " makes " + std::to_string(unsaved) + " messages that would be delivered again"; });
 }
@@ -145,7 +153,10 @@ void book::answered(core::request_id request, const core::receiver_answer& how, 
   const auto* trouble = std::get_if<core::failing>(&how);
   for (const auto seq : done.mapped()) {
     if (trouble != nullptr && trouble->retry_after) line_of(seq).not_before = now + *trouble->retry_after;
-    if (std::holds_alternative<core::confirmed>(how)) mark(seq, over);
+    if (std::holds_alternative<core::confirmed>(how))
+      mark(seq, over);
+    else if (plan_.by_key() && is(seq, recent) && !is(seq, settled))
+      forget_unsaved(seq);
   }
   if (std::holds_alternative<core::confirmed>(how)) previous_ = done.mapped().back();
 }
@@ -246,6 +257,12 @@ void book::settle(sequence seq) {
   ++settled_;
   if (is(seq, taken)) --line_of(seq).unsaved;
   if (is(seq, recent)) --unsaved_;
+}
+
+/// The owner knows that it will send it again.
+void book::forget_unsaved(sequence seq) {
+  entries_[seq.value()].marks &= static_cast<std::uint16_t>(~recent);
+  --unsaved_;
 }
 
 void book::finished(const core::progress_record& saved) const {

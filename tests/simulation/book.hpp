@@ -86,7 +86,7 @@ private:
     letter = 128,     ///< recorded as dead-lettered
     over = 256,       ///< the present owner was told that it is confirmed
     excluded = 512,   ///< the present owner got a result that leaves it out
-    recent = 1024,    ///< taken first from the present owner
+    recent = 1024,    ///< taken from the present owner, which does not know that it has to send it again
   };
   struct entry {
     position at;
@@ -116,6 +116,9 @@ private:
   [[nodiscard]] static bool says_settled(const core::progress_record& record, const parked_keys& parked, sequence seq,
                                          const std::string& key);
   void settle(sequence seq);
+  void count_unsaved(sequence seq);
+  void check_unsaved(sequence seq, std::uint32_t unsaved) const;
+  void forget_unsaved(sequence seq);
 
   const destination_plan& plan_;
   std::vector<entry> entries_; ///< by sequence; the first is unused
@@ -124,7 +127,7 @@ private:
   sequence previous_; ///< what the next delivery has to name as the one before it
   epoch newest_;
   std::uint64_t settled_ = 0;
-  std::uint32_t unsaved_ = 0;                                  ///< taken from the present owner and not settled
+  std::uint32_t unsaved_ = 0;                                  ///< `recent` and not settled
   std::uint32_t letters_ = 0;                                  ///< dead ones since the last delivery
   std::map<core::request_id, std::vector<sequence>> requests_; ///< under way
   bool quiet_ = false;

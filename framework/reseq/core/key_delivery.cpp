@@ -14,7 +14,8 @@ key_release key_delivery::allowance(time_point now) const {
   if (requests_.size() >= connections_) return {};
   if (!away_) return {.count = batch_, .first_time = true, .again = may_repeat()};
   if (probing_ || now < not_before_) return {};
-  return {.count = batch_, .first_time = true, .again = true, .probe = true};
+  return {
+    .count = batch_, .first_time = true, .again = true, .probe = true, .draw = backoff_.draw(last_request_.value())};
 }
 
 /// Keys that hang must not occupy every connection.
@@ -46,7 +47,7 @@ key_delivery::reading key_delivery::answer(request_id id, const receiver_answer&
     return {delivery_verdict::again, std::move(done.messages)};
   }
 
-  got_through(from);
+  got_through();
   const bool several = done.messages.size() > 1;
   if (std::holds_alternative<confirmed>(answer)) {
     for (const auto seq : done.messages) {
@@ -64,9 +65,8 @@ key_delivery::reading key_delivery::answer(request_id id, const receiver_answer&
   return {several ? delivery_verdict::again : delivery_verdict::refused, std::move(done.messages)};
 }
 
-void key_delivery::got_through(key_lane& from) {
-  if (std::exchange(away_, false)) from.forgive(); // it was not these keys' fault
-  ++outage_;
+void key_delivery::got_through() {
+  away_ = false;
   witnesses_ = 0;
   failures_ = 0;
 }
@@ -74,8 +74,7 @@ void key_delivery::got_through(key_lane& from) {
 void key_delivery::fail(const request& failed, const std::string& why, duration wish, time_point now, key_lane& from) {
   std::map<key_trouble*, sequence> keys;
   for (const auto seq : failed.messages) keys.emplace(&from.trouble(seq), seq);
-  const bool news = std::ranges::none_of(keys, [&](const auto& key) { return key.first->outage == outage_; });
-  if (news) ++witnesses_;
+  if (std::ranges::none_of(keys, [](const auto& key) { return key.first->failures > 0; })) ++witnesses_;
   const bool was_away = std::exchange(away_, away_ || witnesses_ >= std::max(connections_, 2U));
   if (failed.probe || (away_ && !was_away))
     not_before_ = now + backoff_.after(failures_++, wish);
@@ -85,7 +84,6 @@ void key_delivery::fail(const request& failed, const std::string& why, duration 
     if (!away_ || wish > duration::zero()) from.rest(seq, now + backoff_.after(trouble->failures, wish));
     ++trouble->failures;
     trouble->alone = true;
-    trouble->outage = outage_;
     trouble->last_error = why;
   }
   from.take_back(failed.messages);

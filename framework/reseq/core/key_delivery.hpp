@@ -2,8 +2,9 @@
 ///
 /// A pure state machine. Several requests are under way at once, of distinct keys. A key whose request fails goes alone
 /// from then on, and rests meanwhile, until one succeeds; such requests take no more than half of the connections. When
-/// as many requests in a row as there are connections have failed, each of them of other keys, the receiver as a whole
-/// is away: then one request at a time probes it, each of another key, until one gets through.
+/// as many requests in a row as there are connections have failed, each of keys that had not failed since they last
+/// succeeded, the receiver as a whole is away: then one request at a time probes it, each of another key, drawn from
+/// those that failed least, until one gets through.
 #pragma once
 
 #include <cstddef>
@@ -57,7 +58,7 @@ private:
     bool probe = false;
   };
 
-  void got_through(key_lane& from);
+  void got_through();
   void fail(const request& failed, const std::string& why, duration wish, time_point now, key_lane& from);
   [[nodiscard]] bool may_repeat() const;
 
@@ -70,8 +71,7 @@ private:
   bool probing_ = false;
 
   bool away_ = false;
-  std::uint64_t outage_ = 1;    ///< how often it has got through
-  std::uint32_t witnesses_ = 0; ///< requests that have failed since, each of other keys
+  std::uint32_t witnesses_ = 0; ///< requests that have failed since it got through, of keys that had not failed
   std::uint32_t failures_ = 0;  ///< of probes, in a row
   time_point not_before_ = time_point::min();
 };

@@ -226,10 +226,8 @@ void key_lane::hold(sequence seq) {
   auto& e = entries_[find_entry(seq)];
   change(e, slot_state::held);
   auto& key = keys_[e.key];
-  if (std::exchange(e.handed, false)) { // refused, so nothing of it can be delivered again
-    --handed_;
-    --key.handed;
-  }
+  stop_counting(e);
+  if (std::exchange(e.handed, false)) --key.handed; // refused, so nothing of it can be delivered again
   key.held = true;
   requeue(e.key);
   list_catching(e.key);
@@ -306,7 +304,7 @@ void key_lane::saved() {
     undurable_.pop_front();
     auto& e = entries_[at];
     e.durable = true;
-    if (std::exchange(e.handed, false)) --handed_;
+    stop_counting(e);
     if (!e.passed) continue;
     const auto k = e.key;
     if (!e.delivered) --(k == none ? barrier_ : keys_[k].barrier);

@@ -45,7 +45,6 @@ struct key_trouble {
   std::uint32_t failures = 0; ///< in a row
   std::uint32_t singly = 0;   ///< messages of a refused request that go one by one until they are cleared
   bool alone = false;         ///< goes in requests of its own, and brings nothing new into them
-  std::uint64_t outage = 0;   ///< the last one that it counted for
   std::string last_error;
 };
 
@@ -54,7 +53,8 @@ struct key_release {
   std::size_t count = 0;   ///< messages; 0: nothing may go
   bool first_time = false; ///< of keys whose head was not handed over yet
   bool again = false;      ///< of keys whose head was
-  bool probe = false;      ///< one key's only, of those that failed least
+  bool probe = false;      ///< one key's only: of those that failed least, the one that `draw` falls on
+  std::uint64_t draw = 0;
 };
 
 /// A message that left the window unsettled.
@@ -152,9 +152,9 @@ public:
   // Going out.
 
   /// Appends what goes into a request, ascending, and makes it sent. Nothing of a key goes while a request of it is
-  /// under way, it rests, or an outcome without a delivery before it is not durable. What was handed over cannot leave
-  /// the window: of one key that is a single message or at most a sixteenth of `window_bytes`, so that a key which
-  /// fails from then on leaves room for others.
+  /// under way, it rests, or an outcome without a delivery before it is not durable; and no more than `max_unsaved`
+  /// that are sent, or settled and not saved. What was handed over cannot leave the window: of one key that is a single
+  /// message or at most a sixteenth of `window_bytes`, so that a key which fails from then on leaves room for others.
   void release(const key_release& what, time_point now, std::vector<released_slot>& out);
   /// Those of them that are sent are ready again.
   void take_back(std::span<const sequence> messages);
@@ -163,8 +163,6 @@ public:
   /// The key of that message is not released until then.
   void rest(sequence seq, time_point until);
   void end_rests(time_point now);
-  /// Forgets all failures; those that rest go on resting.
-  void forgive();
 
   // Saving, as in `progress`.
 
@@ -205,7 +203,8 @@ private:
     slot key = none;
     slot before = none; ///< of the same key
     slot after = none;
-    bool handed = false;    ///< counts as handed over and not saved
+    bool handed = false;    ///< over to the receiver, once
+    bool unsaved = false;   ///< sent, or settled and not saved
     bool delivered = false; ///< settled so
     bool durable = false;   ///< settled, and saved
     bool passed = false;    ///< settled, and everything before it
@@ -224,7 +223,7 @@ private:
     std::uint32_t kept = 0;      ///< entries
     std::uint32_t unsettled = 0; ///< of these
     std::uint32_t ready = 0;     ///< of those, not sent
-    std::uint32_t handed = 0;    ///< of those again
+    std::uint32_t handed = 0;    ///< of the unsettled
     std::uint32_t barrier = 0;   ///< passed, without a delivery and not durable
     time_point head_since{};
     time_point latest_finish{};
@@ -258,17 +257,22 @@ private:
   void remove(slot e);
   void change(entry& e, slot_state to);
   std::uint64_t* count_of(slot_state state);
+  /// If it counts as unsaved.
+  void stop_counting(entry& e) {
+    if (std::exchange(e.unsaved, false)) --unsaved_;
+  }
   void advance_head(slot k, time_point now);
   void requeue(slot k);
   void unqueue(slot k);
   std::size_t take(slot k, std::size_t most, time_point now, std::vector<released_slot>& out);
   [[nodiscard]] slot pick(const key_release& what) const;
-  [[nodiscard]] slot least_failed() const;
+  [[nodiscard]] slot least_failed(std::uint64_t draw) const;
 
   // Room, and parking.
   [[nodiscard]] std::uint32_t free_messages() const;
   [[nodiscard]] bool has_room() const { return free_messages() > 0 && bytes_ < limits_.window_bytes; }
   [[nodiscard]] bool has_share() const;
+  [[nodiscard]] bool worth_reading() const;
   [[nodiscard]] bool may_park(const key_state& k) const;
   [[nodiscard]] bool may_bring(const key_state& k) const;
   [[nodiscard]] static bool is_outside(const key_state& k, sequence seq);
@@ -301,6 +305,7 @@ private:
   bool unparked_ = false;
   bool starved_ = false; ///< a parked key could go on, and there is no room for it
   std::optional<time_point> nothing_to_evict_until_;
+  std::uint32_t stuck_ = 0; ///< messages that neither moved nor could be evicted when room was made last
 
   detail::indexed_heap<std::uint64_t> fresh_; ///< keys that may go, by head
   detail::indexed_heap<std::uint64_t> again_;
@@ -328,7 +333,7 @@ private:
   std::uint64_t bytes_ = 0;
   std::uint64_t pending_ = 0;
   std::uint64_t ready_ = 0;
-  std::uint32_t handed_ = 0;
+  std::uint32_t unsaved_ = 0;
 };
 
 } // namespace reseq::core

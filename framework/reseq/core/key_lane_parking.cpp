@@ -24,6 +24,13 @@ std::uint32_t key_lane::free_messages() const {
 /// A sixteenth of the window is free, or all of it: reading is worth while.
 bool key_lane::has_share() const { return has_room() && (free_messages() >= share_ || unsettled_ == 0); }
 
+/// A share is free, or a quarter of what can be when so much is stuck.
+bool key_lane::worth_reading() const {
+  if (has_share()) return true;
+  const auto attainable = limits_.window - std::min(limits_.window, stuck_);
+  return has_room() && free_messages() >= std::max(attainable / 4, 1U);
+}
+
 /// A parked key that has nothing in the window may bring something in; others leave a share of the room to new ones.
 bool key_lane::may_bring(const key_state& k) const { return k.unsettled == 0 || free_messages() > share_; }
 
@@ -87,7 +94,7 @@ void key_lane::pass(slot k, sequence seq) {
 
 std::uint32_t key_lane::wanted(sequence last) const {
   if (next_ > last) return 0;
-  if (has_share()) {
+  if (worth_reading()) {
     const auto free = free_messages();
     if (next_ > recovered_) return free;
     std::uint32_t run = 1; // what lies between is settled, and may be long
@@ -180,10 +187,12 @@ void key_lane::make_room(sequence last, time_point now, std::vector<evicted_mess
   if (nothing_to_evict_until_ && now < *nothing_to_evict_until_) return;
   std::vector<std::pair<std::uint32_t, slot>> victims;
   nothing_to_evict_until_ = now + patience;
+  stuck_ = 0;
   for (const auto k : listed_) {
     const auto& key = keys_[k];
-    const auto many = evictable(key);
-    if (many == 0 || !may_park(key)) continue;
+    const auto many = may_park(key) ? evictable(key) : 0;
+    if (key.held || key.head_since + patience <= now) stuck_ += key.unsettled - many;
+    if (many == 0) continue;
     if (key.held)
       victims.emplace_back(limits_.window + many, k); // before the others: nobody knows for how long it is held
     else if (key.head_since + patience <= now)

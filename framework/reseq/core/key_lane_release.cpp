@@ -26,27 +26,24 @@ void key_lane::unqueue(slot k) {
 }
 
 key_lane::slot key_lane::pick(const key_release& what) const {
-  const bool fresh = what.first_time && !fresh_.empty() && handed_ < limits_.max_unsaved;
+  if (unsaved_ >= limits_.max_unsaved) return none;
+  const bool fresh = what.first_time && !fresh_.empty();
   const bool again = what.again && !again_.empty();
   if (fresh && again) return fresh_.top_key() < again_.top_key() ? fresh_.top() : again_.top();
   if (fresh) return fresh_.top();
   return again ? again_.top() : none;
 }
 
-key_lane::slot key_lane::least_failed() const {
-  const auto better = [this](slot a, slot b) {
-    const auto& one = keys_[a];
-    const auto& other = keys_[b];
-    if (one.trouble.failures != other.trouble.failures) return one.trouble.failures < other.trouble.failures;
-    return entries_[one.head].seq < entries_[other.head].seq;
-  };
-  auto best = none;
+/// Drawn, and not the oldest: keys that fail are often the oldest, and there may be many.
+key_lane::slot key_lane::least_failed(std::uint64_t draw) const {
+  if (unsaved_ >= limits_.max_unsaved) return none;
+  std::vector<slot> best;
   for (const auto k : listed_) {
-    const auto in = keys_[k].waits_in;
-    if (in == queue::none || (in == queue::fresh && handed_ >= limits_.max_unsaved)) continue;
-    if (best == none || better(k, best)) best = k;
+    if (keys_[k].waits_in == queue::none) continue;
+    if (!best.empty() && keys_[k].trouble.failures < keys_[best.front()].trouble.failures) best.clear();
+    if (best.empty() || keys_[k].trouble.failures == keys_[best.front()].trouble.failures) best.push_back(k);
   }
-  return best;
+  return best.empty() ? none : best[draw % best.size()];
 }
 
 void key_lane::release(const key_release& what, time_point now, std::vector<released_slot>& out) {
@@ -54,7 +51,7 @@ void key_lane::release(const key_release& what, time_point now, std::vector<rele
   auto room = what.count;
   std::vector<slot> put_off;
   while (room > 0 && barrier_ == 0) {
-    const auto k = what.probe ? least_failed() : pick(what);
+    const auto k = what.probe ? least_failed(what.draw) : pick(what);
     if (k == none) break;
     unqueue(k);
     const bool alone = what.probe || keys_[k].trouble.alone || keys_[k].trouble.singly > 0;
@@ -79,14 +76,11 @@ std::size_t key_lane::take(slot k, std::size_t most, time_point now, std::vector
     if (e.what.state == slot_state::settled && e.durable) continue;
     if (e.what.state != slot_state::ready) break;
     const bool first_time = !e.handed;
-    if (first_time && (handed_ >= limits_.max_unsaved || (key.trouble.alone && taken > 0))) break;
+    if (unsaved_ >= limits_.max_unsaved || (first_time && key.trouble.alone && taken > 0)) break;
     taken_bytes += e.what.bytes;
     if (first_time && taken > 0 && taken_bytes > limits_.window_bytes / 16) break; // see `release`
-    if (first_time) {
-      e.handed = true;
-      ++key.handed;
-      ++handed_;
-    }
+    if (!std::exchange(e.handed, true)) ++key.handed;
+    if (!std::exchange(e.unsaved, true)) ++unsaved_;
     change(e, slot_state::sent);
     key.latest_finish = std::max(key.latest_finish, e.what.finished);
     out.push_back({e.seq, e.what.count_delivery(), now - key.latest_finish});
@@ -100,6 +94,7 @@ void key_lane::take_back(std::span<const sequence> messages) {
     const auto at = find_entry(seq);
     if (at == none || entries_[at].what.state != slot_state::sent) continue;
     change(entries_[at], slot_state::ready);
+    stop_counting(entries_[at]); // it goes again, crash or no crash
     requeue(entries_[at].key);
   }
   nothing_to_evict_until_.reset();
@@ -120,14 +115,6 @@ void key_lane::end_rests(time_point now) {
     resting_.erase(resting_.begin());
     keys_[k].rests_until.reset();
     requeue(k);
-  }
-}
-
-void key_lane::forgive() {
-  for (const auto k : listed_) {
-    auto& trouble = keys_[k].trouble;
-    trouble.failures = 0;
-    trouble.alone = false;
   }
 }
 

@@ -26,4 +26,9 @@ duration receiver_backoff::after(std::uint32_t failures, duration wish) {
   return std::max(chosen, std::min(wish, longest_wish));
 }
 
+std::uint64_t receiver_backoff::draw(std::uint64_t nth) const {
+  auto state = random_ + nth;
+  return splitmix(state);
+}
+
 } // namespace reseq::core

@@ -16,6 +16,9 @@ public:
   /// The wait after that many failures in a row before this one.
   duration after(std::uint32_t failures, duration wish);
 
+  /// A number that is another one for each `nth`, and for each seed.
+  [[nodiscard]] std::uint64_t draw(std::uint64_t nth) const;
+
 private:
   duration longest_;
   std::uint64_t random_;

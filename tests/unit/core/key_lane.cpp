@@ -114,6 +114,39 @@ TEST_CASE("by key, no more is handed over than may be unsaved, and what is refus
   CHECK(f.release() == numbers{4});
 }
 
+TEST_CASE("by key, what failed goes again anyway, and does not count as unsaved meanwhile") {
+  key_lane_fixture f{{{16, 1'000'000, 2}, 10}};
+  f.offer({"a", "b", "c", "d"});
+  f.finish({1, 2, 3, 4});
+  CHECK(f.release() == numbers{1, 2});
+  for (const auto n : {1, 2}) {
+    f.tested.take_back(std::vector<sequence>{sequence(n)});
+    f.tested.rest(sequence(n), after(100));
+  }
+  CHECK(f.release() == numbers{3, 4});
+  f.tested.end_rests(after(100));
+  CHECK(f.release().empty());
+  f.deliver({3, 4});
+  CHECK(f.release().empty());
+  f.save();
+  CHECK(f.release() == numbers{1, 2});
+}
+
+TEST_CASE("by key, a window that is nearly full of what does not move is read into whenever it has room") {
+  key_lane_fixture f{{{64, 1'000'000, 100}, 100}}; // a sixteenth are 4
+  std::vector<std::string> stuck;
+  for (int n = 0; n < 60; ++n) stuck.push_back("stuck " + std::to_string(n));
+  f.offer(stuck);
+  f.offer({"a", "b", "c", "d"});
+  f.finish({61, 62, 63, 64});
+  CHECK(f.release() == numbers{61, 62, 63, 64});
+  f.deliver({61, 62});
+  CHECK(f.make_room(100, t0).empty());
+  CHECK(f.tested.wanted(sequence{100}) == 0); // more may become free soon
+  CHECK(f.make_room(100, after(2000)).empty());
+  CHECK(f.tested.wanted(sequence{100}) == 2);
+}
+
 TEST_CASE("a key that rests lets the others go, and goes on after that") {
   key_lane_fixture f;
   f.offer({"a", "b"});
