@@ -66,7 +66,7 @@ std::vector<message_ptr> make_messages() {
 std::vector<core::accepted_message> accept(const std::vector<message_ptr>& messages, std::uint32_t from) {
   std::vector<core::accepted_message> all;
   for (std::uint32_t i = from; i < from + in_flight; ++i)
-    all.push_back({position{i + 1}, messages[i], {{destination_id{1}, sequence{i + 1}}}});
+    all.push_back({position{i + 2}, messages[i], {{destination_id{1}, sequence{i + 2}}}});
   return all;
 }
 
@@ -90,6 +90,15 @@ double dispatcher_bytes(std::vector<core::work_request> work) {
   return per_message(before);
 }
 
+/// A window is small until a first result was seen: the first message's.
+void know_a_result(core::shard& shard, const message_ptr& message, time_point now) {
+  shard.accepted({{position{1}, message, {{destination_id{1}, sequence{1}}}}}, now);
+  const auto first = shard.take().work.at(0);
+  shard.worked({{first.at, first.chain, {content_ptr{message, &message->body()}, {}}, first.asked}}, now);
+  shard.answered(destination_id{1}, shard.take().sends.at(0).id, core::confirmed{}, now, {});
+  static_cast<void>(shard.take());
+}
+
 void run() {
   const auto now = std::chrono::steady_clock::now();
   const auto messages = make_messages();
@@ -100,6 +109,7 @@ void run() {
   const auto before = live_bytes.load();
   core::shard shard({lane}, give_up::hold, 1, now);
 
+  know_a_result(shard, messages.back(), now);
   shard.accepted(accept(messages, 0), now);
   auto work = shard.take().work;
   const auto handed_over = work.capacity() * sizeof(core::work_request);
@@ -117,7 +127,7 @@ void run() {
   std::vector<core::finished_work> done;
   for (std::uint32_t i = 1; i < in_flight; ++i) // all but the head
     done.push_back(
-      {position{i + 1}, core::chain_index{}, {content_ptr{messages[i], &messages[i]->body()}, {}}, asked[i]});
+      {position{i + 2}, core::chain_index{}, {content_ptr{messages[i], &messages[i]->body()}, {}}, asked[i]});
   shard.worked(std::exchange(done, {}), now);
   const auto ready = per_message(before);
 

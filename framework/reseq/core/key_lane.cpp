@@ -217,6 +217,7 @@ void key_lane::finish(sequence seq, content_ptr body, std::uint64_t body_bytes, 
   e.what.finished = now;
   e.what.charge(body_bytes);
   bytes_ += body_bytes;
+  results_.add(body_bytes);
   change(e, slot_state::ready);
   requeue(e.key);
   if (!entries_[keys_[e.key].head].holding) holding_.push_back(e.key);
@@ -260,6 +261,7 @@ void key_lane::settle(sequence seq, bool delivered, time_point now) {
   const auto k = e.key;
   auto& key = keys_[k];
   if (e.what.state != slot_state::sent) e.what.finished = now; // the outcome is known only now
+  if (e.what.state == slot_state::pending) results_.add(0);
   change(e, slot_state::settled);
   e.delivered = delivered;
   if (e.handed) --key.handed;

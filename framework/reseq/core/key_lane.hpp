@@ -270,7 +270,9 @@ private:
 
   // Room, and parking.
   [[nodiscard]] std::uint32_t free_messages() const;
-  [[nodiscard]] bool has_room() const { return free_messages() > 0 && bytes_ < limits_.window_bytes; }
+  [[nodiscard]] bool has_room() const { return free_messages() > 0 && charged_bytes() < limits_.window_bytes; }
+  /// With the results that are expected.
+  [[nodiscard]] std::uint64_t charged_bytes() const { return bytes_ + pending_ * results_.expected(); }
   [[nodiscard]] bool has_share() const;
   [[nodiscard]] bool worth_reading() const;
   [[nodiscard]] bool may_park(const key_state& k) const;
@@ -334,6 +336,7 @@ private:
   std::uint64_t pending_ = 0;
   std::uint64_t ready_ = 0;
   std::uint32_t unsaved_ = 0;
+  result_sizes results_;
 };
 
 } // namespace reseq::core

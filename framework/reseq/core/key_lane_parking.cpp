@@ -17,12 +17,16 @@ constexpr std::size_t most_keys_a_read = 64;
 
 std::uint32_t key_lane::free_messages() const {
   const auto most_kept = std::uint64_t{limits_.window} + limits_.max_unsaved;
+  const auto pending = std::min<std::uint64_t>(pending_, results_.most_pending());
   if (unsettled_ >= limits_.window || kept_ >= most_kept) return 0;
-  return static_cast<std::uint32_t>(std::min(limits_.window - unsettled_, most_kept - kept_));
+  return static_cast<std::uint32_t>(
+    std::min({limits_.window - unsettled_, most_kept - kept_, results_.most_pending() - pending}));
 }
 
 /// A sixteenth of the window is free, or all of it: reading is worth while.
-bool key_lane::has_share() const { return has_room() && (free_messages() >= share_ || unsettled_ == 0); }
+bool key_lane::has_share() const {
+  return has_room() && (free_messages() >= std::min(share_, results_.most_pending() / 16) || unsettled_ == 0);
+}
 
 /// A share is free, or a quarter of what can be when so much is stuck.
 bool key_lane::worth_reading() const {
@@ -107,7 +111,7 @@ std::uint32_t key_lane::wanted(sequence last) const {
 }
 
 std::uint64_t key_lane::wanted_bytes() const {
-  const auto free = limits_.window_bytes - std::min(limits_.window_bytes, bytes_);
+  const auto free = limits_.window_bytes - std::min(limits_.window_bytes, charged_bytes());
   return std::max(free, limits_.window_bytes / 16 + 1);
 }
 
@@ -130,7 +134,7 @@ key_read key_lane::catch_up(sequence last) {
     starved_ = true;
     return {};
   }
-  key_read what{{}, {}, free_messages(), limits_.window_bytes - bytes_};
+  key_read what{{}, {}, free_messages(), limits_.window_bytes - charged_bytes()};
   for (const auto k : asked_) {
     auto& key = keys_[k];
     key.asked = key.from;

@@ -10,6 +10,14 @@ constexpr std::size_t small_ring = 8;
 
 } // namespace
 
+void result_sizes::add(std::uint64_t bytes) {
+  constexpr std::uint64_t weight = 16;
+  if (std::exchange(known_, true))
+    average_ = (average_ * (weight - 1) + bytes + weight / 2) / weight;
+  else
+    average_ = bytes;
+}
+
 lane::lane(const lane_limits& limits, sequence first, time_point now)
   : limits_(limits), first_(first), head_(first), cursor_(first), next_(first), unfinished_(first), head_since_(now) {
   limits_.window = std::max(limits_.window, 1U);
@@ -29,26 +37,31 @@ lane_slot* lane::find(sequence seq) { return seq < first_ || seq >= next_ ? null
 
 bool lane::fits(std::uint64_t bytes) const {
   if (free_messages() == 0) return false;
-  return head_ == next_ || bytes <= free_bytes();
+  return head_ == next_ || bytes + results_.expected() <= free_bytes();
 }
 
 bool lane::has_room() const {
   const auto free = free_messages();
   if (head_ == next_) return free > 0;
-  return free > 0 && free >= limits_.window / 4 && free_bytes() >= limits_.window_bytes / 4;
+  return free > 0 && free >= std::min(limits_.window, results_.most_pending()) / 4 &&
+         free_bytes() >= limits_.window_bytes / 4;
 }
 
 std::uint32_t lane::free_messages() const {
   const auto unsettled = next_ - head_;
   const auto kept = next_ - first_;
+  const auto pending = std::min<std::uint64_t>(pending_, results_.most_pending());
   if (unsettled >= limits_.window || kept >= most_kept()) return 0;
-  return static_cast<std::uint32_t>(std::min(limits_.window - unsettled, most_kept() - kept));
+  return static_cast<std::uint32_t>(
+    std::min({limits_.window - unsettled, most_kept() - kept, results_.most_pending() - pending}));
 }
 
 /// Settled slots stay until they are saved: without a bound of their own, a store that is away would let them grow.
 std::uint64_t lane::most_kept() const { return std::uint64_t{limits_.window} + limits_.max_unsaved; }
 
-std::uint64_t lane::free_bytes() const { return limits_.window_bytes - std::min(limits_.window_bytes, bytes_); }
+std::uint64_t lane::free_bytes() const {
+  return limits_.window_bytes - std::min(limits_.window_bytes, bytes_ + pending_ * results_.expected());
+}
 
 lane_slot& lane::admit(slot_state state, position at, message_ptr message, std::uint64_t bytes, time_point now) {
   if (head_ == next_) head_since_ = now;
@@ -79,6 +92,7 @@ void lane::finish(sequence seq, content_ptr body, std::uint64_t body_bytes, time
   s.finished = now;
   s.charge(body_bytes);
   bytes_ += body_bytes;
+  results_.add(body_bytes);
   change(s, slot_state::ready);
 }
 
@@ -95,6 +109,7 @@ void lane::unhold(sequence seq) {
 void lane::settle(sequence seq, time_point now) {
   auto& s = slot(seq);
   if (s.state != slot_state::sent) s.finished = now; // the outcome is known only now
+  if (s.state == slot_state::pending) results_.add(0);
   change(s, slot_state::settled);
   --messages_;
   bytes_ -= s.bytes;

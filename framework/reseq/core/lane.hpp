@@ -19,11 +19,26 @@ namespace reseq::core {
 
 struct lane_limits {
   std::uint32_t window = 1;       ///< messages between the first unsettled one and the last admitted one
-  std::uint64_t window_bytes = 1; ///< of their payloads and results
+  std::uint64_t window_bytes = 1; ///< of their payloads and results, those that are expected included
   std::uint32_t max_unsaved = 1;  ///< messages handed to the receiver whose outcome is not saved
 };
 
 enum class slot_state : std::uint8_t { pending, ready, sent, held, settled };
+
+/// How large results are here, as far as is known: a window has to have room for those that are still to come.
+class result_sizes {
+public:
+  /// One came, or a message turned out to have none (0).
+  void add(std::uint64_t bytes);
+  /// What the next one is expected to have: the average of the last ones.
+  [[nodiscard]] std::uint64_t expected() const { return average_; }
+  /// How many messages may be pending: not very many while nothing is known.
+  [[nodiscard]] std::uint32_t most_pending() const { return known_ ? UINT32_MAX : 64; }
+
+private:
+  std::uint64_t average_ = 0;
+  bool known_ = false;
+};
 
 /// More than a million deliveries of a message are counted as a million.
 inline constexpr std::uint32_t most_deliveries = (1U << 20U) - 1;
@@ -148,6 +163,7 @@ private:
   std::uint64_t pending_ = 0;
   std::uint64_t ready_ = 0;
   std::uint32_t unsaved_ = 0; ///< kept slots that were handed to the receiver
+  result_sizes results_;
 };
 
 } // namespace reseq::core

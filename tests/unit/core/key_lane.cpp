@@ -382,6 +382,15 @@ TEST_CASE("by key, the last message that comes in may go over the bytes, and no 
   CHECK(f.tested.bytes() == 1010);
 }
 
+TEST_CASE("by key, the window keeps room for results as large as the last ones") {
+  key_lane_fixture f({{1000, 10'000, 1000}, 10});
+  f.offer({"a"});
+  f.tested.finish(sequence{1}, body(), 990, t0);
+  numbers inside{1};
+  while (f.offer({"key " + std::to_string(inside.size())}) == fates{enters}) inside.push_back(inside.size() + 1);
+  CHECK(inside.size() == 10);
+}
+
 TEST_CASE("a key has no more handed over than one message or a sixteenth of the window's bytes") {
   key_lane_fixture f({{16, 16 * 40, 100}, 10}); // each message has 10 bytes, and its result 5
   f.offer({"a", "a", "a", "b", "a"});

@@ -164,8 +164,32 @@ TEST_CASE("the window bounds messages and bytes, and the head goes in whatever i
   f.finish(1);
   CHECK(f.window.bytes() == 95);
   f.settle(1, false);
-  CHECK(f.window.fits(80));
-  CHECK_FALSE(f.window.fits(81));
+  CHECK(f.window.free_bytes() == 70); // two of 10, and for each a result like the first one
+  CHECK(f.window.fits(65));
+  CHECK_FALSE(f.window.fits(66));
+}
+
+TEST_CASE("the window keeps room for results as large as the last ones") {
+  fixture f({1000, 10'000, 1000});
+  f.admit(100);
+  f.window.finish(sequence{1}, std::make_shared<content>(), 900, t0);
+  CHECK(f.window.free_bytes() == 9000);
+  while (f.window.fits(100)) f.admit(100);
+  CHECK(f.window.messages() == 10); // and not 91, which would come to 90 kB
+  for (std::uint64_t n = 2; n <= 10; ++n) f.window.finish(sequence{n}, std::make_shared<content>(), 900, t0);
+  CHECK(f.window.bytes() == 10'000);
+}
+
+TEST_CASE("a window begins with as many messages as 64, until it is known what a result has") {
+  fixture f({1000, 1'000'000, 1000});
+  CHECK(f.window.free_messages() == 64);
+  for (int i = 0; i < 40; ++i) f.admit();
+  CHECK(f.window.has_room());
+  while (f.window.fits(10)) f.admit();
+  CHECK(f.window.messages() == 64);
+  SECTION("a result tells") { f.finish(40); }
+  SECTION("so does a message without one") { f.settle(1, false); }
+  CHECK(f.window.free_messages() >= 1000 - 64);
 }
 
 TEST_CASE("outcomes that cannot be saved do not let the lane grow without bound") {
