@@ -195,10 +195,11 @@ void dispatcher_state::log_end(const peer& gone, core::departure how, const std:
 void dispatcher_state::dismiss_hung() {
   for (const auto id : table->take_hung()) {
     auto& who = peers.at(addresses.at(id));
-    spdlog::error("worker {}: all of its {} slots hang; it is told to end, so that whoever runs it starts it again",
+    spdlog::error("worker {}: so many of its {} slots hang that a pipeline stands still; it is told to end, so that "
+                  "whoever runs it starts it again",
                   who.node, who.slots);
     who.dismissed = true;
-    self->send(who.handle, dismissed{"all of its slots hang"});
+    self->send(who.handle, dismissed{"its slots hang"});
   }
 }
 

@@ -185,6 +185,25 @@ class Admission(ClusterTest):
         self.assertEqual(self.running.metrics().total("reseq_workers"), 0)
 
 
+class Sharing(ClusterTest):
+    def test_a_pipeline_whose_messages_all_hang_leaves_the_others_half_of_the_workers_they_share(self):
+        """One that took all slots and gave them back after `max_timeout` would keep the other one waiting for ever."""
+        retry = {**RETRY, "timeout": "1s", "max_timeout": "1h", "give_up_after": "1h"}
+        hangs = pipeline("hangs", [{"name": "d", "url": self.book.url()}], [{"use": "delay", "hang_rate": 1.0}], retry)
+        works = pipeline("works", [{"name": "d", "url": self.book.url()}], [{"use": "delay", "max": "20ms"}], retry)
+        self.running = self.supervisor(self.config([hangs, works], worker={"slots": 8}))
+        self.running.wait_for_workers(1)
+        self.running.submit_all("hangs", [f"h{number}" for number in range(40)])
+        eventually("they have all slots", lambda: self.busy() == 8)
+        sent = {}
+        for batch in range(5):
+            sent |= self.running.submit_all("works", [f"w{batch}-{number}" for number in range(20)])
+            self.running.wait_until_settled("works", "d", len(sent))
+        self.assert_nothing_wrong(check_book(self.book.entries("d"), sent))
+        self.assertEqual(self.deaths(), 1)  # the worker that hung as a whole at first
+        eventually("they have half of them", lambda: self.busy() == 4)
+
+
 class ComingAndGoing(ClusterTest):
     def test_workers_may_join_and_leave_under_load_and_leaving_is_no_death(self):
         self.start({"use": "delay", "min": "2ms", "max": "20ms"})

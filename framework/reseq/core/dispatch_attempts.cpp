@@ -89,9 +89,11 @@ dispatch dispatch_table::state::send(slot worker, bool hedge, time_point now) {
   c.unanswered = c.chains;
   c.awaited = c.chains & most_chains;
   c.hedge = hedge;
+  c.risky = false;
   c.started = now;
   if (c.chains > 1) legs_of_many[copy_slot].resize(c.chains);
   workers.count_awaited(worker, 1);
+  if (timed_out[pipeline.value()] > 0) mark_risky(copy_slot);
   ++counters.dispatched;
 
   const auto at = queue.key(batch.front()).at;
@@ -129,7 +131,7 @@ std::optional<answered_task> dispatch_table::state::settle(slot which, slot copy
   if (end == attempt_end::done) {
     ++counters.done;
     if (take_hedge(copy_slot)) ++counters.hedges_won;
-    return answered_task{key, abandon(which, now)};
+    return answered_task{key, abandon(which, copy_slot, now)};
   }
   // The attempt of a copy that timed out has failed already.
   if (!is_running(which, copy_slot)) return std::nullopt;
@@ -166,11 +168,13 @@ void dispatch_table::state::time_out(slot which, time_point now) {
   const auto limit = attempt_timeout(policies[queue.pipeline(which).value()], attempt{queue[which].failed()} + 1);
   const auto copy_slot = queue[which].copies.first();
   const auto worker = copies[copy_slot].worker;
+  note_timeout(which);
+  mark_risky(copy_slot);
   if (!goes_on_without(which, copy_slot, "timed out", timeout_text(limit), now)) {
     ++counters.timed_out;
     fail_attempt(which, "timed out", timeout_text(limit), now);
   }
-  watch_if_it_hangs(worker, now);
+  watch(worker, now);
 }
 
 void dispatch_table::state::lose_copy(slot which, slot copy_slot, departure how, time_point now) {
@@ -212,7 +216,9 @@ void dispatch_table::state::stop_running(slot which) {
 void dispatch_table::state::stop_awaiting(slot copy_slot) {
   if (take_hedge(copy_slot)) ++counters.hedges_lost;
   auto& c = copies[copy_slot];
-  if (--c.awaited == 0) workers.count_awaited(c.worker, -1);
+  if (--c.awaited > 0) return;
+  workers.count_awaited(c.worker, -1);
+  if (c.risky) workers.count_lost(c.worker, c.pipeline, 1);
 }
 
 void dispatch_table::state::count_failed_hedge(slot copy_slot) {
@@ -231,13 +237,17 @@ attempt_record dispatch_table::state::running_attempt(slot which, slot copy_slot
   return {attempt{queue[which].failed()} + 1, workers.id(c.worker), c.started, std::nullopt, "running", {}, c.hedge};
 }
 
+void dispatch_table::state::make_trouble(slot which) {
+  auto& t = queue[which];
+  if (t.trouble) return;
+  t.trouble = std::make_unique<task_trouble>();
+  t.trouble->first_started = copies[t.copies.first()].started;
+}
+
 void dispatch_table::state::record(slot which, slot copy_slot, const char* outcome, const std::string& error,
                                    time_point now) {
   auto& t = queue[which];
-  if (!t.trouble) {
-    t.trouble = std::make_unique<task_trouble>();
-    t.trouble->first_started = copies[t.copies.first()].started;
-  }
+  make_trouble(which);
   t.trouble->last_worker = workers.id(copies[copy_slot].worker);
   auto& history = t.trouble->history;
   if (history.size() == attempt_history_limit) history.erase(history.begin());
@@ -274,23 +284,27 @@ void dispatch_table::state::give_up_if_hopeless(slot which, time_point now) {
 task_work dispatch_table::state::forget(slot which) {
   if (queue[which].phase == task_phase::running) stop_running(which);
   if (queue[which].phase == task_phase::backing_off) stop_timer(which);
+  if (queue[which].trouble && queue[which].trouble->timed_out) --timed_out[queue.pipeline(which).value()];
   if (queue[which].holds_back != no_slot) holding.remove(queue[which].holds_back);
   clear(which);
   return queue.forget(which);
 }
 
-/// Forgets it, and may leave a copy of it behind that nobody waits for any more.
-task_work dispatch_table::state::abandon(slot which, time_point now) {
+/// Forgets it, and may leave a copy of it behind that nobody waits for any more, besides the one that was `answered`.
+task_work dispatch_table::state::abandon(slot which, slot answered, time_point now) {
   const auto left = queue[which].copies;
   auto work = forget(which);
-  for (const auto copy_slot : left) watch_if_it_hangs(copies[copy_slot].worker, now);
+  const auto busy = answered == no_slot ? no_slot : copies[answered].worker; // is looked at once the copy is free
+  for (const auto copy_slot : left)
+    if (copies[copy_slot].worker != busy) watch(copies[copy_slot].worker, now);
   return work;
 }
 
 void dispatch_table::state::free_copy(slot which) {
   auto& c = copies[which];
   if (c.chains > 1) legs_of_many.erase(which);
-  stop_watching(c.worker);
+  if (c.risky && c.awaited == 0) workers.count_lost(c.worker, c.pipeline, -1);
+  if (c.risky) workers.count_risky(c.worker, c.pipeline, -1);
   const auto moved = workers.release(c.worker, c.worker_place);
   if (moved != no_slot) copies[moved].worker_place = c.worker_place;
   c.worker = no_slot;

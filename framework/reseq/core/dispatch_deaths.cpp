@@ -38,6 +38,7 @@ void dispatch_table::state::bury(slot worker, departure how, time_point now) {
     free_copy(workers.copies(worker).back());
     ++counters.orphaned;
   }
+  stop_watching(worker);
   workers.leave(worker);
   if (room) suspects.vacate(*room);
   if (killer != no_slot) return;
@@ -193,26 +194,52 @@ bool dispatch_table::state::is_others_turn(slot room) const {
   });
 }
 
-void dispatch_table::state::watch_if_it_hangs(slot worker, time_point now) {
-  auto& until = workers.hung_until(worker);
-  if (until || !workers.hangs(worker)) return;
+/// From now on its pipeline's copies are counted as such that may hang, until it is done.
+void dispatch_table::state::note_timeout(slot which) {
+  make_trouble(which);
+  if (!std::exchange(queue[which].trouble->timed_out, true)) ++timed_out[queue.pipeline(which).value()];
+}
+
+/// Somebody waits for it still.
+void dispatch_table::state::mark_risky(slot copy_slot) {
+  auto& c = copies[copy_slot];
+  if (c.risky) return;
+  c.risky = true;
+  workers.count_risky(c.worker, c.pipeline, 1);
+}
+
+void dispatch_table::state::watch(slot worker, time_point now) {
+  auto& w = workers.watched(worker);
+  const auto hangs = workers.hangs(worker);
+  if (hangs == w.seen) return;
+  const auto earlier = w.until;
+  const bool worse = w.seen == worker_hang::in_part && hangs == worker_hang::whole;
+  stop_watching(worker);
+  w.seen = hangs;
+  if (hangs == worker_hang::none) return;
+  // What others could do is kept up by a whole worker: only as long as an attempt may take.
+  const auto& offers = workers.offers(worker);
+  const bool shared = hangs == worker_hang::whole && offers.size() > 1;
   duration longest{};
-  for (const auto p : workers.offers(worker)) longest = std::max(longest, policies[p.value()].max_timeout);
-  until = now + longest;
-  hanging.emplace(*until, worker);
+  for (const auto p : offers)
+    longest = std::max(longest, shared ? policies[p.value()].timeout : policies[p.value()].max_timeout);
+  w.until = now + longest;
+  if (worse && earlier) w.until = std::min(*w.until, *earlier);
+  hanging.emplace(*w.until, worker);
 }
 
 void dispatch_table::state::stop_watching(slot worker) {
-  auto& until = workers.hung_until(worker);
-  if (!until) return;
-  hanging.erase({*until, worker});
-  until.reset();
+  auto& w = workers.watched(worker);
+  if (w.until) hanging.erase({*w.until, worker});
+  w = {};
 }
 
 void dispatch_table::state::find_hung(time_point now) {
   while (!hanging.empty() && hanging.begin()->first <= now) {
-    hung.push_back(workers.id(hanging.begin()->second));
-    hanging.erase(hanging.begin()); // it is told once; `hung_until` stays until a slot is free
+    const auto worker = hanging.begin()->second;
+    hung.push_back(workers.id(worker));
+    hanging.erase(hanging.begin()); // it is told once, unless it hangs otherwise meanwhile
+    workers.watched(worker).until.reset();
   }
 }
 

@@ -33,6 +33,7 @@ enum class task_phase : std::uint8_t {
 /// What went wrong so far. Only tasks that had trouble have it.
 struct task_trouble {
   std::uint32_t failed = 0;
+  bool timed_out = false; ///< once: it may hang
   time_point first_started;
   worker_id last_worker; ///< of the attempt that ended last
   std::string last_error;

@@ -26,7 +26,7 @@ namespace reseq::core {
 inline constexpr std::size_t attempt_history_limit = 8;
 
 /// More chains than a shard has destinations.
-inline constexpr std::uint32_t most_chains = (1U << 31U) - 1;
+inline constexpr std::uint32_t most_chains = (1U << 30U) - 1;
 
 /// One chain of a copy.
 struct dispatch_leg {
@@ -45,8 +45,9 @@ struct dispatch_copy {
   std::uint32_t chains = 0;
   dispatch_leg leg; ///< when it has one chain; else they are among the table's `legs_of_many`
   std::uint32_t unanswered = 0;
-  std::uint32_t awaited : 31 = 0; ///< of its chains, those whose attempt it still is
+  std::uint32_t awaited : 30 = 0; ///< of its chains, those whose attempt it still is
   bool hedge : 1 = false;         ///< a second copy whose end was not counted yet
+  bool risky : 1 = false;         ///< it may hang, and counts as such at its worker
 };
 static_assert(sizeof(dispatch_copy) <= 48);
 
@@ -75,6 +76,7 @@ struct dispatch_table::state {
   void count_failed_hedge(detail::slot copy_slot);
   /// Whether it is a second copy whose end was not counted yet: it is from now on.
   bool take_hedge(detail::slot copy_slot);
+  void make_trouble(detail::slot which);
   void record(detail::slot which, detail::slot copy_slot, const char* outcome, const std::string& error,
               time_point now);
   attempt_record running_attempt(detail::slot which, detail::slot copy_slot) const;
@@ -83,7 +85,7 @@ struct dispatch_table::state {
   void make_due(detail::slot which, time_point now);
   void give_up_if_hopeless(detail::slot which, time_point now);
   task_work forget(detail::slot which);
-  task_work abandon(detail::slot which, time_point now);
+  task_work abandon(detail::slot which, detail::slot answered, time_point now);
   void free_copy(detail::slot which);
   bool is_current(const dispatch_leg& l) const { return l.task != detail::no_slot && queue.is(l.task, l.life); }
   bool is_running(detail::slot which, detail::slot copy_slot) const {
@@ -126,8 +128,11 @@ struct dispatch_table::state {
     return queue.is(s.task, s.life) && queue[s.task].phase == task_phase::isolated;
   }
 
-  // Workers that hang.
-  void watch_if_it_hangs(detail::slot worker, time_point now);
+  // Work and workers that hang.
+  void note_timeout(detail::slot which);
+  void mark_risky(detail::slot copy_slot);
+  /// Follows whether it hangs, and since when.
+  void watch(detail::slot worker, time_point now);
   void stop_watching(detail::slot worker);
   void find_hung(time_point now);
 
@@ -141,6 +146,7 @@ struct dispatch_table::state {
   void stop_timer(detail::slot which);
 
   std::vector<retry_settings> policies; ///< by pipeline
+  std::vector<std::uint32_t> timed_out; ///< by pipeline: how many wanted tasks have timed out
   dispatch_queue queue;
   dispatch_workers workers;
   dispatch_suspects suspects;

@@ -17,6 +17,7 @@ dispatch_table& dispatch_table::operator=(dispatch_table&&) noexcept = default;
 
 pipeline_index dispatch_table::add_pipeline(const retry_settings& policy) {
   state_->policies.push_back(policy);
+  state_->timed_out.push_back(0);
   state_->workers.add_pipeline();
   state_->suspects.add_pipeline();
   state_->hedges.add_pipeline();
@@ -65,7 +66,7 @@ void dispatch_table::hold_back(task_key key, time_point now) {
 
 void dispatch_table::withdraw(task_key key, time_point now) {
   const auto which = state_->queue.find(key);
-  if (which != no_slot) state_->abandon(which, now);
+  if (which != no_slot) state_->abandon(which, no_slot, now);
 }
 
 std::optional<chain_index> dispatch_table::owed(worker_id worker, dispatch_id copy_id, std::size_t number) const {
@@ -97,10 +98,8 @@ std::optional<answered_task> dispatch_table::answer(worker_id worker, dispatch_i
   std::optional<answered_task> counted;
   if (s.is_current(*found)) counted = s.settle(found->task, copy_slot, end, std::move(error), now);
   found->task = no_slot;
-  if (--c.unanswered == 0)
-    s.free_copy(copy_slot);
-  else
-    s.watch_if_it_hangs(who, now);
+  if (--c.unanswered == 0) s.free_copy(copy_slot);
+  s.watch(who, now);
   return counted ? counted : late();
 }
 

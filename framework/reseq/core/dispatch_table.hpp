@@ -176,7 +176,9 @@ public:
   [[nodiscard]] std::optional<time_point> next_deadline() const;
 
   /// Gives due work to free slots, at most `limit` copies: heads first, then the lowest position; of two eligible
-  /// workers picked at random the less loaded, and not the one that had the last attempt if there is another. Chains
+  /// workers picked at random the less loaded, and not the one that had the last attempt if there is another. While a
+  /// task of a pipeline has timed out and is not done, the pipeline's copies take at most half of the slots of a worker
+  /// that serves others, too. Chains
   /// of one message that are due together travel in one copy. Hedges go first; suspects before them, on a worker that
   /// is kept free for them: finding one costs the number of workers. Where there is only one, the others have their
   /// turn, too.
@@ -185,8 +187,10 @@ public:
   /// Tasks given up since the last call.
   std::vector<given_up> take_given_up();
 
-  /// Workers all of whose slots hang since the last call: for the pipelines' longest `max_timeout` each of them has
-  /// been taken by copies that nobody waits for any more. They will not get anything before one of them is answered.
+  /// Workers that hang, since the last call. All slots of one have been taken for the longest `max_timeout` of its
+  /// pipelines by copies that nobody waits for any more; if it serves several, for their longest `timeout`. Or half of
+  /// them have been taken by such copies of one of its several pipelines, for the longest `max_timeout`. That pipeline,
+  /// or all of them, get nothing more of it before one of the copies is answered.
   std::vector<worker_id> take_hung();
 
   [[nodiscard]] std::optional<task_status> inspect(task_key key) const;

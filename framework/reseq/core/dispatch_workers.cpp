@@ -24,12 +24,16 @@ worker_id dispatch_workers::join(std::uint32_t slots, const std::vector<pipeline
   auto& w = workers_[who];
   w.id = ++last_id_;
   w.slots = slots;
+  w.share = known.size() > 1 ? (slots + 1) / 2 : UINT32_MAX;
+  w.hung_shares = 0;
+  w.offers = known;
+  w.uses.assign(known.size(), {});
   w.pool = enter_pool(std::move(known));
   w.copies.clear();
   w.awaited = 0;
   w.retired = false;
   w.closed = false;
-  w.hung_until.reset();
+  w.watched = {};
   worker_by_id_.emplace(w.id, who);
   free_slots_ += slots;
   if (has_free_slot(w)) add_free(who);
@@ -92,18 +96,51 @@ dispatch_workers::doors dispatch_workers::offering(pipeline_index pipeline) cons
   return found;
 }
 
-bool dispatch_workers::offers(const worker& w, pipeline_index pipeline) const {
-  const auto& known = pools_[w.pool].offers;
-  return std::binary_search(known.begin(), known.end(), pipeline);
+bool dispatch_workers::offers(const worker& w, pipeline_index pipeline) {
+  return std::binary_search(w.offers.begin(), w.offers.end(), pipeline);
+}
+
+dispatch_workers::use& dispatch_workers::use_of(worker& w, pipeline_index pipeline) {
+  const auto found = std::lower_bound(w.offers.begin(), w.offers.end(), pipeline);
+  return w.uses[static_cast<std::size_t>(found - w.offers.begin())];
+}
+
+void dispatch_workers::count_risky(slot who, pipeline_index of, std::int32_t change) {
+  auto& w = workers_[who];
+  auto& risky = use_of(w, of).risky;
+  const bool had_share = risky >= w.share;
+  risky += static_cast<std::uint32_t>(change);
+  if (had_share != (risky >= w.share)) change_pool(who);
+}
+
+void dispatch_workers::count_lost(slot who, pipeline_index of, std::int32_t change) {
+  auto& w = workers_[who];
+  auto& lost = use_of(w, of).lost;
+  if (lost >= w.share) --w.hung_shares;
+  lost += static_cast<std::uint32_t>(change);
+  if (lost >= w.share) ++w.hung_shares;
+}
+
+void dispatch_workers::change_pool(slot who) {
+  auto& w = workers_[who];
+  std::vector<pipeline_index> gets;
+  for (std::size_t i = 0; i < w.offers.size(); ++i)
+    if (w.uses[i].risky < w.share) gets.push_back(w.offers[i]);
+  if (may_be_picked(w)) remove_free(who);
+  leave_pool(w.pool);
+  w.pool = enter_pool(std::move(gets));
+  if (may_be_picked(w)) add_free(who);
 }
 
 void dispatch_workers::count_awaited(slot who, std::int32_t change) {
   workers_[who].awaited += static_cast<std::uint32_t>(change);
 }
 
-bool dispatch_workers::hangs(slot who) const {
+worker_hang dispatch_workers::hangs(slot who) const {
   const auto& w = workers_[who];
-  return !w.retired && w.awaited == 0 && w.slots > 0 && w.copies.size() == w.slots;
+  if (w.retired) return worker_hang::none;
+  if (w.awaited == 0 && w.slots > 0 && w.copies.size() == w.slots) return worker_hang::whole;
+  return w.hung_shares > 0 ? worker_hang::in_part : worker_hang::none;
 }
 
 slot dispatch_workers::find(worker_id id) const {

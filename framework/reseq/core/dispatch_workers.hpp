@@ -16,8 +16,18 @@
 
 namespace reseq::core {
 
-/// Workers that offer the same pipelines form a pool, so that taking and freeing a slot costs the same however many
+/// How much of a worker hangs: copies that nobody waits for any more occupy it.
+enum class worker_hang : std::uint8_t {
+  none,
+  in_part, ///< one of several pipelines has its share of the slots full of them
+  whole,   ///< every slot
+};
+
+/// Workers that may get the same pipelines form a pool, so that taking and freeing a slot costs the same however many
 /// pipelines there are. Workers and the copies that occupy their slots are named by slots of slabs.
+///
+/// A worker that serves several pipelines is a bulkhead: copies that may hang (the caller says which those are) get at
+/// most half of its slots for each pipeline; then the pipeline gets no more of it until one of them is answered.
 class dispatch_workers {
 public:
   void add_pipeline() { pools_of_.emplace_back(); }
@@ -69,14 +79,21 @@ public:
   [[nodiscard]] std::uint32_t free_slots(detail::slot who) const {
     return workers_[who].slots - static_cast<std::uint32_t>(workers_[who].copies.size());
   }
-  [[nodiscard]] const std::vector<pipeline_index>& offers(detail::slot who) const {
-    return pools_[workers_[who].pool].offers;
-  }
+  [[nodiscard]] const std::vector<pipeline_index>& offers(detail::slot who) const { return workers_[who].offers; }
   [[nodiscard]] bool retired(detail::slot who) const { return workers_[who].retired; }
 
-  /// Since when all of its slots hang is the caller's business to say; forgotten when one is freed.
-  [[nodiscard]] bool hangs(detail::slot who) const;
-  [[nodiscard]] std::optional<time_point>& hung_until(detail::slot who) { return workers_[who].hung_until; }
+  /// One more copy of the pipeline at the worker may hang, or one less.
+  void count_risky(detail::slot who, pipeline_index of, std::int32_t change);
+  /// Of these, nobody waits for one more, or one less.
+  void count_lost(detail::slot who, pipeline_index of, std::int32_t change);
+  [[nodiscard]] worker_hang hangs(detail::slot who) const;
+
+  /// What the caller made of that: how it hangs, as seen last, and when that will have been so for long enough.
+  struct watch {
+    worker_hang seen = worker_hang::none;
+    std::optional<time_point> until;
+  };
+  [[nodiscard]] watch& watched(detail::slot who) { return workers_[who].watched; }
 
   /// Frees the slot that `occupy` said. The copy that is now known by that number, or `no_slot`.
   detail::slot release(detail::slot who, std::uint32_t place);
@@ -85,8 +102,18 @@ public:
   [[nodiscard]] std::size_t free_slots() const { return free_slots_; }
 
 private:
+  /// What one of its pipelines has of a worker.
+  struct use {
+    std::uint32_t risky = 0;
+    std::uint32_t lost = 0;
+  };
+
   struct worker {
     worker_id id;
+    std::vector<pipeline_index> offers; ///< ascending, unique
+    std::vector<use> uses;              ///< by place in `offers`
+    std::uint32_t share = 0;            ///< the most risky copies of one of several pipelines
+    std::uint32_t hung_shares = 0;      ///< pipelines with as many lost ones
     std::uint32_t slots = 0;
     detail::slot pool = detail::no_slot;
     std::uint32_t free_place = 0; ///< in the pool's `free`, while it has a free slot
@@ -94,18 +121,21 @@ private:
     std::uint32_t awaited = 0;
     bool retired = false;
     bool closed = false;
-    std::optional<time_point> hung_until;
+    watch watched;
   };
 
   struct pool {
-    std::vector<pipeline_index> offers; ///< ascending, unique
+    std::vector<pipeline_index> offers; ///< ascending, unique: what its members may get
     std::vector<detail::slot> free;     ///< workers with a free slot
     std::size_t members = 0;
   };
 
   [[nodiscard]] bool has_free_slot(const worker& w) const { return w.copies.size() < w.slots; }
   [[nodiscard]] bool may_be_picked(const worker& w) const { return has_free_slot(w) && !w.closed; }
-  [[nodiscard]] bool offers(const worker& w, pipeline_index pipeline) const;
+  [[nodiscard]] static bool offers(const worker& w, pipeline_index pipeline);
+  static use& use_of(worker& w, pipeline_index pipeline);
+  /// To the pool of what it may get.
+  void change_pool(detail::slot who);
   detail::slot enter_pool(std::vector<pipeline_index> offers);
   void leave_pool(detail::slot which);
   void add_free(detail::slot who);

@@ -90,7 +90,7 @@ TEST_CASE("a worker all of whose slots hang is dismissed, and its end suspects n
     f.pulse(w);
   }
   REQUIRE(w.mail->dismissals.size() == 1);
-  CHECK(w.mail->dismissals[0].why == "all of its slots hang");
+  CHECK(w.mail->dismissals[0].why == "its slots hang");
   f.kill(w);
   CHECK(f.status().suspects == 0);
   const auto next = f.join("next", 2);

@@ -365,3 +365,79 @@ TEST_CASE("a worker all of whose slots hang is told of once, after the longest t
     CHECK(f.table.take_hung().empty());
   }
 }
+
+namespace {
+
+/// A worker with eight slots that serves two pipelines, of which the first one's messages hang.
+struct shared_worker : fixture {
+  explicit shared_worker(const retry_settings& policy) : fixture(policy), other(table.add_pipeline(policy)) {
+    worker = table.join(8, {main, other});
+  }
+  void submit_other(std::uint64_t at) { table.submit({other, position{at}, common}, true, now); }
+  std::size_t running(pipeline_index of) {
+    std::size_t count = 0;
+    for (auto& d : table.assign(now)) {
+      if (d.pipeline == of) ++count;
+      copies.push_back(std::move(d));
+    }
+    return count;
+  }
+
+  pipeline_index other;
+  worker_id worker;
+  std::vector<dispatch> copies;
+};
+
+} // namespace
+
+TEST_CASE("messages that hang leave half of a worker's slots to its other pipelines") {
+  retry_settings policy = fixture::prompt();
+  policy.max_timeout = 10s;
+  shared_worker f(policy);
+  for (std::uint64_t n = 1; n <= 3; ++n) f.submit(n);
+  CHECK(f.running(f.main) == 3);
+  f.pass(2s); // all of them are due again
+  CHECK(f.running(f.main) == 1);
+  for (std::uint64_t n = 4; n <= 9; ++n) f.submit(n, true);
+  CHECK(f.running(f.main) == 0);
+  for (std::uint64_t n = 1; n <= 9; ++n) f.submit_other(n);
+  CHECK(f.running(f.other) == 4);
+
+  SECTION("they have them back when one is answered") {
+    CHECK(f.answer(f.copies.front(), attempt_end::done));
+    CHECK(f.running(f.main) == 1);
+  }
+  SECTION("the worker is told of once its share hangs for the longest timeout, and what others do changes nothing") {
+    f.pass(4s);
+    CHECK(f.answer(f.copies.back(), attempt_end::done));
+    f.pass(9s);
+    CHECK(f.table.take_hung().empty());
+    f.pass(1s);
+    CHECK(f.table.take_hung() == std::vector<worker_id>{f.worker});
+  }
+}
+
+TEST_CASE("a shared worker all of whose slots hang is told of after one more timeout, and gets fewer the next time") {
+  shared_worker f(fixture::prompt());
+  for (std::uint64_t n = 1; n <= 20; ++n) f.submit(n);
+  CHECK(f.running(f.main) == 8);
+  f.submit_other(1);
+  f.pass(2s);
+  CHECK(f.running(f.other) == 0);
+  f.pass(2s);
+  CHECK(f.table.take_hung() == std::vector<worker_id>{f.worker});
+  f.table.leave(f.worker, departure::lost, f.now);
+  f.worker = f.table.join(8, {f.main, f.other});
+  CHECK(f.running(f.main) == 4);
+  CHECK(f.copies.size() == 8 + 4 + 1);
+}
+
+TEST_CASE("a pipeline whose messages time out has a worker of its own for itself") {
+  fixture f;
+  f.join(8);
+  for (std::uint64_t n = 1; n <= 20; ++n) f.submit(n);
+  CHECK(f.positions().size() == 8);
+  f.pass(2s);
+  f.join(8);
+  CHECK(f.positions().size() == 8);
+}

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <random>
@@ -31,6 +32,7 @@ struct model_task {
   bool permanent = false;
   bool suspect = false;
   bool holds_back = false;
+  bool timed_out = false; // once
   int deaths = 0;
   std::uint32_t failed = 0;
   std::optional<time_point> first_started;
@@ -46,6 +48,7 @@ struct model_copy {
   pipeline_index pipeline;
   position at;
   bool of_suspects = false;
+  bool risky = false; // it may hang
   time_point sent;
   std::map<chain_index, std::uint64_t> open; // unanswered, with the task's incarnation
   std::vector<chain_index> chains;
@@ -54,8 +57,8 @@ struct model_copy {
 struct model_worker {
   std::uint32_t slots = 0;
   std::set<pipeline_index> offers;
-  std::optional<time_point> hung_until; // while all of its slots hang
-  bool told = false;
+  int hangs = 0; // 1: in part, 2: as a whole
+  std::optional<time_point> hung_until;
 };
 
 /// Drives the table and the model with the same operations.
@@ -123,7 +126,7 @@ public:
         deadline = t.until;
     }
     for (const auto& [id, w] : workers_)
-      if (w.hung_until && !w.told && (!deadline || *w.hung_until < *deadline)) deadline = w.hung_until;
+      if (w.hung_until && (!deadline || *w.hung_until < *deadline)) deadline = w.hung_until;
     REQUIRE(table_.suspects() == suspects());
     REQUIRE(table_.waiting() == tasks_.size() - running);
     if (!hedges_)
@@ -139,7 +142,7 @@ public:
   /// With a worker that answers, everything that is still wanted comes to its end.
   void finish() {
     const auto good = table_.join(1000, {pipeline_index{0}, pipeline_index{1}, pipeline_index{2}});
-    workers_[good] = {1000, {pipeline_index{0}, pipeline_index{1}, pipeline_index{2}}, {}, false};
+    workers_[good] = {1000, {pipeline_index{0}, pipeline_index{1}, pipeline_index{2}}, 0, {}};
     while (workers_.size() > 1) leave(workers_.begin()->first, departure::lost);
     while (!tasks_.empty()) {
       std::vector<task_key> keys;
@@ -219,7 +222,7 @@ private:
     const auto slots = static_cast<std::uint32_t>(1 + below(6));
     const auto id = table_.join(slots, offers);
     REQUIRE(workers_.count(id) == 0);
-    workers_[id] = {slots, {offers.begin(), offers.end()}, {}, false};
+    workers_[id] = {slots, {offers.begin(), offers.end()}, 0, {}};
   }
 
   void leave() {
@@ -300,17 +303,52 @@ private:
       std::count_if(tasks_.begin(), tasks_.end(), [](const auto& t) { return t.second.suspect; }));
   }
 
-  /// Follows which workers hang: every slot taken, and nobody waits for any of it.
+  /// Follows which workers hang: every slot taken, and nobody waits for any of it; or a pipeline's share of the slots.
   void watch() {
     for (auto& [id, w] : workers_) {
-      const bool hangs = load(id) == w.slots && awaited(id, true) + awaited(id, false) == 0;
-      if (!hangs) w.hung_until.reset();
-      if (!hangs || w.hung_until) continue;
+      const auto hangs = how_it_hangs(id);
+      if (hangs == w.hangs) continue;
+      const auto earlier = w.hangs == 1 && hangs == 2 ? w.hung_until : std::nullopt;
+      w.hangs = hangs;
+      w.hung_until.reset();
+      if (hangs == 0) continue;
       duration longest{};
-      for (const auto p : w.offers) longest = std::max(longest, policies_[p.value()].max_timeout);
-      w.hung_until = now_ + longest;
-      w.told = false;
+      for (const auto p : w.offers) {
+        const auto& policy = policies_[p.value()];
+        longest = std::max(longest, hangs == 2 && w.offers.size() > 1 ? policy.timeout : policy.max_timeout);
+      }
+      w.hung_until = std::min(now_ + longest, earlier.value_or(now_ + longest));
     }
+  }
+
+  int how_it_hangs(worker_id id) const {
+    const auto& w = workers_.at(id);
+    if (load(id) == w.slots && awaited(id, true) + awaited(id, false) == 0) return 2;
+    for (const auto p : w.offers)
+      if (risky(id, p, true) >= share(w)) return 1;
+    return 0;
+  }
+
+  static std::size_t share(const model_worker& w) {
+    return w.offers.size() > 1 ? (w.slots + 1) / 2 : std::numeric_limits<std::size_t>::max();
+  }
+
+  /// Copies of the pipeline at the worker that may hang; or those of them that nobody waits for.
+  std::size_t risky(worker_id worker, pipeline_index of, bool lost) const {
+    return static_cast<std::size_t>(std::count_if(copies_.begin(), copies_.end(), [&](const auto& entry) {
+      const auto& [id, copy] = entry;
+      return copy.worker == worker && copy.pipeline == of && copy.risky && !(lost && is_awaited(id));
+    }));
+  }
+
+  bool is_awaited(dispatch_id copy) const {
+    return std::any_of(tasks_.begin(), tasks_.end(), [&](const auto& entry) { return entry.second.runs(copy); });
+  }
+
+  /// While a message of it that has timed out is not done, a pipeline's copies may hang.
+  bool may_hang(pipeline_index pipeline) const {
+    return std::any_of(tasks_.begin(), tasks_.end(),
+                       [&](const auto& entry) { return entry.first.pipeline == pipeline && entry.second.timed_out; });
   }
 
   /// Copies at the worker, of suspects or of others, whose attempt is not over.
@@ -385,10 +423,13 @@ private:
     table_.tick(now_);
     std::vector<task_key> late;
     for (auto& [key, t] : tasks_) {
+      if (t.now == phase::running && t.until <= now_) t.timed_out = true;
       while (t.now == phase::running && t.until <= now_ && t.copies.size() > 1) {
+        copies_.at(t.copies.front()).risky = true;
         t.copies.erase(t.copies.begin());
         go_on(key, t);
       }
+      if (t.now == phase::running && t.until <= now_) copies_.at(t.copies.front()).risky = true;
       if (t.now == phase::running && t.until <= now_) late.push_back(key);
       if (t.now == phase::backing_off && t.until <= now_) resume(key, t);
     }
@@ -399,9 +440,13 @@ private:
       if (t != tasks_.end() && t->second.now == phase::backing_off && t->second.until <= now_) resume(key, t->second);
     }
     expect_given_up();
+    watch();
     std::set<worker_id> hung;
-    for (auto& [id, w] : workers_)
-      if (w.hung_until && !w.told && *w.hung_until <= now_ && (w.told = true)) hung.insert(id);
+    for (auto& [id, w] : workers_) {
+      if (!w.hung_until || *w.hung_until > now_) continue;
+      w.hung_until.reset();
+      hung.insert(id);
+    }
     const auto told = table_.take_hung();
     REQUIRE(std::set<worker_id>(told.begin(), told.end()) == hung);
   }
@@ -486,7 +531,8 @@ private:
   void follow_suspects(const dispatch& d) {
     REQUIRE(copies_.count(d.id) == 0);
     REQUIRE(workers_.count(d.worker) == 1);
-    REQUIRE(has_room(d.worker, d.pipeline));
+    REQUIRE(workers_.at(d.worker).offers.contains(d.pipeline));
+    REQUIRE(load(d.worker) < workers_.at(d.worker).slots);
     REQUIRE(awaited(d.worker, false) == 0);
     for (const auto chain : d.chains) REQUIRE(tasks_.at({d.pipeline, d.at, chain}).now == phase::isolated);
     send(d, true);
@@ -505,14 +551,15 @@ private:
     REQUIRE(d.number.value() == t.failed + 1);
     if (d.worker == copies_.at(t.copies.back()).worker && suspects() == 0) REQUIRE(workers_with_room(d.pipeline) == 1);
     REQUIRE(++hedged_[d.pipeline] * 20 <= first_copies_[d.pipeline]);
-    copies_[d.id] = {d.worker, d.pipeline, d.at, false, now_, {{d.chains.front(), t.incarnation}}, d.chains};
+    copies_[d.id] = {d.worker, d.pipeline, d.at, false, may_hang(d.pipeline), now_, {{d.chains.front(), t.incarnation}},
+                     d.chains};
     t.copies.push_back(d.id);
     ++expected_.dispatched;
     ++expected_.hedged;
   }
 
   void send(const dispatch& d, bool of_suspects) {
-    copies_[d.id] = {d.worker, d.pipeline, d.at, of_suspects, now_, {}, d.chains};
+    copies_[d.id] = {d.worker, d.pipeline, d.at, of_suspects, may_hang(d.pipeline), now_, {}, d.chains};
     if (!of_suspects) ++first_copies_[d.pipeline];
     for (const auto chain : d.chains) {
       start({d.pipeline, d.at, chain}, d);
@@ -548,7 +595,7 @@ private:
 
   bool has_room(worker_id worker, pipeline_index pipeline) const {
     const auto& w = workers_.at(worker);
-    return w.offers.count(pipeline) != 0 && load(worker) < w.slots;
+    return w.offers.count(pipeline) != 0 && load(worker) < w.slots && risky(worker, pipeline, false) < share(w);
   }
 
   std::size_t workers_with_room(pipeline_index pipeline) const {
