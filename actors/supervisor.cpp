@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <future>
+#include <map>
 #include <random>
 #include <utility>
 #include <vector>
@@ -53,12 +54,14 @@ struct supervisor::parts {
 
   result<void> open_journal();
   result<void> start_pipelines(const registry& transforms);
+  result<std::vector<opened_shard>> open_shards(const std::vector<std::string>& fingerprints,
+                                                const registry& definitions);
   result<opened_shard> open_shard(const pipeline_settings& pipeline, const std::string& fingerprint,
                                   const registry& definitions);
   result<shard_setup> start_shard(const pipeline_settings& pipeline, opened_shard& opened, core::pipeline_index index,
                                   const std::set<destination_id>& own, const registry& definitions);
   void diverge(const shard_setup& shard, const std::string& why) const;
-  resequencer_actor start_resequencer(resequencer_setup outside, const shard_setup& shard);
+  result<resequencer_actor> start_resequencer(resequencer_setup outside, const shard_setup& shard);
   result<void> start_sink(const pipeline_settings& pipeline, const destination_settings& destination,
                           const opened_shard& opened, const store::destination_state& known,
                           const delivery_function& function, shard_setup& of);
@@ -148,16 +151,19 @@ result<void> supervisor::parts::open_journal() {
 /// Everything but the shards can be made at once; each shard needs its state from the journal and its sinks.
 result<void> supervisor::parts::start_pipelines(const registry& transforms) {
   actors = std::make_unique<caf::actor_system>(actor_config);
-  std::vector<opened_shard> opened;
-  dispatcher_setup dispatching{{}, settings.cluster.token, random_seed(), measured};
+  std::vector<std::string> prints;
   for (const auto& pipeline : settings.pipelines) {
-    const auto print = declared_fingerprint(transforms, pipeline);
+    auto print = declared_fingerprint(transforms, pipeline);
     if (!print) return tl::unexpected(print.error());
-    auto shard = open_shard(pipeline, *print, transforms);
-    if (!shard) return tl::unexpected(shard.error());
-    dispatching.pipelines.push_back({pipeline.name, *print, pipeline.retry, ids_of(shard->state)});
-    std::ranges::move(shard->late, std::back_inserter(late));
-    opened.push_back(std::move(*shard));
+    prints.push_back(std::move(*print));
+  }
+  auto all = open_shards(prints, transforms);
+  if (!all) return tl::unexpected(all.error());
+  auto& opened = *all;
+  dispatcher_setup dispatching{{}, settings.cluster.token, random_seed(), measured};
+  for (std::size_t i = 0; i < opened.size(); ++i) {
+    const auto& pipeline = settings.pipelines[i];
+    dispatching.pipelines.push_back({pipeline.name, prints[i], pipeline.retry, ids_of(opened[i].state)});
   }
   const writer_options writing{settings.store.retention};
   writer = actors->spawn<caf::detached>(
@@ -169,6 +175,7 @@ result<void> supervisor::parts::start_pipelines(const registry& transforms) {
   watch(reader, "the journal's reading");
   watch(dispatcher, "the dispatching");
   loop.start();
+  std::vector<shard_setup> setups; // of all, before the first one runs: until then the journal is this thread's
   std::vector<api_pipeline> reachable;
   for (std::size_t i = 0; i < opened.size(); ++i) {
     const auto& state = opened[i].state;
@@ -179,16 +186,43 @@ result<void> supervisor::parts::start_pipelines(const registry& transforms) {
       if (has_own_chain(transforms, pipeline, pipeline.destinations[d])) own.insert(state.destinations[d].id);
     auto setup = start_shard(pipeline, opened[i], index, own, transforms);
     if (!setup) return tl::unexpected(setup.error());
+    setups.push_back(std::move(*setup));
     auto routes = std::make_shared<const core::router>(pipeline, ids_of(state));
-    shards.push_back(actors->spawn(become<actors::shard_state, shard_actor, shard_setup>, std::move(*setup)));
+    reachable.push_back({pipeline.name,
+                         state.handle,
+                         index,
+                         state.owner,
+                         std::move(routes),
+                         ids_of(state),
+                         names_of(state),
+                         std::move(own),
+                         {}});
+  }
+  for (std::size_t i = 0; i < setups.size(); ++i) {
+    shards.push_back(actors->spawn(become<actors::shard_state, shard_actor, shard_setup>, std::move(setups[i])));
+    reachable[i].actor = shards.back();
     watch(shards.back(), "a shard's");
     // Not only by the shard itself, which starts at some later time: what is accepted before would be told to nobody.
-    caf::anon_send(writer, state.handle, shards.back());
-    caf::anon_send(dispatcher, index, shards.back());
-    reachable.push_back({pipeline.name, state.handle, index, state.owner, std::move(routes), ids_of(state),
-                         names_of(state), std::move(own), shards.back()});
+    caf::anon_send(writer, reachable[i].shard, shards.back());
+    caf::anon_send(dispatcher, reachable[i].index, shards.back());
   }
   return listen_for_workers().and_then([&] { return listen_for_http(std::move(reachable)); });
+}
+
+/// In the order of their names, whatever the configuration's: of supervisors that start at once, one gets them all.
+/// They are answered in the configuration's.
+result<std::vector<opened_shard>> supervisor::parts::open_shards(const std::vector<std::string>& fingerprints,
+                                                                 const registry& definitions) {
+  std::map<std::string, std::size_t> by_name;
+  for (std::size_t i = 0; i < settings.pipelines.size(); ++i) by_name.emplace(settings.pipelines[i].name, i);
+  std::vector<opened_shard> opened(settings.pipelines.size());
+  for (const auto& [name, i] : by_name) {
+    auto shard = open_shard(settings.pipelines[i], fingerprints[i], definitions);
+    if (!shard) return tl::unexpected(shard.error());
+    std::ranges::move(shard->late, std::back_inserter(late));
+    opened[i] = std::move(*shard);
+  }
+  return opened;
 }
 
 result<opened_shard> supervisor::parts::open_shard(const pipeline_settings& pipeline, const std::string& fingerprint,
@@ -248,7 +282,11 @@ result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipe
   setup.machine = std::make_shared<core::shard>(std::move(lanes), pipeline.retry.on_exhausted, random_seed(),
                                                 std::chrono::steady_clock::now(), state.owner, how);
   if (opened.diverged) diverge(setup, *opened.diverged);
-  if (outside.keeps) setup.resequencer = start_resequencer(std::move(outside), setup);
+  if (outside.keeps) {
+    auto told = start_resequencer(std::move(outside), setup);
+    if (!told) return tl::unexpected(told.error());
+    setup.resequencer = std::move(*told);
+  }
   setup.back = std::move(opened.back);
   setup.journal = writer;
   setup.reader = reader;
@@ -277,9 +315,14 @@ void supervisor::parts::diverge(const shard_setup& shard, const std::string& why
 }
 
 /// A resequencer that does not answer now is asked again, by the shard.
-resequencer_actor supervisor::parts::start_resequencer(resequencer_setup outside, const shard_setup& shard) {
+result<resequencer_actor> supervisor::parts::start_resequencer(resequencer_setup outside, const shard_setup& shard) {
   const auto found = outside.keeps->open(outside.owner, outside.lanes);
-  // The journal has just made us the owner: it knows of no later one.
+  if (!found && found.error().code == errc::fenced) {
+    // The journal has just made us the owner: it knows of a later one only if another supervisor starts, too.
+    const auto owner = journal->current_epoch(shard.handle);
+    if (!owner) return tl::unexpected(owner.error());
+    if (*owner > shard.owner) return tl::unexpected(found.error());
+  }
   if (!found && (found.error().code == errc::diverged || found.error().code == errc::fenced))
     diverge(shard, found.error().what);
   resequencers.push_back(

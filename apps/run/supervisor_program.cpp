@@ -5,6 +5,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include "actors/step_down.hpp"
 #include "actors/supervisor.hpp"
 #include "run/own_worker.hpp"
 #include "run/programs.hpp"
@@ -51,7 +52,7 @@ int serve(config::settings settings, const registry& definitions, stop_signals& 
     auto started = actors::supervisor::start(settings, definitions, stop_signals::ask_restart);
     if (!started) {
       spdlog::critical("cannot start: {}", started.error().text());
-      return 1;
+      return started.error().code == errc::fenced ? actors::taken_over : 1;
     }
     auto running = std::move(*started);
     settings.http.listen = running->http().text();

@@ -1,8 +1,11 @@
 """The journal on PostgreSQL, under load, while the server and the programs are killed: nothing is lost, nothing is out of
 order, little comes again; and what it does while the server is away."""
 
+import contextlib
 import os
 import signal
+import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -224,6 +227,38 @@ class Owners(OnPostgres):
         second.wait_until_settled("p", "http", len(sent))
         self.assert_nothing_wrong(check_book(self.book.entries("http"), sent, max_unsaved=MAX_UNSAVED))
         self.assertEqual(self.journal("SELECT owner, epoch FROM reseq.shard"), [["b", "2"]])
+
+    def test_of_two_that_start_at_once_one_is_left_and_has_everything(self):
+        names = [f"p{number}" for number in range(6)]
+        for attempt in range(20 if FULL else 4):
+            both = [self.starts_with(name, names) for name in ("a", "b")]
+            ended = eventually("one of them ends", lambda: self.one_that_has_ended(both, f"probe-{attempt}", names), 45)
+            left = both[1 - both.index(ended)]
+            self.assertEqual(ended.wait(), 3)
+            left.wait_until_ready()
+            for name in names:
+                left.submit_all(name, [f"after-{attempt}"])
+                left.wait_until_settled(name, "http", left.destination(name, "http")["accepted"])
+            self.assertEqual(left.stop(), 0)
+        self.assertEqual(self.journal("SELECT count(DISTINCT owner) FROM reseq.shard"), [["1"]])
+
+    def starts_with(self, name: str, pipelines: list) -> Supervisor:
+        made = [pipeline(each, [self.http_destination()]) for each in pipelines]
+        self.random.shuffle(made)
+        return self.starting_supervisor(self.config(made, store=self.store, node={"name": name}, worker={"slots": 1}))
+
+    @staticmethod
+    def one_that_has_ended(both: list, probe: str, pipelines: list):
+        """Whom nobody asks for anything notices it only after a while."""
+        for one in both:
+            if not one.running():
+                return one
+            if one.logged("ready http="):
+                one.wait_until_ready()
+                with contextlib.suppress(OSError):
+                    for name in pipelines:
+                        one.submit(name, body_of(probe), probe)
+        return None
 
     def test_an_owner_that_is_stopped_in_the_middle_of_a_commit_does_not_keep_others_out(self):
         self.journal("ALTER DATABASE journal SET commit_delay = 0")  # or it is hardly ever in what comes before a COMMIT

@@ -145,7 +145,7 @@ public:
   /// Takes over a shard: raises its epoch, records the definition if it changed, makes new destinations known (they
   /// start with what is accepted from now on), and says where everything stands. Reads windows' worth, never the
   /// backlog. A destination that has left the configuration with a backlog: `errc::conflict`, naming it. The journal
-  /// lacks what it had confirmed, as far as it can know: `errc::diverged`.
+  /// lacks what it had confirmed, as far as it can know: `errc::diverged`. One opened before was taken over: `fenced`.
   virtual result<shard_state> open(const shard_id& shard, const definition& what,
                                    std::span<const destination_spec> destinations) = 0;
 

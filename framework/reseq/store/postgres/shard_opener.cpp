@@ -1,10 +1,13 @@
 #include "reseq/store/postgres/shard_opener.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "reseq/store/codec.hpp"
+#include "reseq/store/postgres/fence.hpp"
 #include "reseq/store/postgres/readable.hpp"
 #include "reseq/store/recorded_shard.hpp"
 
@@ -21,7 +24,9 @@ class opener {
 public:
   opener(database& db, pqxx::work& tx, const open_options& options) : db_(db), tx_(tx), options_(options) {}
 
-  result<opened_shard> open(std::uint64_t row, const definition& what, std::span<const destination_spec> specs) {
+  result<opened_shard> open(std::uint64_t row, const definition& what, std::span<const destination_spec> specs,
+                            std::span<partitioned_shard* const> before) {
+    if (auto ours = keep(row, before); !ours) return tl::unexpected(std::move(ours.error()));
     take_over(row);
     open_partitions(db_, tx_, owned(), options_.partitions);
     record_definition(what);
@@ -42,11 +47,24 @@ private:
   [[nodiscard]] partitioned_shard& owned() { return *out_.owned; }
   [[nodiscard]] std::uint64_t number() const { return out_.owned->number; }
 
+  /// Until the transaction ends, nobody takes over one of `before`, but for the one in `row` itself.
+  result<void> keep(std::uint64_t row, std::span<partitioned_shard* const> before) {
+    std::vector<owned_shard*> others;
+    std::ranges::copy_if(before, std::back_inserter(others), [&](const auto* one) { return one->number != row; });
+    if (others.empty()) return {};
+    wait_at_most(options_.patience);
+    return hold(db_, tx_, fence::write, others);
+  }
+
+  void wait_at_most(std::chrono::milliseconds patience) {
+    tx_.exec("SET LOCAL lock_timeout = '" + std::to_string(patience.count()) + "ms'");
+  }
+
   /// First the lock, which waits for whoever writes under an older epoch; then the epoch; only then is anything read.
   void take_over(std::uint64_t number_of_row) {
-    tx_.exec("SET LOCAL lock_timeout = '" + std::to_string(options_.patience.count()) + "ms'");
+    wait_at_most(options_.patience);
     db_.run(tx_, "SELECT FROM reseq.shard WHERE number = $1 FOR UPDATE", number_of_row);
-    tx_.exec("SET LOCAL lock_timeout = 0");
+    wait_at_most({}); // as long as it takes
     const auto row = db_.run(tx_,
                              "UPDATE reseq.shard SET epoch = epoch + 1, owner = $2 WHERE number = $1 "
                              "RETURNING epoch, definition_version, indexed_position, forgotten_position",
@@ -206,13 +224,14 @@ result<void> end_recorded_backend(database& db, std::uint64_t number) {
 }
 
 result<opened_shard> open_shard(database& db, const open_options& options, const shard_id& shard,
-                                const definition& what, std::span<const destination_spec> destinations) {
+                                const definition& what, std::span<const destination_spec> destinations,
+                                std::span<partitioned_shard* const> before) {
   if (auto distinct = check_names(destinations); !distinct) return tl::unexpected(std::move(distinct.error()));
   const auto number = row_of(db, shard);
   if (!number) return tl::unexpected(number.error());
   for (int attempt = 1;; ++attempt) {
     auto opened =
-      db.transact([&](pqxx::work& tx) { return opener(db, tx, options).open(*number, what, destinations); });
+      db.transact([&](pqxx::work& tx) { return opener(db, tx, options).open(*number, what, destinations, before); });
     if (opened || !is_lock_timeout(opened.error())) return opened;
     if (attempt == attempts)
       return fail(

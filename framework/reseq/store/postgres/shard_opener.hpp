@@ -28,9 +28,12 @@ struct open_options {
 };
 
 /// `journal::open` in one transaction. `errc::unavailable` when the fence is not to be had even after the owner's
-/// backend was ended.
+/// backend was ended. `errc::fenced`, and nothing is taken over, when one of `before`, which this process has opened
+/// earlier, has a later owner by now: of two that start at once and open the same shards in the same order, the later
+/// owner of the first one gets them all.
 result<opened_shard> open_shard(database& db, const open_options& options, const shard_id& shard,
-                                const definition& what, std::span<const destination_spec> destinations);
+                                const definition& what, std::span<const destination_spec> destinations,
+                                std::span<partitioned_shard* const> before);
 
 /// Records that `db` writes for `shard` now. Inside a transaction that holds its fence.
 void record_backend(database& db, pqxx::work& tx, const partitioned_shard& shard);

@@ -42,7 +42,7 @@ result<opened_shard> writer::open(const shard_id& shard, const definition& what,
                                   std::span<const destination_spec> destinations) {
   auto db = ready();
   if (!db) return tl::unexpected(std::move(db.error()));
-  auto opened = open_shard(**db, options_.opening, shard, what, destinations);
+  auto opened = open_shard(**db, options_.opening, shard, what, destinations, shards_);
   if (!opened) return opened;
   std::erase_if(shards_, [&](const auto* earlier) { return earlier->number == opened->owned->number; });
   shards_.push_back(opened->owned.get());
