@@ -15,6 +15,11 @@ void journal_health::worked() {
   failing_.reset();
 }
 
+void journal_health::worked_in_part() {
+  const std::lock_guard hold{mutex_};
+  committing_since_.reset();
+}
+
 void journal_health::failed(std::string why, time_point now) {
   const std::lock_guard hold{mutex_};
   committing_since_.reset();

@@ -21,9 +21,10 @@ public:
     time_point since;
   };
 
-  /// A commit begins, and ends in one of the two below.
+  /// A commit begins, and ends in one of the three below.
   void began(time_point now);
   void worked();
+  void worked_in_part(); ///< it did, and what failed before may fail still
   void failed(std::string why, time_point now);
 
   /// What keeps it from being written; nothing while commits succeed in time, as far as any was tried.

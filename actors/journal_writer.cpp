@@ -17,6 +17,8 @@ constexpr auto expire_every = std::chrono::seconds{30};
 constexpr auto probe_every = std::chrono::milliseconds{500};
 constexpr std::uint32_t expire_at_once = 2000; // keeps each transaction short: producers wait behind it
 
+bool is_away(const error& why) { return why.code == errc::in_doubt || why.code == errc::unavailable; }
+
 } // namespace
 
 journal_actor::behavior_type writer_state::make_behavior(journal_actor::stateful_pointer<writer_state> to_self,
@@ -88,10 +90,7 @@ void writer_state::commit() {
   if (!done) {
     failed(commits, done.error());
   } else {
-    for (const auto& one : commits) doubted.erase(one.shard);
-    measured->journal.worked();
-    away = false;
-    if (std::exchange(failing, false)) spdlog::info("journal: works again");
+    worked(commits);
   }
   std::size_t index = 0;
   for (auto& [shard, part] : parts) {
@@ -103,6 +102,21 @@ void writer_state::commit() {
   schedule();
 }
 
+void writer_state::worked(const std::vector<store::shard_commit>& commits) {
+  bool empty = true;
+  for (const auto& one : commits) {
+    doubted.erase(one.shard);
+    empty = empty && one.submissions.empty() && one.change.empty();
+    if (!one.submissions.empty()) troubled.erase({one.shard, kind::submissions});
+    if (!one.change.empty()) troubled.erase({one.shard, kind::change});
+  }
+  if (empty) troubled.clear();
+  if (!troubled.empty()) return measured->journal.worked_in_part();
+  measured->journal.worked();
+  away = false;
+  if (std::exchange(failing, false)) spdlog::info("journal: works again");
+}
+
 /// Logged once for as long as it lasts.
 void writer_state::failed(const std::vector<store::shard_commit>& commits, const error& why) {
   if (why.code == errc::fenced) step_down(why.text());
@@ -110,12 +124,17 @@ void writer_state::failed(const std::vector<store::shard_commit>& commits, const
     spdlog::error("journal: nothing can be written, and is refused until it can: {}", why.text());
   if (why.code == errc::in_doubt)
     for (const auto& one : commits) doubted.insert(one.shard);
+  for (const auto& one : commits) {
+    if (!is_away(why)) break;
+    if (!one.submissions.empty()) troubled.emplace(one.shard, kind::submissions);
+    if (!one.change.empty()) troubled.emplace(one.shard, kind::change);
+  }
   measured->journal.failed(why.text(), now());
   look_later(why);
 }
 
 void writer_state::look_later(const error& why) {
-  away = why.code == errc::in_doubt || why.code == errc::unavailable;
+  away = is_away(why);
   if (away && !std::exchange(probing, true)) self->delayed_send(self, probe_every, probe{});
 }
 

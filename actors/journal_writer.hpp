@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "actors/metrics.hpp"
@@ -23,9 +24,13 @@ struct writer_options {
 /// While one transaction is being written, what arrives collects and becomes the next one: no timer, no added delay.
 /// After the commit the shards are told, then producers are answered. A failed commit fails everything in it; one in
 /// doubt does so too, and is looked up until it is known what became of it, so that the shards hear of what is there.
-/// A server that is away is asked until it is back. `metrics::journal` is told how commits go.
+/// A server that is away is asked until it is back. `metrics::journal` is told how commits go: while a table, or a
+/// privilege, is missing, commits that do not need it work, and the trouble is over only when one that needs it does,
+/// or an empty one, in which a store tries out everything.
 struct writer_state {
   static inline const char* name = "journal";
+
+  enum class kind { submissions, change };
 
   /// What one shard has in the batch that collects.
   struct collecting {
@@ -42,6 +47,7 @@ struct writer_state {
   void take(save& request);
   void schedule();
   void commit();
+  void worked(const std::vector<store::shard_commit>& commits);
   void failed(const std::vector<store::shard_commit>& commits, const error& why);
   void look_later(const error& why);
   void look_again();
@@ -60,8 +66,9 @@ struct writer_state {
   std::map<store::shard_handle, collecting> batch;
   std::uint64_t batch_bytes = 0;
   std::uint64_t untaken_bytes = 0;
-  std::map<store::shard_handle, error> refused; ///< for which nothing is accepted any more
-  std::set<store::shard_handle> doubted;        ///< with a commit whose outcome is not known
+  std::map<store::shard_handle, error> refused;            ///< for which nothing is accepted any more
+  std::set<store::shard_handle> doubted;                   ///< with a commit whose outcome is not known
+  std::set<std::pair<store::shard_handle, kind>> troubled; ///< what was in commits that failed and are probed for
   bool flushing = false;
   bool failing = false; ///< the last commit failed, and that was logged
   bool away = false;    ///< because its server could not be reached

@@ -198,6 +198,28 @@ class Away(OnPostgres):
         running.submit_all("p", ["after"])
         running.wait_until_settled("p", "http", 2)
 
+    def test_a_privilege_on_one_table_is_missing_until_it_is_given_back(self):
+        """Commits that do not need it work meanwhile, which is no end of the trouble."""
+        self.server.sql("CREATE ROLE keeper LOGIN; GRANT CREATE ON DATABASE journal TO keeper", "postgres")
+        self.store["postgres"] = self.server.url("journal").replace("user=reseq", "user=keeper")
+        running = self.start([self.http_destination()])
+        running.submit_all("p", ["before"])
+        running.wait_until_settled("p", "http", 1)
+        self.journal("REVOKE INSERT ON reseq.message FROM keeper")
+        refused = running.submit("p", b"x", "refused")
+        self.assertEqual(refused.status, 503, refused.body)
+        commits = running.metrics().total("reseq_commits_total")
+        eventually("it was looked at more than once",
+                   lambda: running.metrics().total("reseq_commits_total") > commits + 3)  # fmt: skip
+        self.assertEqual(running.request("GET", "/readyz").status, 503)
+        self.assertIn("lacks a privilege", running.get("/v1/pipelines/p")["journal"]["last_error"])
+        self.assertEqual(running.logged("works again"), 0)
+        self.assertEqual(running.logged("nothing can be written"), 1)
+        self.journal("GRANT INSERT ON reseq.message TO keeper")
+        eventually("it is written again", lambda: running.request("GET", "/readyz").status == 200)
+        running.submit_all("p", ["after"])
+        running.wait_until_settled("p", "http", 2)
+
     def test_a_server_that_cannot_be_reached_at_the_start_is_named_without_its_password(self):
         store = {"kind": "postgres", "postgres": "postgresql://u:hush@127.0.0.1:1/db"}
         config = self.config([pipeline("p", [self.http_destination()])], store=store)

@@ -46,6 +46,7 @@ public:
     commits.push_back(now);
     if (failing) return fail(errc::no_space, "the disk is full");
     if (away) return fail(errc::unavailable, "it is away");
+    if (no_messages && (!now.ids.empty() || now.held_changes == 0)) return fail(errc::unavailable, "not messages");
     std::vector<store::shard_committed> done;
     for (const auto& part : batch) done.push_back(store(part));
     if (doubtful) {
@@ -105,9 +106,10 @@ public:
 
   store::recovery_findings found;
   std::vector<std::pair<std::uint64_t, store::recovery>> recovered;
-  bool failing = false;  ///< the disk is full, and nothing can be read
-  bool away = false;     ///< nothing can be written
-  bool doubtful = false; ///< everything is done, and nobody told so
+  bool failing = false;     ///< the disk is full, and nothing can be read
+  bool away = false;        ///< nothing can be written
+  bool no_messages = false; ///< only changes can be written, and an empty commit tells
+  bool doubtful = false;    ///< everything is done, and nobody told so
   std::vector<core::accepted_message> late;
   std::vector<written> commits;
   numbers expired;
@@ -313,6 +315,25 @@ TEST_CASE("a server that is away is looked for until it is back, and whoever ask
   const auto all = f.journal->commits.size();
   f.system.pass(std::chrono::seconds{10});
   CHECK(f.journal->commits.size() == all);
+}
+
+TEST_CASE("trouble with one kind of commit lasts while the other kind works, and until an empty one does") {
+  fixture f;
+  const auto trouble = [&] { return f.counted->journal.look(f.system.now()); };
+  f.journal->no_messages = true;
+  f.post({"a"});
+  f.system.run();
+  const auto began = f.system.now();
+  for (int second = 0; second < 10; ++second) {
+    f.post_save();
+    f.system.pass(std::chrono::seconds{1});
+    REQUIRE(trouble());
+    CHECK(trouble()->since == began);
+  }
+  CHECK(f.mail->saved == std::vector<bool>(10, true));
+  f.journal->no_messages = false;
+  f.system.pass(std::chrono::seconds{1});
+  CHECK_FALSE(trouble());
 }
 
 TEST_CASE("a full disk is trouble until something was written: an empty commit would say nothing about it") {

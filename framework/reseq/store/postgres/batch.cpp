@@ -101,6 +101,21 @@ private:
     content_types_{of::text}, headers_{of::text}, payloads_{of::bytea};
 };
 
+void write_chunks(database& db, pqxx::work& tx, const owned_shard& shard,
+                  const std::vector<write_behind::chunk>& chunks) {
+  binary_array destination(of::bigint), first(of::bigint), last(of::bigint), last_position(of::bigint),
+    positions(of::bytea);
+  for (const auto& chunk : chunks) {
+    destination.add_number(chunk.destination.value());
+    first.add_number(chunk.first.value());
+    last.add_number(chunk.last.value());
+    last_position.add_number(chunk.last_position.value());
+    positions.add(chunk.positions);
+  }
+  db.run(tx, insert_enrolment, shard.number, binary(destination.bytes()), binary(first.bytes()), binary(last.bytes()),
+         binary(last_position.bytes()), binary(positions.bytes()));
+}
+
 void store_unrouted(database& db, pqxx::work& tx, staged_shard& staged, const std::vector<submission>& wanted,
                     const std::vector<std::size_t>& which, std::int64_t now_ms) {
   binary_array ids(of::text), fingerprints(of::bytea);
@@ -139,12 +154,24 @@ result<void> batch::write(database& db, pqxx::work& tx, std::span<const commit_p
   if (auto ours = hold_fences(db, tx, parts); !ours) return ours;
   for (const auto& part : parts)
     if (auto applied = apply(db, tx, part); !applied) return applied;
+  const bool empty = std::ranges::all_of(
+    parts, [](const commit_part& part) { return part.wanted->submissions.empty() && part.wanted->change.empty(); });
+  if (empty && !staged_.empty()) try_out(db, tx, staged_.front());
   for (auto& staged : staged_) write_indexes(db, tx, staged.shard(), staged.indexes());
   if (!staged_.empty() && !accepts()) {
     const auto& shard = staged_.front().shard();
     db.run(tx, write_last_save, shard.number, shard.owner.value(), number_);
   }
   return {};
+}
+
+void batch::try_out(database& db, pqxx::work& tx, staged_shard& staged) {
+  look_up(db, tx, keys_, staged.shard(), {});
+  message_rows().insert(db, tx, staged.shard(), position{1}, now_ms_);
+  binary_array none(of::text), no_bytes(of::bytea);
+  db.run(tx, insert_unrouted, staged.shard().number, now_ms_, binary(none.bytes()), binary(no_bytes.bytes()));
+  try_change(db, tx, staged.shard());
+  write_chunks(db, tx, staged.shard(), {});
 }
 
 bool batch::accepts() const {
@@ -192,19 +219,7 @@ std::vector<shard_committed> batch::publish() {
 }
 
 void write_indexes(database& db, pqxx::work& tx, const owned_shard& shard, const write_behind::slice& slice) {
-  if (!slice.chunks.empty()) {
-    binary_array destination(of::bigint), first(of::bigint), last(of::bigint), last_position(of::bigint),
-      positions(of::bytea);
-    for (const auto& chunk : slice.chunks) {
-      destination.add_number(chunk.destination.value());
-      first.add_number(chunk.first.value());
-      last.add_number(chunk.last.value());
-      last_position.add_number(chunk.last_position.value());
-      positions.add(chunk.positions);
-    }
-    db.run(tx, insert_enrolment, shard.number, binary(destination.bytes()), binary(first.bytes()), binary(last.bytes()),
-           binary(last_position.bytes()), binary(positions.bytes()));
-  }
+  if (!slice.chunks.empty()) write_chunks(db, tx, shard, slice.chunks);
   if (slice.indexed)
     db.run(tx, "UPDATE reseq.shard SET indexed_position = $2 WHERE number = $1", shard.number, slice.indexed->value());
 }

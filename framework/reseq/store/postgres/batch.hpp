@@ -32,7 +32,8 @@ public:
   batch(const batch&) = delete;
   batch& operator=(const batch&) = delete;
 
-  /// Writes everything inside the caller's transaction, or answers why not.
+  /// Writes everything inside the caller's transaction, or answers why not. When there is nothing to write, it is tried
+  /// whether anything could be: it fails for a table, or a privilege, that other commits need and that is missing.
   result<void> write(database& db, pqxx::work& tx, std::span<const commit_part> parts);
   /// Whether it was committed, if it accepted nothing; else the last positions tell. Not by the transaction's number,
   /// which PostgreSQL gives again when it crashes before it has written of the first one. Only once its locks are free,
@@ -48,6 +49,7 @@ private:
   staged_shard& stage(owned_shard& shard);
   result<void> hold_fences(database& db, pqxx::work& tx, std::span<const commit_part> parts);
   result<void> apply(database& db, pqxx::work& tx, const commit_part& part);
+  void try_out(database& db, pqxx::work& tx, staged_shard& staged);
   [[nodiscard]] bool accepts() const;
 
   const id_keys& keys_;

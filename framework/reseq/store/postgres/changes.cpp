@@ -34,12 +34,26 @@ constexpr const char* save_held =
   "ON CONFLICT (shard, destination, sequence) DO UPDATE SET position = excluded.position, reason = excluded.reason, "
   "attempts = excluded.attempts, last_error = excluded.last_error, since = excluded.since";
 
+constexpr const char* remove_held = "DELETE FROM reseq.held WHERE shard = $1 AND destination = $2 AND sequence = $3";
+
+constexpr const char* try_held = "INSERT INTO reseq.held SELECT * FROM reseq.held WHERE false ON CONFLICT (shard, "
+                                 "destination, sequence) DO UPDATE SET "
+                                 "position = excluded.position";
+
 constexpr const char* save_dead_letter =
   "INSERT INTO reseq.dead_letter SELECT $1::integer, $2::bigint, $3::bigint, $4::bigint, $5, $6::bigint, $7, "
   "to_timestamp($8::bigint / 1000.0), id, key, content_type, headers, payload FROM reseq.message "
   "WHERE shard = $1 AND position = $4 "
   "ON CONFLICT (shard, destination, sequence) DO UPDATE SET reason = excluded.reason, attempts = excluded.attempts, "
   "last_error = excluded.last_error, since = excluded.since";
+
+constexpr const char* save_operation =
+  "INSERT INTO reseq.operation (shard, kind, destination, sequence, at) VALUES ($1, $2, $3, $4, "
+  "to_timestamp($5::bigint / 1000.0))";
+
+constexpr const char* try_operation =
+  "INSERT INTO reseq.operation (shard, kind, destination, sequence, at) SELECT shard, kind, destination, sequence, at "
+  "FROM reseq.operation WHERE false";
 
 result<void> check_known(const owned_shard& shard, destination_id destination) {
   if (shard.heads.destinations.contains(destination)) return {};
@@ -80,18 +94,20 @@ void write_progress(database& db, pqxx::work& tx, const owned_shard& shard,
          binary(open.bytes()), binary(settled.bytes()));
 }
 
-void write_parked(database& db, pqxx::work& tx, const owned_shard& shard, const core::journal_change& change) {
-  if (!change.unparked.empty()) {
-    binary_array destination(of::bigint), key(of::text);
-    for (const auto& gone : change.unparked) {
-      destination.add_number(gone.destination.value());
-      key.add(to_readable(gone.key));
-    }
-    db.run(tx, remove_parked, shard.number, binary(destination.bytes()), binary(key.bytes()));
+void write_unparked(database& db, pqxx::work& tx, const owned_shard& shard,
+                    const std::vector<core::journal_change::parked_key>& keys) {
+  binary_array destination(of::bigint), key(of::text);
+  for (const auto& gone : keys) {
+    destination.add_number(gone.destination.value());
+    key.add(to_readable(gone.key));
   }
-  if (change.parked.empty()) return;
+  db.run(tx, remove_parked, shard.number, binary(destination.bytes()), binary(key.bytes()));
+}
+
+void write_parked(database& db, pqxx::work& tx, const owned_shard& shard,
+                  const std::vector<core::parked_record>& records) {
   binary_array destination(of::bigint), key(of::text), from(of::bigint);
-  for (const auto& record : change.parked) {
+  for (const auto& record : records) {
     destination.add_number(record.destination.value());
     key.add(to_readable(record.key));
     from.add_number(record.from.value());
@@ -112,21 +128,29 @@ pqxx::result write(database& db, pqxx::work& tx, const char* sql, const owned_sh
 result<void> write_change(database& db, pqxx::work& tx, const owned_shard& shard, const core::journal_change& change) {
   if (auto known = check_known(shard, change); !known) return known;
   if (!change.progress.empty()) write_progress(db, tx, shard, change.progress);
-  write_parked(db, tx, shard, change);
+  if (!change.unparked.empty()) write_unparked(db, tx, shard, change.unparked);
+  if (!change.parked.empty()) write_parked(db, tx, shard, change.parked);
   for (const auto& [destination, seq] : change.unheld)
-    db.run(tx, "DELETE FROM reseq.held WHERE shard = $1 AND destination = $2 AND sequence = $3", shard.number,
-           destination.value(), seq.value());
+    db.run(tx, remove_held, shard.number, destination.value(), seq.value());
   for (const auto& record : change.held) write(db, tx, save_held, shard, record);
   for (const auto& record : change.dead_letters)
     if (write(db, tx, save_dead_letter, shard, record).affected_rows() == 0)
       return fail(errc::not_found, "there is no message at position " + std::to_string(record.at.value()),
                   "dead letter");
   for (const auto& done : change.operations)
-    db.run(tx,
-           "INSERT INTO reseq.operation (shard, kind, destination, sequence, at) VALUES ($1, $2, $3, $4, "
-           "to_timestamp($5::bigint / 1000.0))",
-           shard.number, done.kind, done.destination.value(), done.seq.value(), done.when.time_since_epoch().count());
+    db.run(tx, save_operation, shard.number, done.kind, done.destination.value(), done.seq.value(),
+           done.when.time_since_epoch().count());
   return {};
+}
+
+void try_change(database& db, pqxx::work& tx, const owned_shard& shard) {
+  write_progress(db, tx, shard, {});
+  write_unparked(db, tx, shard, {});
+  write_parked(db, tx, shard, {});
+  db.run(tx, remove_held, shard.number, 0, 0);
+  db.run(tx, try_held);
+  write(db, tx, save_dead_letter, shard, {}); // of no message
+  db.run(tx, try_operation);
 }
 
 } // namespace reseq::store::postgres

@@ -12,4 +12,8 @@ namespace reseq::store::postgres {
 /// `errc::not_found` for a dead letter whose message is past retention.
 result<void> write_change(database& db, pqxx::work& tx, const owned_shard& shard, const core::journal_change& change);
 
+/// Does what `write_change` may need to do, with nothing: it fails as that would for a table that is missing, or a
+/// privilege.
+void try_change(database& db, pqxx::work& tx, const owned_shard& shard);
+
 } // namespace reseq::store::postgres
