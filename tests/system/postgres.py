@@ -13,7 +13,7 @@ import unittest
 from book import check_book, file_entries
 from client import Load, body_of
 from harness import FULL, SEED, SystemTest, Supervisor, free_port, pipeline, record_figure
-from postgres_server import PostgresServer
+from postgres_server import PostgresServer, server_user
 from waiting import eventually
 
 ROUNDS = 40 if FULL else 3
@@ -228,6 +228,35 @@ class Away(OnPostgres):
         self.assertEqual(started.wait(), 1)
         started.wait_for_line("cannot start: PostgreSQL: cannot connect: .*127.0.0.1.*store.postgres")
         self.assertEqual(started.logged("hush"), 0)
+
+
+class Poolers(OnPostgres):
+    def test_one_that_pools_transactions_is_refused_and_one_that_pools_sessions_is_not(self):
+        self.store["postgres"] = self.pooler("transaction")
+        refused = self.starting_supervisor(self.config([pipeline("p", [self.http_destination()])], store=self.store))
+        self.assertEqual(refused.wait(), 1)
+        refused.wait_for_line("cannot start: store.postgres: a pooler .*pool_mode = session")
+        self.assertEqual(self.journal("SELECT FROM pg_namespace WHERE nspname = 'reseq'"), [])
+        self.store["postgres"] = self.pooler("session")
+        running = self.start([self.http_destination()])
+        running.submit_all("p", ["m"])
+        running.wait_until_settled("p", "http", 1)
+
+    def pooler(self, mode: str) -> str:
+        """A PgBouncer before the journal; says where it is."""
+        folder = tempfile.mkdtemp(prefix="reseq-pooler-", dir=self.server.folder)
+        os.chmod(folder, 0o777)
+        path = os.path.join(folder, "pgbouncer.ini")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"[databases]\njournal = host={self.server.folder} dbname=journal user=reseq\n"
+                       f"[pgbouncer]\nunix_socket_dir = {folder}\nlisten_addr =\nauth_type = any\n"
+                       f"pool_mode = {mode}\nlogfile = {folder}/log\n")  # fmt: skip
+        command = ["pgbouncer", *(["-u", server_user()] if server_user() else []), path]
+        made = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(made.wait)
+        self.addCleanup(made.kill)
+        eventually("the pooler listens", lambda: os.path.exists(f"{folder}/.s.PGSQL.6432") or made.poll() is not None)
+        return f"postgresql:///journal?host={folder}&port=6432&user=reseq"
 
 
 class Owners(OnPostgres):

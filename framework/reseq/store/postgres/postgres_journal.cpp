@@ -9,6 +9,7 @@
 #include "reseq/store/postgres/reader.hpp"
 #include "reseq/store/postgres/schema.hpp"
 #include "reseq/store/postgres/server_url.hpp"
+#include "reseq/store/postgres/session_check.hpp"
 #include "reseq/store/postgres/writer.hpp"
 
 namespace reseq::store::postgres {
@@ -160,11 +161,13 @@ result<std::unique_ptr<journal>> open_postgres(const postgres_options& options) 
   auto url = std::make_unique<server_url>(options.url);
   auto writing = database::connect(*url);
   if (!writing) return tl::unexpected(std::move(writing.error()));
+  auto reading = database::connect(*url);
+  if (!reading) return tl::unexpected(std::move(reading.error()));
+  if (auto sessions = refuse_transaction_pooler(**writing, **reading); !sessions)
+    return tl::unexpected(std::move(sessions.error()));
   if (auto ready = prepare_schema(**writing); !ready) return tl::unexpected(std::move(ready.error()));
   const auto secret = read_secret(**writing);
   if (!secret) return tl::unexpected(secret.error());
-  auto reading = database::connect(*url);
-  if (!reading) return tl::unexpected(std::move(reading.error()));
   return std::make_unique<postgres_journal>(std::move(url), std::move(*writing), std::move(*reading), *secret, options);
 }
 

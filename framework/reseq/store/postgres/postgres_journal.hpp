@@ -26,8 +26,8 @@ struct postgres_options {
 };
 
 /// Connects, creates the schema if it is missing, and brings an older one up to date. `errc::unavailable` when the
-/// server cannot be reached, `errc::incompatible` when it is too old, the database is not in UTF-8, or a newer version
-/// of this program made the schema. No error tells the URL's password.
+/// server cannot be reached, `errc::incompatible` when it is too old, the database is not in UTF-8, a newer version of
+/// this program made the schema, or a pooler of transactions is in between. No error tells the URL's password.
 ///
 /// The journal keeps to the threading that `journal` promises; `open` waits for a commit that is under way. A
 /// connection that breaks comes back by itself; until then everything answers `errc::unavailable` at once.

@@ -1,0 +1,14 @@
+/// Whether connections are sessions: settings, prepared statements and what is known of the server's processes hold
+/// only as long as each keeps its own.
+#pragma once
+
+#include "reseq/model/error.hpp"
+#include "reseq/store/postgres/database.hpp"
+
+namespace reseq::store::postgres {
+
+/// `errc::incompatible`, with advice, when what is between here and the server gives one transaction another session
+/// than the next. `one` and `other` are connections to the same URL that nobody else uses meanwhile.
+result<void> refuse_transaction_pooler(database& one, database& other);
+
+} // namespace reseq::store::postgres
