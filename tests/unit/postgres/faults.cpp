@@ -4,6 +4,7 @@
 #include <csignal>
 #include <future>
 #include <thread>
+#include <utility>
 
 #include <pqxx/pqxx>
 
@@ -53,6 +54,14 @@ public:
     pqxx::nontransaction tx(*holder);
     tx.exec("SELECT pg_advisory_lock(1)");
     return holder;
+  }
+
+  /// As an ANALYZE does, until the second of these ends.
+  std::pair<std::unique_ptr<pqxx::connection>, std::unique_ptr<pqxx::work>> lock_messages() {
+    auto holder = std::make_unique<pqxx::connection>(direct_);
+    auto tx = std::make_unique<pqxx::work>(*holder);
+    tx->exec("LOCK TABLE reseq.message IN SHARE UPDATE EXCLUSIVE MODE");
+    return {std::move(holder), std::move(tx)};
   }
 
   void wait_until_held() {
@@ -109,6 +118,23 @@ TEST_CASE("a commit that the server never heard of did not happen, and can be do
   CHECK(at.sql("SELECT FROM reseq.operation").empty());
   CHECK(must(shard.commit({submit("b")}, change)).receipts[0] == receipt{"b", false, position{2}});
   CHECK(at.sql("SELECT FROM reseq.operation").size() == 1);
+}
+
+TEST_CASE("while somebody has the messages' table locked, what the last partition has room for is accepted") {
+  place at;
+  at.options.partition_messages = 64; // the next one is due 8 before its end
+  opened shard(must(at.open()), specs(1));
+  const auto partitions = [&] { return at.sql("SELECT FROM reseq.message_partition").size(); };
+  {
+    auto [holder, lock] = at.lock_messages();
+    for (int i = 1; i < 64; ++i) REQUIRE(must(shard.commit({submit(std::to_string(i))})).receipts.size() == 1);
+    const auto refused = shard.commit({submit("64"), submit("65")});
+    REQUIRE(code_of(refused) == errc::unavailable);
+    CHECK(refused.error().what.find("reseq.message cannot be added") != std::string::npos);
+    CHECK(partitions() == 1);
+  }
+  must(shard.commit({submit("64"), submit("65")}));
+  CHECK(partitions() == 2);
 }
 
 TEST_CASE("what a commit in doubt did while the server was away is reported once it is back") {

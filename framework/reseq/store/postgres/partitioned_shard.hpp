@@ -23,6 +23,7 @@ struct partitioned_shard : owned_shard {
   using owned_shard::owned_shard;
 
   std::vector<message_partition> partitions; ///< ascending, without gaps; never empty once opened
+  time_point next_partition_from{};          ///< one that is not needed yet is tried again from then on
   std::atomic<std::uint64_t> forgotten_position{0};
 
   void forget_up_to(position at) {

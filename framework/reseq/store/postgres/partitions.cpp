@@ -63,7 +63,7 @@ bool partition_is_due(const partitioned_shard& shard, std::uint64_t messages) {
 }
 
 result<void> add_partition(database& db, partitioned_shard& shard, std::uint64_t messages,
-                           const partition_limits& limits) {
+                           const partition_limits& limits, std::chrono::milliseconds patience) {
   const auto& newest = shard.partitions.back();
   auto added = db.transact([&](pqxx::work& tx) -> result<message_partition> {
     std::array<owned_shard*, 1> ours{&shard};
@@ -75,9 +75,17 @@ result<void> add_partition(database& db, partitioned_shard& shard, std::uint64_t
     // After a recovery the next position may lie far behind what any partition was made for.
     const position next = std::max(newest.end, shard.heads.last + 1);
     message_partition made{newest.end, next + std::max(size, 8 * messages), {}};
+    tx.exec("SET LOCAL lock_timeout = '" + std::to_string(patience.count()) + "ms'");
     create(db, tx, shard, made);
     return made;
   });
+  if (!added && is_lock_timeout(added.error()))
+    return fail(errc::unavailable,
+                "the next partition of reseq.message cannot be added: another session keeps that table locked, and "
+                "pg_stat_activity shows it",
+                "PostgreSQL");
+  if (!added && added.error().code == errc::in_doubt)
+    added.error().code = errc::unavailable; // looked at when it is back
   if (!added) return tl::unexpected(std::move(added.error()));
   shard.partitions.push_back(*added);
   return {};

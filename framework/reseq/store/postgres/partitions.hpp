@@ -2,6 +2,7 @@
 /// at a time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 
 #include "reseq/model/error.hpp"
@@ -25,9 +26,10 @@ void open_partitions(database& db, pqxx::work& tx, partitioned_shard& shard, con
 bool partition_is_due(const partitioned_shard& shard, std::uint64_t messages);
 
 /// Adds the next partition, with room for at least `messages`, in a transaction of its own; nobody who reads or writes
-/// waits for it.
+/// waits for it. It waits itself for whoever has reseq.message locked, for at most `patience`: then, as for a
+/// connection that breaks, `errc::unavailable`.
 result<void> add_partition(database& db, partitioned_shard& shard, std::uint64_t messages,
-                           const partition_limits& limits);
+                           const partition_limits& limits, std::chrono::milliseconds patience);
 
 /// Drops the oldest partition if all of it is past retention and in no index; whether it did. `errc::unavailable`, and
 /// nobody has waited long, when somebody reads from it just then.

@@ -1,6 +1,7 @@
 #include "reseq/store/postgres/writer.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <utility>
 
@@ -14,6 +15,13 @@ namespace {
 
 constexpr int attempts_to_rejoin = 3;
 constexpr std::chrono::milliseconds reconnect_patience{200};
+
+/// Producers wait meanwhile.
+constexpr std::chrono::milliseconds patience_with_locks{1000};
+constexpr std::chrono::milliseconds patience_with_locks_ahead{50}; ///< while there is room in the last partition
+constexpr std::chrono::seconds between_partitions{1};
+
+using std::chrono::steady_clock;
 
 /// The last position that the database has.
 position last_position(database& db, pqxx::work& tx, const partitioned_shard& shard) {
@@ -166,10 +174,12 @@ result<void> writer::make_room(database& db, std::span<const commit_part> parts)
   for (const auto& [shard, wanted] : parts) {
     const auto count = wanted->submissions.size();
     if (count == 0 || !partition_is_due(*shard, count)) continue;
-    auto added = add_partition(db, *shard, count, options_.opening.partitions);
     const bool needed = shard->heads.last + count >= shard->partitions.back().end;
-    if (!added && added.error().code == errc::in_doubt) added.error().code = errc::unavailable;
+    if (!needed && steady_clock::now() < shard->next_partition_from) continue;
+    auto added = add_partition(db, *shard, count, options_.opening.partitions,
+                               needed ? patience_with_locks : patience_with_locks_ahead);
     if (!added && (needed || db.broken())) return added;
+    if (!added) shard->next_partition_from = steady_clock::now() + between_partitions;
   }
   return {};
 }
