@@ -128,6 +128,27 @@ TEST_CASE("after failures it waits longer and longer, and says so at once") {
   CHECK(one.connects() == 0);
 }
 
+TEST_CASE("a Redis without room is asked again on the same connection, after waits") {
+  redis_server server;
+  server.ask(command("CONFIG").add("SET").add("maxmemory").add("1"));
+  store::redis::client_options options;
+  options.timeout = 30s;
+  options.shortest_wait = 1ms;
+  options.longest_wait = 2ms;
+  client one(server.url(), options);
+  for (int failures = 0; failures < 10; ++failures) {
+    if (const auto until = one.waits_until()) std::this_thread::sleep_until(*until);
+    const auto full = one.run(std::array{command("SET").add("a").add("b")});
+    REQUIRE_FALSE(full);
+    CHECK(full.error().code == errc::no_space);
+  }
+  CHECK(one.connects() == 1);
+  server.ask(command("CONFIG").add("SET").add("maxmemory").add("0"));
+  if (const auto until = one.waits_until()) std::this_thread::sleep_until(*until);
+  must(one.run(std::array{command("SET").add("a").add("b")}));
+  CHECK(one.connects() == 1);
+}
+
 TEST_CASE("it connects again when its wait is over, and an answer ends the waits") {
   redis_server server;
   auto options = patient();

@@ -42,8 +42,8 @@ result<std::vector<reply>> client::run(std::span<const command> commands) {
 }
 
 result<void> client::connect() {
-  if (connection_) return {};
   if (waits_until()) return fail(errc::unavailable, "Redis failed just now, and is not asked again yet");
+  if (connection_) return {};
   auto made = connection::open(where_, options_.timeout);
   if (!made) return failed(std::move(made.error()));
   connection_ = std::move(*made);
@@ -73,15 +73,19 @@ result<std::vector<reply>> client::without_errors(std::vector<reply> answers) {
   return answers;
 }
 
-/// Whatever went wrong: another connection may lead to a server that is well, to the new master say, and an answer that
-/// comes late is never taken for another one's.
-tl::unexpected<error> client::failed(error why) {
-  connection_.reset();
+void client::wait_longer() {
   const auto doubled = options_.shortest_wait * (1U << std::min(failures_, most_doublings));
   const auto wait = std::min(doubled, options_.longest_wait);
   not_before_ = steady_clock::now() + wait -
                 std::uniform_int_distribution<duration::rep>(0, wait.count() / 2)(random_) * duration{1};
   ++failures_;
+}
+
+/// Another connection may lead to a server that is well, to the new master say, and an answer that comes late is never
+/// taken for another one's. (Not to one that has more room: that one has answered, and stays.)
+tl::unexpected<error> client::failed(error why) {
+  if (why.code != errc::no_space) connection_.reset();
+  wait_longer();
   if (why.where.empty()) why.where = where_.text();
   return tl::unexpected(std::move(why));
 }

@@ -1,5 +1,5 @@
 /// A Redis that comes and goes: connects when it is needed, runs scripts and commands, and after a failure waits a
-/// little longer each time before it tries again.
+/// little longer each time before it tries again, on another connection unless it only has no room.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +45,7 @@ private:
   result<void> load(const script& what);
   result<std::vector<reply>> exchange(std::span<const command> commands);
   result<std::vector<reply>> without_errors(std::vector<reply> answers);
+  void wait_longer();
   tl::unexpected<error> failed(error why);
 
   server_url where_;
