@@ -47,24 +47,27 @@ private:
 
 class watched_pair {
 public:
-  watched_pair() {
+  explicit watched_pair(const std::string& password = "") : password_(password) {
     master_.emplace(server(ports_[0]));
     replica_.emplace(server(ports_[1], {"--replicaof", "127.0.0.1", std::to_string(ports_[0])}));
     observer(ports_[1]).wait_for(command("INFO").add("replication"), "master_link_status:up");
     const auto file = directory_.path() / "sentinel.conf";
     std::ofstream(file) << "port " << ports_[2] << "\nbind 127.0.0.1\ndir " << directory_.path().string()
                         << "\nsentinel monitor main 127.0.0.1 " << ports_[0] << " 1\n"
-                        << "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 2000\n";
+                        << "sentinel down-after-milliseconds main 300\nsentinel failover-timeout main 2000\n"
+                        << (password.empty() ? "" : "requirepass " + password + "\n");
     sentinel_.emplace(std::vector<std::string>{file.string(), "--sentinel"});
     // Promoting it needs the sentinel to have heard of it.
-    while (observer(ports_[2]).ask(command("SENTINEL").add("replicas").add("main")).size() == 0) {
+    while (password.empty() && observer(ports_[2]).ask(command("SENTINEL").add("replicas").add("main")).size() == 0) {
     }
   }
 
-  [[nodiscard]] store::redis::server_url url() const {
+  [[nodiscard]] store::redis::server_url url() const { return url(password_); }
+  [[nodiscard]] store::redis::server_url url(const std::string& password) const {
     const auto nobody = std::to_string(free_port());
     return must(store::redis::parse_server_url("redis-sentinel://127.0.0.1:" + nobody +
-                                               ",127.0.0.1:" + std::to_string(ports_[2]) + "/main"));
+                                               ",127.0.0.1:" + std::to_string(ports_[2]) + "/main" +
+                                               (password.empty() ? "" : "?sentinel=" + password)));
   }
 
   void kill_master() { master_.reset(); }
@@ -79,6 +82,7 @@ private:
     return out;
   }
 
+  std::string password_;
   scratch_directory directory_;
   std::array<std::uint16_t, 3> ports_{free_port(), free_port(), free_port()};
   std::optional<redis_process> master_;
@@ -105,6 +109,19 @@ TEST_CASE("the master is found by its sentinels, and followed when it is another
   const auto lane = must(answers).lanes.front();
   CHECK((!lane.agrees || numbers(lane.released) == range(1, 2))); // the replica may lack the last writes
   CHECK(owner.must_apply(step(1, 2, 1, range(3, 5), {3})).pending == 2);
+}
+
+TEST_CASE("sentinels that ask for a password get their own") {
+  const watched_pair pair("sesame");
+  store::redis::client one(pair.url(), patient());
+  must(one.run(std::array{command("PING")}));
+  for (const auto* wrong : {"", "hunter2"}) {
+    store::redis::client two(pair.url(wrong), patient());
+    const auto refused = two.run(std::array{command("PING")});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().text().find("sentinel 127.0.0.1:") != std::string::npos);
+    CHECK(refused.error().text().find("hunter") == std::string::npos);
+  }
 }
 
 TEST_CASE("a master that nobody knows, and sentinels that are away, are named in the error") {

@@ -53,6 +53,17 @@ TEST_CASE("a Sentinel URL names the sentinels and the master") {
   CHECK(full.password == "secret");
   CHECK(full.database == 2);
   CHECK(full.text() == "redis-sentinel://h1:26379/mymaster/2");
+  CHECK(full.sentinel_password.empty());
+  const auto guarded = must(parse_server_url("redis-sentinel://me:secret@h1/mymaster/2?sentinel=you:s%3Fesame"));
+  CHECK(guarded.password == "secret");
+  CHECK(guarded.database == 2);
+  CHECK(guarded.sentinel_user == "you");
+  CHECK(guarded.sentinel_password == "s?esame");
+  CHECK(guarded.text() == "redis-sentinel://h1:26379/mymaster/2");
+  const auto brief = must(parse_server_url("redis-sentinel://h1/mymaster?sentinel=sesame"));
+  CHECK(brief.master == "mymaster");
+  CHECK(brief.sentinel_user.empty());
+  CHECK(brief.sentinel_password == "sesame");
 }
 
 TEST_CASE("a wrong Redis URL is refused with what is wrong, and never with a secret") {
@@ -80,6 +91,9 @@ TEST_CASE("a wrong Redis URL is refused with what is wrong, and never with a sec
     {"unix:///run/redis.sock?timeout=hunter2", "only db=NUMBER"},
     {"redis-sentinel://h1,h2", "master's name is missing"},
     {"redis-sentinel://h1,,h2/m", "host is missing"},
+    {"redis-sentinel://h1/?sentinel=hunter2", "master's name is missing"},
+    {"redis-sentinel://h1/m?hunter2", "only sentinel="},
+    {"redis-sentinel://h1/m?sentinel=hunter2:", "behind sentinel= has no password"},
   };
   for (const auto& [text, why] : wrong) {
     CAPTURE(text);

@@ -50,15 +50,15 @@ result<std::vector<reply>> ask(channel& to, std::span<const command> commands, t
   return answers;
 }
 
-/// User, password and database.
-result<void> log_in(channel& to, const server_url& where, time_point until) {
+result<void> log_in(channel& to, const std::string& user, const std::string& password, std::uint32_t database,
+                    time_point until) {
   std::vector<command> commands;
-  if (!where.password.empty()) {
+  if (!password.empty()) {
     command auth("AUTH");
-    if (!where.user.empty()) auth.add(where.user);
-    commands.push_back(auth.add(where.password));
+    if (!user.empty()) auth.add(user);
+    commands.push_back(auth.add(password));
   }
-  if (where.database > 0) commands.push_back(command("SELECT").number(where.database));
+  if (database > 0) commands.push_back(command("SELECT").number(database));
   const auto answers = ask(to, commands, until);
   if (!answers) return tl::unexpected(answers.error());
   for (const auto& one : *answers) {
@@ -70,19 +70,25 @@ result<void> log_in(channel& to, const server_url& where, time_point until) {
   return {};
 }
 
+result<void> log_in(channel& to, const server_url& where, time_point until) {
+  return log_in(to, where.user, where.password, where.database, until);
+}
+
 result<channel> connect(const server_address& at, time_point until) {
   return channel::connect_tcp(at.host, at.port, until);
 }
 
-result<server_address> ask_sentinel(const server_address& sentinel, const std::string& master, time_point until) {
+result<server_address> ask_sentinel(const server_address& sentinel, const server_url& where, time_point until) {
   auto to = connect(sentinel, until);
   if (!to) return tl::unexpected(std::move(to.error()));
-  const std::array question{command("SENTINEL").add("get-master-addr-by-name").add(master)};
+  if (auto fine = log_in(*to, where.sentinel_user, where.sentinel_password, 0, until); !fine)
+    return tl::unexpected(std::move(fine.error()));
+  const std::array question{command("SENTINEL").add("get-master-addr-by-name").add(where.master)};
   const auto answers = ask(*to, question, until);
   if (!answers) return tl::unexpected(answers.error());
   const auto& said = answers->front();
   if (said.type() == reply::kind::error) return tl::unexpected(meaning(said.text()));
-  if (said.size() != 2) return fail(errc::unavailable, "does not know the master \"" + master + "\"");
+  if (said.size() != 2) return fail(errc::unavailable, "does not know the master \"" + where.master + "\"");
   const auto port = said[1];
   server_address found{std::string(said[0].text()), 0};
   std::from_chars(port.text().data(), port.text().data() + port.text().size(), found.port);
@@ -103,7 +109,7 @@ result<void> expect_master(channel& to, time_point until) {
 result<channel> connect_by_sentinel(const server_url& where, duration timeout) {
   error last;
   for (const auto& sentinel : where.hosts) {
-    const auto master = ask_sentinel(sentinel, where.master, steady_clock::now() + timeout);
+    const auto master = ask_sentinel(sentinel, where, steady_clock::now() + timeout);
     if (!master) {
       last = master.error();
       last.where = "sentinel " + sentinel.host + ":" + std::to_string(sentinel.port);

@@ -47,17 +47,20 @@ result<std::string> percent_decoded(std::string_view text) {
   return out;
 }
 
-result<void> read_user(std::string_view text, server_url& into) {
+struct login {
+  std::string user;
+  std::string password;
+};
+
+result<login> read_login(std::string_view text, std::string_view where) {
   const auto colon = text.find(':');
   const bool has_user = colon != std::string_view::npos;
   auto user = percent_decoded(has_user ? text.substr(0, colon) : std::string_view{});
   auto password = percent_decoded(has_user ? text.substr(colon + 1) : text);
   if (!user) return tl::unexpected(std::move(user.error()));
   if (!password) return tl::unexpected(std::move(password.error()));
-  if (password->empty()) return fail(errc::invalid, "what stands before the '@' has no password");
-  into.user = std::move(*user);
-  into.password = std::move(*password);
-  return {};
+  if (password->empty()) return fail(errc::invalid, "what stands " + std::string(where) + " has no password");
+  return login{std::move(*user), std::move(*password)};
 }
 
 bool is_host(std::string_view text) {
@@ -97,6 +100,17 @@ result<void> read_database(std::string_view text, server_url& into) {
   return {};
 }
 
+result<void> read_sentinel_login(std::string_view text, server_url& into) {
+  constexpr std::string_view key = "sentinel=";
+  if (text.empty()) return {};
+  if (!text.starts_with(key)) return fail(errc::invalid, "after '?' only sentinel=[USER:]PASSWORD may stand");
+  auto read = read_login(text.substr(key.size()), "behind sentinel=");
+  if (!read) return tl::unexpected(std::move(read.error()));
+  into.sentinel_user = std::move(read->user);
+  into.sentinel_password = std::move(read->password);
+  return {};
+}
+
 result<void> read_hosts(std::string_view text, server_url& into) {
   const bool sentinel = into.how == server_url::kind::sentinel;
   auto hosts = take_until(text, '/');
@@ -107,7 +121,11 @@ result<void> read_hosts(std::string_view text, server_url& into) {
     into.hosts.push_back(std::move(*address));
   } while (!hosts.empty());
   if (sentinel) {
-    into.master = std::string(take_until(text, '/'));
+    into.master = std::string(text.substr(0, text.find_first_of("/?")));
+    text.remove_prefix(into.master.size());
+    if (text.starts_with('/')) text.remove_prefix(1);
+    const auto database = take_until(text, '?');
+    if (auto fine = read_sentinel_login(std::exchange(text, database), into); !fine) return fine;
     if (into.master.empty())
       return fail(errc::invalid, "the master's name is missing, as in redis-sentinel://host1,host2/mymaster");
   }
@@ -164,7 +182,10 @@ result<server_url> parse_server_url(std::string_view text) {
   const bool bare_path = *how == server_url::kind::unix_socket && rest.starts_with('/');
   const auto at = rest.rfind('@');
   if (at != std::string_view::npos && !bare_path) {
-    if (auto fine = read_user(rest.substr(0, at), parsed); !fine) return tl::unexpected(std::move(fine.error()));
+    auto read = read_login(rest.substr(0, at), "before the '@'");
+    if (!read) return tl::unexpected(std::move(read.error()));
+    parsed.user = std::move(read->user);
+    parsed.password = std::move(read->password);
     rest.remove_prefix(at + 1);
   }
   auto fine = *how == server_url::kind::unix_socket ? read_path(rest, parsed) : read_hosts(rest, parsed);

@@ -26,6 +26,8 @@ struct server_url {
   std::string master;                ///< what the sentinels call it
   std::string user;                  ///< empty: the default one
   std::string password;              ///< empty: none
+  std::string sentinel_user;         ///< empty: the default one
+  std::string sentinel_password;     ///< empty: none
   std::uint32_t database = 0;
 
   /// For logs: without user and password.
@@ -38,9 +40,11 @@ struct server_url {
 ///     rediss://…                                             the same over TLS, where hiredis has it
 ///     unix://[[user]:password@]/path[?db=database]
 ///     redis-sentinel://[[user]:password@]host[:port][,host[:port]…]/master[/database]   port 26379
+///                      … and at its end [?sentinel=[user:]password]
 ///
 /// User and password may be percent-encoded; `redis://secret@host` is a password, too. They are those of the server;
-/// sentinels are asked without. `errc::invalid` says what is wrong, and never quotes what may be a secret.
+/// sentinels, which may have others, are asked without TLS. `errc::invalid` says what is wrong, and never quotes what
+/// may be a secret.
 result<server_url> parse_server_url(std::string_view text);
 
 } // namespace reseq::store::redis
