@@ -24,6 +24,16 @@ destination destination::with(Field destination_settings::*field, Field value) c
 
 destination destination::url(std::string value) const { return with(&destination_settings::url, std::move(value)); }
 
+destination destination::order(delivery_order what) const { return with(&destination_settings::order, what); }
+
+destination destination::connections(std::uint32_t at_once) const {
+  return with(&destination_settings::connections, at_once);
+}
+
+destination destination::max_blocked_keys(std::uint32_t keys) const {
+  return with(&destination_settings::max_blocked_keys, keys);
+}
+
 destination destination::batch(std::uint32_t messages) const { return with(&destination_settings::batch, messages); }
 
 destination destination::timeout(duration of_one_request) const {

@@ -97,6 +97,11 @@ public:
   explicit destination(std::string name, std::string url = {});
 
   [[nodiscard]] destination url(std::string value) const;
+  [[nodiscard]] destination order(delivery_order what) const;
+  /// With `delivery_order::key`: requests of different keys at once.
+  [[nodiscard]] destination connections(std::uint32_t at_once) const;
+  /// With `delivery_order::key`: keys that do not move and may be left out of the window.
+  [[nodiscard]] destination max_blocked_keys(std::uint32_t keys) const;
   [[nodiscard]] destination batch(std::uint32_t messages) const;
   [[nodiscard]] destination timeout(duration of_one_request) const;
   [[nodiscard]] destination window(std::uint32_t messages) const;

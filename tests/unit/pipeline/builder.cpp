@@ -26,6 +26,9 @@ TEST_CASE("a builder's settings are what was said, and defaults for the rest") {
   twice.max_attempts = 2;
   const auto orders = pipeline("orders").retry(twice).carry({"x-*"}).destination(destination("billing")
                                                                                    .url("http://127.0.0.1/billing")
+                                                                                   .order(delivery_order::key)
+                                                                                   .connections(3)
+                                                                                   .max_blocked_keys(20)
                                                                                    .batch(10)
                                                                                    .timeout(std::chrono::seconds{5})
                                                                                    .window(64)
@@ -48,6 +51,9 @@ TEST_CASE("a builder's settings are what was said, and defaults for the rest") {
   const auto& billing = settings.destinations[0];
   CHECK(billing.name == "billing");
   CHECK(billing.url == "http://127.0.0.1/billing");
+  CHECK(billing.order == delivery_order::key);
+  CHECK(billing.connections == 3);
+  CHECK(billing.max_blocked_keys == 20);
   CHECK(billing.batch == 10);
   CHECK(billing.timeout == std::chrono::seconds{5});
   CHECK(billing.window == 64);
