@@ -29,7 +29,7 @@ struct problem {
 /// Whose configuration it is, which decides what has to be there.
 enum class role {
   none,       ///< nobody's: it is only looked at
-  worker,     ///< needs a pipeline, and nothing of its destinations
+  worker,     ///< needs a pipeline, and nothing of its destinations: not even the URLs of those that C++ composed
   supervisor, ///< needs a destination of each pipeline, too
 };
 

@@ -135,13 +135,16 @@ private:
   }
 
   void check_destination(const destination_settings& d, const std::string& label) {
-    check_keys(d, label);
+    const bool untold = from_.reader == role::worker && d.url.empty();
+    check_keys(d, label, untold ? "url" : "");
     check_room(d, label);
     if (d.order == delivery_order::key) check_by_key(d, label);
     check_unused(d, label);
     if (is_stream(d.url)) check_openable(from_.check_stream, d.url, label + ".url");
-    check_table_or_function(d, label);
-    check_file(d, label);
+    if (!untold) {
+      check_table_or_function(d, label);
+      check_file(d, label);
+    }
     check_transforms(d.transforms, label);
   }
 
@@ -251,10 +254,10 @@ private:
   }
 
   template <class T>
-  void check_keys(const T& target, const std::string& label) {
+  void check_keys(const T& target, const std::string& label, std::string_view but_for = {}) {
     for (const auto& row : options<T>()) {
       const auto key = label + "." + std::string(row.key);
-      if (!row.takes.check || found_.faulty(key)) continue;
+      if (!row.takes.check || row.key == but_for || found_.faulty(key)) continue;
       if (auto wrong = row.takes.check(target)) add(key, *wrong);
     }
   }

@@ -503,6 +503,17 @@ TEST_CASE("a supervisor needs a pipeline and each pipeline a destination, a work
   CHECK(problems(orders, role::supervisor, {composed}).empty());
 }
 
+TEST_CASE("a worker needs no URL of a destination that C++ composed, a supervisor does") {
+  pipeline_settings composed;
+  composed.name = "orders";
+  composed.destinations = {{}, {}};
+  composed.destinations[0].name = "ledger";
+  composed.destinations[0].in_transaction = true;
+  composed.destinations[1].name = "audit";
+  CHECK(problems_of({"", {}, {}, {composed}, {}, role::worker}).empty());
+  CHECK(problems_of({"", {}, {}, {composed}, {}, role::supervisor}).size() == 2);
+}
+
 TEST_CASE("a worker's pipelines are among those that are configured") {
   CHECK(problems_of({destination_with(""), {"worker.pipelines=a,orders,b"}, {}, {}}) ==
         std::vector<std::string>{"--set: worker.pipelines: \"a\" is no pipeline; the nearest is \"orders\"",
