@@ -27,7 +27,7 @@ const char* advice_after(unsigned status) {
   case 401:
     return "give the token with --token, or in RESEQ_HTTP_TOKEN for send and RESEQ_HTTP_CONTROL_TOKEN for the rest";
   case 404: return "`reseqctl status` shows the pipelines, their destinations, and how far they are";
-  case 409: return "`reseqctl held` lists what is held";
+  case 409: return "`reseqctl status` shows how it stands, and `reseqctl held` what is held";
   case 413: return "http.max_message in the supervisor's configuration is the limit";
   case 422: return "an id stands for one content only, and `reseqctl status` lists the destinations that there are";
   case 429: return "`reseqctl why` says what the destination waits for";
