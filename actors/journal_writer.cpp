@@ -190,7 +190,10 @@ result<store::recovery> writer_state::plan(const recover& wish) {
   found->owner_seen = wish.seen.owner;
   found->seen = wish.seen.last;
   found->back = wish.back;
-  for (const auto& [id, has] : wish.received) found->owner_seen = std::max(found->owner_seen, has.owner);
+  for (const auto& [id, has] : wish.received) {
+    found->owner_seen = std::max(found->owner_seen, has.owner);
+    found->seen = std::max(found->seen, has.last_position);
+  }
   for (auto& of : found->destinations) {
     for (const auto& lane : wish.seen.lanes)
       if (lane.destination == of.id) of.seen = lane.admitted;

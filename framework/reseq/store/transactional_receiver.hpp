@@ -33,6 +33,7 @@ struct receiver_record {
   epoch owner;              ///< the latest one that has written, or announced itself
   sequence last;            ///< the last message that it has
   std::string last_message; ///< that one's id; empty if that is not known
+  position last_position{}; ///< and its position; 0 if that is not known, or not beyond what the journal had given
 };
 
 /// In words, as the end of a sentence about the receiver: "the last that it has is sequence 5, message m-5".

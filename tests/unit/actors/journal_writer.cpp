@@ -609,3 +609,17 @@ TEST_CASE("a recovery goes past what receivers remember, and puts back those tha
   REQUIRE(how->rewound.size() == 1);
   CHECK(how->rewound[0].watermark == sequence{2});
 }
+
+TEST_CASE("a recovery goes past the positions of what receivers have") {
+  fixture f;
+  f.journal->found = {epoch{2}, {}, position{10}, {}, {{destination_id{1}, sequence{5}, {}}}};
+  answered<store::recovery> asked;
+  recover wish{fixture::one, true, asked.reply(), "seen", {}};
+  wish.received = {{destination_id{1}, {epoch{6}, sequence{7}, "m", position{30}}}};
+  f.system.send(f.writer, std::move(wish));
+  const auto how = asked.get();
+  REQUIRE(how);
+  CHECK(how->last == position{30});
+  REQUIRE(how->missing.size() == 1);
+  CHECK(how->missing[0].range == core::sequence_range{sequence{6}, sequence{7}});
+}

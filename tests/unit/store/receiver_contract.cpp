@@ -140,6 +140,13 @@ void check_receiver_fencing(const receiver_factory& make) {
   }
 }
 
+void check_positions(const receiver_factory& make) {
+  const auto place = make();
+  CHECK(said(place->access(owner_with(1))->deliver(messages({1, 2, 3}, 0))) == "confirmed");
+  CHECK(place->access(owner_with(2, 3))->open().value().last_position == position{});
+  CHECK(place->access(owner_with(2, 2))->open().value().last_position == position{103});
+}
+
 void check_going_back(const receiver_factory& make) {
   const auto place = make();
   const auto first = place->access(owner_with(1));

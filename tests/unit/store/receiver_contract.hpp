@@ -50,6 +50,7 @@ using receiver_factory = std::function<std::unique_ptr<receiver_place>()>;
 /// Runs the sections of one Catch test case. Each gets an empty place from `make`.
 void check_receiving(const receiver_factory& make);
 void check_receiver_fencing(const receiver_factory& make);
+void check_positions(const receiver_factory& make);
 void check_going_back(const receiver_factory& make);
 
 } // namespace reseq::test

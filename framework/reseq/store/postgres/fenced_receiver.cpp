@@ -54,7 +54,10 @@ fenced_receiver::fenced_receiver(server_url server, receiver_owner owner, durati
 result<receiver_record> fenced_receiver::open() {
   if (auto connected = connect(); !connected) return tl::unexpected(std::move(connected.error()));
   auto known = db_->transact([&](pqxx::work& tx) { return recorded(tx, look); });
-  if (!known) db_.reset();
+  if (!known)
+    db_.reset();
+  else if (known->last > owner_.assigned)
+    known->last_position = position_of(*db_, known->last);
   return known;
 }
 
@@ -65,6 +68,8 @@ core::receiver_answer fenced_receiver::deliver(std::span<const received> items) 
   if (written) return core::confirmed{};
   return instead ? std::move(*instead) : core::failing{written.error().text(), std::nullopt};
 }
+
+position fenced_receiver::position_of(database&, sequence) { return {}; }
 
 core::receiver_answer fenced_receiver::answer_to(database&, const server_message& refusal) {
   if (lacks_partition(refusal)) return core::failing{in_a_line(refusal), std::nullopt};

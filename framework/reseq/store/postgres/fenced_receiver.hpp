@@ -39,6 +39,9 @@ protected:
   /// table is to be mended and is `failing`.
   virtual core::receiver_answer answer_to(database& db, const server_message& refusal);
 
+  /// The position of the message with this sequence, where it can be read; else 0.
+  virtual position position_of(database& db, sequence received);
+
   /// What the server said, in one line and without a password.
   [[nodiscard]] std::string in_a_line(const server_message& said) const;
   [[nodiscard]] const receiver_owner& owner() const { return owner_; }

@@ -177,6 +177,16 @@ core::receiver_answer table_receiver::answer_to(database& db, const server_messa
                        std::nullopt};
 }
 
+/// The role may be one that only inserts.
+position table_receiver::position_of(database& db, sequence received) {
+  const auto found = db.transact([&](pqxx::work& tx) -> result<position> {
+    const auto rows = tx.exec("SELECT position::text::bigint FROM " + to_.quoted() +
+                              " WHERE sequence::text::bigint = " + std::to_string(received.value()));
+    return rows.empty() || rows[0][0].is_null() ? position{} : position{rows[0][0].as<std::uint64_t>()};
+  });
+  return found.value_or(position{});
+}
+
 /// Whether nothing gives `column`, which is none of ours, a value. (A default or a trigger may make null of a message.)
 result<bool> table_receiver::leaves_empty(database& db, const std::string& column) {
   return db.transact([&](pqxx::work& tx) -> result<bool> {

@@ -69,7 +69,19 @@ stream_receiver::stream_receiver(stream_url to, receiver_owner owner, duration t
 result<receiver_record> stream_receiver::open() {
   auto read = append({}, {});
   if (read) known_ = *read;
+  if (read && read->last > owner_.assigned) read->last_position = position_of(read->last);
   return read;
+}
+
+/// 0 where the entry cannot be read, or is there no more.
+position stream_receiver::position_of(sequence received) {
+  const auto id = std::to_string(received.value()) + "-0";
+  const auto found = client_.run(std::array{command("XRANGE").add(stream_).add(id).add(id)});
+  if (!found || found->front().size() != 1 || found->front()[0].size() != 2) return {};
+  const auto fields = found->front()[0][1];
+  for (std::size_t i = 0; i + 1 < fields.size(); i += 2)
+    if (fields[i].text() == "position") return position{number(fields[i + 1].text()).value_or(0)};
+  return {};
 }
 
 core::receiver_answer stream_receiver::deliver(std::span<const received> items) {

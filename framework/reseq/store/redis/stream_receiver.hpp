@@ -44,6 +44,8 @@ private:
   /// What is recorded after `items` were appended to `expected`, or were not because something else is the last.
   result<receiver_record> append(std::span<const received> items, sequence expected);
 
+  position position_of(sequence received);
+
   std::string stream_;
   std::string record_;
   receiver_owner owner_;
