@@ -265,6 +265,17 @@ TEST_CASE("a session that ended while nobody used it is another one's before any
   CHECK(at.news.find("connection is back") != std::string::npos);
 }
 
+TEST_CASE("of a session that ended while nobody used it is said that it ended") {
+  place at;
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit({submit("a")}));
+  at.sql("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'reseq' AND datname = "
+         "current_database() AND pid <> (SELECT owner_pid FROM reseq.shard)");
+  const auto found = shard->find(shard.state.handle, position{1});
+  REQUIRE_FALSE(found.has_value());
+  CHECK(found.error().text().find("the session has ended") != std::string::npos);
+}
+
 TEST_CASE("a journal whose server is away is closed without waiting for it") {
   place at;
   at.options.doubt_patience = 50ms;

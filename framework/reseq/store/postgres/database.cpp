@@ -22,6 +22,12 @@ constexpr const char* journal_settings =
   "SET jit = off; SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET search_path = pg_catalog; "
   "SET work_mem = '32MB'";
 
+/// libpqxx asks a connection for its encoding first, and says only that of one that has ended unnoticed.
+std::string in_other_words(std::string said) {
+  if (said.find("obtain client encoding") == std::string::npos) return said;
+  return "the session has ended: the server was started again, say, or somebody ended the session";
+}
+
 bool starts(const std::string& state, std::string_view with) { return state.starts_with(with); }
 
 /// By SQLSTATE.
@@ -108,11 +114,11 @@ error database::explain(const std::exception_ptr& what) {
     return {errc::in_doubt, "the connection broke while the server was committing", "PostgreSQL"};
   } catch (const pqxx::broken_connection& e) {
     broken_ = true;
-    return {errc::unavailable, url_.without_secrets(e.what()), "PostgreSQL"};
+    return {errc::unavailable, in_other_words(url_.without_secrets(e.what())), "PostgreSQL"};
   } catch (const std::exception& e) {
     const auto message = read_message(e);
     const auto& state = message.state;
-    auto said = url_.without_secrets(message.text);
+    auto said = in_other_words(url_.without_secrets(message.text));
     if (broken() || starts(state, "57P") || starts(state, "08")) {
       broken_ = true;
       return {errc::unavailable, std::move(said), "PostgreSQL"};
