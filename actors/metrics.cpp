@@ -1,5 +1,7 @@
 #include "actors/metrics.hpp"
 
+#include <prometheus/gauge.h>
+
 namespace reseq::actors {
 namespace {
 
@@ -60,13 +62,22 @@ metrics::metrics()
     results_adopted(counter(registry, "reseq_results_adopted_total", "Results of an earlier owner that were used")),
     deliveries_confirmed(deliveries(registry, "confirmed")), deliveries_refused(deliveries(registry, "refused")),
     deliveries_failing(deliveries(registry, "failing")), deliveries_stale(deliveries(registry, "stale")),
+    unrouted(counters(registry, "reseq_messages_unrouted_total", "Accepted for no destination: no `when` matched")),
+    dead_letters(counters(registry, "reseq_dead_letters_total", "Messages recorded as dead letters, and passed")),
     accept(histogram(registry, "reseq_accept_seconds", "From a submission's last byte to its receipt")),
     transform(histogram(registry, "reseq_transform_seconds", "Time in transform chains, at the worker")),
     release_overhead(histogram(registry, "reseq_release_overhead_seconds",
                                "From the latest finish among a message and its predecessors to its delivery")),
     delivery(histogram(registry, "reseq_delivery_seconds", "From handing over a request to its answer")),
     end_to_end(histogram(registry, "reseq_end_to_end_seconds",
-                         "From a message's submission to its confirmation by a receiver")) {}
+                         "From a message's submission to its confirmation by a receiver")) {
+  prometheus::BuildGauge()
+    .Name("reseq_build_info")
+    .Help("1, with the version of the program")
+    .Register(registry)
+    .Add({{"version", RESEQ_VERSION}})
+    .Set(1);
+}
 
 void metrics::publish(const core::dispatch_counters& now, core::dispatch_counters& seen) {
   const auto add = [](prometheus::Counter& to, std::uint64_t current, std::uint64_t before) {

@@ -7,9 +7,11 @@
 #include <string>
 
 #include <prometheus/counter.h>
+#include <prometheus/family.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
+#include "actors/divergences.hpp"
 #include "actors/journal_health.hpp"
 #include "reseq/core/dispatch_table.hpp"
 #include "reseq/core/lane_mirror.hpp"
@@ -50,6 +52,8 @@ public:
   prometheus::Counter& deliveries_refused;
   prometheus::Counter& deliveries_failing;
   prometheus::Counter& deliveries_stale;
+  prometheus::Family<prometheus::Counter>& unrouted;     ///< by pipeline
+  prometheus::Family<prometheus::Counter>& dead_letters; ///< by pipeline and destination
   prometheus::Histogram& accept;
   prometheus::Histogram& transform;
   prometheus::Histogram& release_overhead;
@@ -57,6 +61,7 @@ public:
   prometheus::Histogram& end_to_end;
 
   journal_health journal;
+  divergences diverged;
 
   /// Adds what has come since the last call with the same `seen`, and remembers it there. For the counters that
   /// state machines keep themselves.

@@ -151,6 +151,8 @@ void shard_state::log(const core::abandoned_message& what) {
   const auto& why = what.why;
   const auto about = setup.machine->status(why.destination);
   const auto becomes = what.held ? "is held" : "is a dead letter";
+  if (!what.held && about)
+    setup.measured->dead_letters.Add({{"pipeline", setup.pipeline}, {"destination", about->name}}).Increment();
   const auto cause = [&]() -> std::string {
     switch (why.reason) {
     case core::hold_reason::exhausted: return "used up its " + std::to_string(why.attempts) + " attempts";
@@ -295,6 +297,7 @@ void shard_state::log_drifts() {
 /// Nothing of this shard is changed or sent from now on.
 void shard_state::diverge(const std::string& why) {
   spdlog::critical("pipeline {} has diverged, and is stopped: {}", setup.pipeline, why);
+  setup.measured->diverged.note(setup.pipeline, why);
   self->send(setup.journal, refusal(setup, why));
 }
 

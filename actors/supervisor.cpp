@@ -310,6 +310,7 @@ void supervisor::parts::watch(const Handle& one, const char* whose) const {
 
 /// It accepts nothing from the first request on.
 void supervisor::parts::diverge(const shard_setup& shard, const std::string& why) const {
+  measured->diverged.note(shard.pipeline, why);
   caf::anon_send(writer, refusal(shard, why));
   shard.machine->diverge(why);
 }

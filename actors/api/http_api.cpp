@@ -126,6 +126,14 @@ std::optional<net::http_response> http_api::journal_trouble() const {
   return problem_response(wire::make_problem(503, "the journal cannot be written: " + trouble->what));
 }
 
+std::optional<net::http_response> http_api::divergence() const {
+  std::string detail;
+  for (const auto& [pipeline, why] : setup_.measured->diverged.all())
+    detail += (detail.empty() ? "pipeline " : "; pipeline ") + pipeline + " has diverged, and accepts nothing: " + why;
+  if (detail.empty()) return std::nullopt;
+  return problem_response(wire::make_problem(503, std::move(detail)));
+}
+
 void http_api::closed(std::uint64_t connection) { connections_.erase(connection); }
 
 void http_api::handle(net::http_request request, const net::responder& answer) {
@@ -138,6 +146,7 @@ void http_api::handle(net::http_request request, const net::responder& answer) {
   case endpoint::readyz:
     if (draining_) return answer(problem_response(wire::make_problem(503, "this supervisor is stopping")));
     if (auto trouble = journal_trouble()) return answer(std::move(*trouble));
+    if (auto trouble = divergence()) return answer(std::move(*trouble));
     return answer(api::json_response(200, R"({"status":"ready"})"));
   case endpoint::metrics: return scrape(answer);
   case endpoint::pipelines: return list_pipelines(answer);

@@ -71,11 +71,15 @@ private:
   /// 503 while the journal cannot be written.
   [[nodiscard]] std::optional<net::http_response> journal_trouble() const;
 
+  /// 503 while a pipeline has diverged, with all of them: whoever watches this supervisor is to tell a person.
+  [[nodiscard]] std::optional<net::http_response> divergence() const;
+
   void submit_one(const api_pipeline& to, net::http_request& request, const net::responder& answer);
   void submit_batch(const api_pipeline& to, net::http_request& request, const net::responder& answer);
   [[nodiscard]] result<submission> make_submission(const api_pipeline& to, wire::incoming&& in,
                                                    std::uint64_t connection);
   [[nodiscard]] bool is_refused(std::uint64_t connection, const api_pipeline& to, destination_id destination) const;
+  void count(const api_pipeline& to, const receipt& given) const;
   void remember_refusals(std::uint64_t connection, const api_pipeline& to,
                          const std::vector<result<receipt>>& receipts);
 

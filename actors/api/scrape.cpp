@@ -36,6 +36,8 @@ struct lane_gauges {
   MetricFamily ready = gauge("reseq_lane_ready", "In the window, with a result");
   MetricFamily age = gauge("reseq_head_of_line_age_seconds", "How long the head of the lane has been the head");
   MetricFamily held = gauge("reseq_held_messages", "Waiting for a person");
+  MetricFamily paused =
+    gauge("reseq_destination_paused", "1 while an operator's pause keeps it from being delivered to");
 
   void add_destination(const std::vector<ClientMetric::Label>& labels, const core::destination_status& one) {
     add(lag, labels, static_cast<double>(one.lag));
@@ -43,6 +45,7 @@ struct lane_gauges {
     add(ready, labels, static_cast<double>(one.ready));
     add(age, labels, one.head ? seconds(std::chrono::steady_clock::now() - one.head->since) : 0);
     add(held, labels, static_cast<double>(one.held.size()));
+    add(paused, labels, one.state == core::lane_state::paused ? 1 : 0);
   }
 
   void add_pipeline(const std::string& pipeline, const std::vector<core::destination_status>& all) {
@@ -55,6 +58,7 @@ struct lane_gauges {
       sum.lag += one.lag;
       sum.pending += one.pending;
       sum.ready += one.ready;
+      if (one.state == core::lane_state::paused) sum.state = one.state;
       sum.held.insert(sum.held.end(), one.held.begin(), one.held.end());
       if (one.head && (!sum.head || one.head->since < sum.head->since)) sum.head = one.head;
     }
@@ -83,9 +87,12 @@ void http_api::scrape(const net::responder& answer) {
     lane_gauges lanes;
     auto owner = gauge("reseq_owner", "1 where this node owns the shard");
     auto epochs = gauge("reseq_epoch", "Epoch of the shard's owner");
+    auto diverged = gauge("reseq_diverged", "1 while the pipeline has diverged, and accepts and delivers nothing");
+    const auto stopped = setup_.measured->diverged.all();
     for (std::size_t i = 0; i < all.size(); ++i) {
       const auto& pipeline = setup_.pipelines[i];
       if (all[i]) lanes.add_pipeline(pipeline.name, *all[i]);
+      add(diverged, {{"pipeline", pipeline.name}}, stopped.contains(pipeline.name) ? 1 : 0);
       add(owner, {{"pipeline", pipeline.name}, {"shard", "0"}}, 1);
       add(epochs, {{"pipeline", pipeline.name}, {"shard", "0"}}, static_cast<double>(pipeline.owner.value()));
     }
@@ -93,7 +100,8 @@ void http_api::scrape(const net::responder& answer) {
     add(writable, {}, setup_.measured->journal.look(std::chrono::steady_clock::now()) ? 0 : 1);
     families.push_back(std::move(writable));
     add_dispatcher(families, workers);
-    for (auto* family : {&lanes.lag, &lanes.pending, &lanes.ready, &lanes.age, &lanes.held, &owner, &epochs})
+    for (auto* family :
+         {&lanes.lag, &lanes.pending, &lanes.ready, &lanes.age, &lanes.held, &lanes.paused, &owner, &epochs, &diverged})
       families.push_back(std::move(*family));
     answer(
       {200, "text/plain; version=0.0.4; charset=utf-8", {}, prometheus::TextSerializer{}.Serialize(families), false});

@@ -57,6 +57,13 @@ result<submission> http_api::make_submission(const api_pipeline& to, wire::incom
     std::move(*routes)};
 }
 
+void http_api::count(const api_pipeline& to, const receipt& given) const {
+  if (given.duplicate)
+    setup_.measured->duplicates.Increment();
+  else if (given.at == position{})
+    setup_.measured->unrouted.Add({{"pipeline", to.name}}).Increment();
+}
+
 /// What was sent later may be on its way already, so a destination that was full stays refused on this connection.
 void http_api::remember_refusals(std::uint64_t connection, const api_pipeline& to,
                                  const std::vector<result<receipt>>& receipts) {
@@ -86,7 +93,7 @@ void http_api::submit_one(const api_pipeline& to, net::http_request& request, co
     setup_.measured->accept.Observe(seconds(clock::now() - started));
     remember_refusals(connection, to, *receipts);
     const auto& one = receipts->front();
-    if (one && one->duplicate) setup_.measured->duplicates.Increment();
+    if (one) count(to, *one);
     answer(one ? receipt_response(*one) : refusal(one.error()));
   }};
   caf::anon_send(setup_.journal, submit{to.shard, {std::move(*made)}, std::move(done)});
@@ -115,7 +122,7 @@ void http_api::submit_batch(const api_pipeline& to, net::http_request& request, 
       auto next = receipts->begin();
       for (const auto& line : bad) {
         closes = closes || (line && ends_connection(*line));
-        if (!line && *next && (*next)->duplicate) setup_.measured->duplicates.Increment();
+        if (!line && *next) count(to, **next);
         body += line_of(line ? result<receipt>{tl::unexpected(*line)} : *next++);
       }
       answer({200, "application/x-ndjson", {}, std::move(body), false, closes});

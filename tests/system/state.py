@@ -142,6 +142,8 @@ class State(SystemTest):
         self.assertGreaterEqual(read.by_label("reseq_attempts_total", "outcome")["failed"], 3)
         self.assertEqual(read.by_label("reseq_destination_lag_messages", "destination"), {"bad": 3, "d": 0})
         self.assertEqual(read.by_label("reseq_owner", "pipeline"), {"p": 1, "q": 1})
+        self.assertEqual(read.by_label("reseq_diverged", "pipeline"), {"p": 0, "q": 0})
+        self.assertRegex(next(iter(read.by_label("reseq_build_info", "version"))), r"^\d+\.\d+\.\d+$")
         self.assertEqual(read.histogram("reseq_delivery_seconds").count, 3)
         whole = read.histogram("reseq_end_to_end_seconds")
         self.assertEqual(whole.count, 3)
