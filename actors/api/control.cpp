@@ -57,6 +57,15 @@ json recovery_json(const api_pipeline& of, const store::recovery& how, bool reco
           {"missing", std::move(missing)}};
 }
 
+std::string label_of(const api_pipeline& of, destination_id which) { return of.name + "/" + of.name_of(which); }
+
+/// What operators change leaves a trace, once it is durable.
+void log(const api_pipeline& of, const core::enrolment& place, operate::kind what, const store::stored_message& about) {
+  spdlog::info("destination {}: message {} (0:{}, sequence {}) is {} by an operator", label_of(of, place.destination),
+               about.message->id(), about.at.value(), place.seq.value(),
+               what == operate::kind::retry ? "tried again" : "skipped");
+}
+
 /// Adds up what each destination changed. Only if none could, the first reason is the answer.
 net::http_response sum_up(const std::vector<result<std::uint64_t>>& outcomes) {
   std::uint64_t changed = 0;
@@ -96,7 +105,11 @@ void http_api::operate_message(const api_pipeline& of, const api::route& where, 
       [&](std::size_t i, reply<std::uint64_t> done) {
         caf::anon_send(of.actor, operate{what, places[i].destination, places[i].seq, std::move(done)});
       },
-      [answer](const std::vector<result<std::uint64_t>>& outcomes) { answer(sum_up(outcomes)); });
+      [&of, what, places, answer, about = **found](const std::vector<result<std::uint64_t>>& outcomes) {
+        for (std::size_t i = 0; i < outcomes.size(); ++i)
+          if (outcomes[i] && *outcomes[i] > 0) log(of, places[i], what, about);
+        answer(sum_up(outcomes));
+      });
   };
   caf::anon_send(setup_.reader,
                  ask_message{of.shard, where.at, {}, reply<std::optional<store::stored_message>>(std::move(use))});
@@ -105,10 +118,13 @@ void http_api::operate_message(const api_pipeline& of, const api::route& where, 
 void http_api::operate_destination(const api_pipeline& of, destination_id which, operate::kind what,
                                    const net::responder& answer) {
   if (auto trouble = journal_trouble()) return answer(std::move(*trouble)); // it would be done once that is over
-  caf::anon_send(
-    of.actor, operate{what, which, std::nullopt, reply<std::uint64_t>([answer](const result<std::uint64_t>& outcome) {
-                        answer(outcome ? changed_response(*outcome) : operation_problem(outcome.error()));
-                      })});
+  auto done = [&of, which, what, answer](const result<std::uint64_t>& outcome) {
+    if (outcome)
+      spdlog::info("destination {}: {} by an operator", label_of(of, which),
+                   what == operate::kind::pause ? "paused" : "resumed");
+    answer(outcome ? changed_response(*outcome) : operation_problem(outcome.error()));
+  };
+  caf::anon_send(of.actor, operate{what, which, std::nullopt, reply<std::uint64_t>(std::move(done))});
 }
 
 void http_api::retry_all_held(const api_pipeline& of, const net::responder& answer) {
@@ -120,7 +136,10 @@ void http_api::retry_all_held(const api_pipeline& of, const net::responder& answ
     [&](std::size_t i, reply<std::uint64_t> done) {
       caf::anon_send(of.actor, operate{operate::kind::retry, all[i], std::nullopt, std::move(done)});
     },
-    [answer](const std::vector<result<std::uint64_t>>& outcomes) {
+    [&of, all, answer](const std::vector<result<std::uint64_t>>& outcomes) {
+      for (std::size_t i = 0; i < outcomes.size(); ++i)
+        if (const auto count = outcomes[i].value_or(0); count > 0)
+          spdlog::info("destination {}: {} held messages are tried again by an operator", label_of(of, all[i]), count);
       std::uint64_t changed = 0; // a destination that holds nothing is no reason to fail
       for (const auto& one : outcomes) {
         if (!one && one.error().code != errc::conflict) return answer(operation_problem(one.error()));

@@ -122,6 +122,24 @@ class Exhausted(HeldTest):
         self.assertEqual(self.wait_for_held("bad", after=1)["sequence"], 2)
         self.assertEqual(self.running.destination("p", "bad")["settled"], 1)
 
+    def test_what_an_operator_does_leaves_a_line_in_the_log(self):
+        self.start_bad_and_good()
+        self.running.submit_all("p", ["a", "b"])
+        self.wait_for_held("bad")
+        self.operate(1, "skip")
+        self.running.wait_for_line("info: destination p/bad: message a \\(0:1, sequence 1\\) is skipped by an operator")
+        self.wait_for_held("bad", after=1)
+        self.running.post("/v1/pipelines/p/held/retry")
+        self.running.wait_for_line("info: destination p/bad: 1 held messages? (is|are) tried again by an operator")
+        self.wait_for_held("bad", after=1)
+        self.operate(2, "retry")
+        self.running.wait_for_line("info: destination p/bad: message b \\(0:2, sequence 2\\) is tried again by an op")
+        self.assertEqual(self.operate(1, "skip").status, 409)
+        for what in ("pause", "resume"):
+            self.running.post(f"/v1/pipelines/p/destinations/good/{what}")
+            self.running.wait_for_line(f"info: destination p/good: {what}d by an operator")
+        self.assertEqual(self.running.logged("by an operator"), 5)
+
     def test_held_survives_a_crash_and_a_retry_after_it_delivers_everything_in_order(self):
         self.start_bad_and_good()
         sent = self.running.submit_all("p", ["a", "b", "c", "d"])
