@@ -1,14 +1,37 @@
 #include "actors/open_stores.hpp"
 
+#include <filesystem>
 #include <random>
 
 #include <spdlog/spdlog.h>
 
 #include "reseq/store/postgres/postgres_journal.hpp"
+#include "reseq/store/postgres/server_url.hpp"
 #include "reseq/store/redis/redis_resequencer.hpp"
+#include "reseq/store/sqlite/data_files.hpp"
 #include "reseq/store/sqlite/sqlite_journal.hpp"
 
 namespace reseq::actors {
+
+namespace {
+
+/// What an operator took for another one: a directory that was named wrongly, or from which everything was removed.
+void tell_of_new_journal(const std::string& where) {
+  spdlog::info("made a new journal in {}: epochs, positions and sequences begin anew, and so do Idempotency-Keys",
+               where);
+}
+
+} // namespace
+
+std::string whereabouts(const config::settings& settings) {
+  if (settings.store.kind == "postgres") {
+    const auto& url = settings.store.postgres; // as a whole it would be taken for a secret
+    const auto scheme = url.find("://");
+    return "PostgreSQL at " +
+           store::postgres::server_url(url).without_secrets(scheme == std::string::npos ? "" : url.substr(scheme + 3));
+  }
+  return std::filesystem::absolute(settings.node.data_dir).lexically_normal().string();
+}
 
 result<std::unique_ptr<store::journal>> open_journal(const config::settings& settings) {
   if (settings.store.kind != "postgres") {
@@ -16,7 +39,12 @@ result<std::unique_ptr<store::journal>> open_journal(const config::settings& set
     options.accept_loss = settings.store.accept_loss;
     if (options.accept_loss)
       spdlog::warn("store.accept_loss is set: what the data directory may have lost is given up; do not leave it set");
-    return store::sqlite::open_sqlite(settings.node.data_dir, options);
+    std::error_code unknown;
+    const bool is_new =
+      !std::filesystem::exists(store::sqlite::journal_file(settings.node.data_dir), unknown) && !unknown;
+    auto opened = store::sqlite::open_sqlite(settings.node.data_dir, options);
+    if (opened && is_new) tell_of_new_journal(whereabouts(settings));
+    return opened;
   }
   store::postgres::postgres_options options;
   options.url = settings.store.postgres;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "reseq/config/settings.hpp"
 #include "reseq/model/error.hpp"
@@ -10,6 +11,9 @@
 #include "reseq/store/resequencer.hpp"
 
 namespace reseq::actors {
+
+/// Where that journal is, for logs: without a password.
+std::string whereabouts(const config::settings& settings);
 
 /// Opens the journal that `store.kind` names. Errors say what to do.
 result<std::unique_ptr<store::journal>> open_journal(const config::settings& settings);

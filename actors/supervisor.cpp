@@ -113,6 +113,25 @@ result<void> check_order(const destination_settings& wanted, const store::destin
               "destination " + wanted.name);
 }
 
+/// What a start finds. Ten thousand destinations may be paused.
+void tell(const std::string& pipeline, const store::shard_state& found) {
+  constexpr std::size_t most_named = 10;
+  std::uint64_t undelivered = 0;
+  std::size_t held = 0;
+  std::size_t paused = 0;
+  std::string names;
+  for (const auto& one : found.destinations) {
+    undelivered += one.backlog();
+    held += one.held.size();
+    if (!one.progress.paused || ++paused > most_named) continue;
+    names += (names.empty() ? "" : ", ") + one.name;
+  }
+  if (paused > most_named) names += " and " + std::to_string(paused - most_named) + " more";
+  spdlog::info("pipeline {}: epoch {}, after position {}, {} undelivered{}{}", pipeline, found.owner.value(),
+               found.last.value(), undelivered, held > 0 ? ", " + std::to_string(held) + " held" : "",
+               paused > 0 ? ", paused: " + names : "");
+}
+
 std::map<std::string, destination_id> ids_of(const store::shard_state& state) {
   std::map<std::string, destination_id> ids;
   for (const auto& d : state.destinations) ids.emplace(d.name, d.id);
@@ -142,6 +161,7 @@ result<std::unique_ptr<supervisor>> supervisor::start(const config::settings& se
 }
 
 result<void> supervisor::parts::open_journal() {
+  spdlog::info("reseq {}, node {}, journal in {}", RESEQ_VERSION, settings.node.name, whereabouts(settings));
   auto opened = actors::open_journal(settings);
   if (!opened) return tl::unexpected(opened.error());
   journal = std::move(*opened);
@@ -219,6 +239,7 @@ result<std::vector<opened_shard>> supervisor::parts::open_shards(const std::vect
   for (const auto& [name, i] : by_name) {
     auto shard = open_shard(settings.pipelines[i], fingerprints[i], definitions);
     if (!shard) return tl::unexpected(shard.error());
+    tell(name, shard->state);
     std::ranges::move(shard->late, std::back_inserter(late));
     opened[i] = std::move(*shard);
   }

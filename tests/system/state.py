@@ -153,6 +153,40 @@ class State(SystemTest):
         for name in ("reseq_lane_pending", "reseq_lane_ready", "reseq_head_of_line_age_seconds", "reseq_epoch"):
             self.assertIn(f"\n{name}{{", answer.body.decode())
 
+    def test_metrics_tell_what_is_paused_and_what_goes_nowhere(self):
+        self.running.stop()
+        picky = {"name": "picky", "url": self.book.url(), "when": {"kind": "x"}}
+        gives_up = {**GIVES_UP_SOON, "on_exhausted": "dead_letter"}
+        failing = {"name": "bad", "url": self.book.url(), "transform": [{"use": "delay", "fail_rate": 1.0}]}
+        pipelines = [pipeline("p", [picky]), pipeline("q", [failing], retry=gives_up)]
+        self.running = self.restart(self.running, pipeline=pipelines)
+        for status in (202, 200):
+            self.assertEqual(self.running.submit("p", b"x", "nowhere").status, status)
+        self.running.submit_all("p", ["somewhere"], kind="x")
+        self.assertEqual(self.running.post("/v1/pipelines/p/destinations/picky/pause").status, 200)
+        self.running.submit_all("q", ["given-up"])
+        self.running.wait_until_settled("q", "bad", 1)
+        read = self.running.metrics()
+        self.assertEqual(read.by_label("reseq_messages_unrouted_total", "pipeline"), {"p": 1})
+        self.assertEqual(read.by_label("reseq_destination_paused", "destination"), {"picky": 1, "bad": 0})
+        self.assertEqual(read.by_label("reseq_dead_letters_total", "destination"), {"bad": 1})
+        self.assertEqual(self.running.stop(), 0)
+        self.running = self.restart(self.running)
+        self.running.wait_for_line(r"info: pipeline p: epoch \d+, after position \d+, \d+ undelivered, paused: picky$")
+
+    def test_a_start_says_what_it_found_and_where(self):
+        data = self.path("data")
+        self.running.wait_for_line(rf"info: reseq \d+\.\d+\.\d+, node a, journal in {re.escape(data)}$")
+        self.running.wait_for_line(rf"info: made a new journal in {re.escape(data)}: ")
+        self.running.wait_for_line("info: pipeline q: epoch 1, after position 0, 0 undelivered$")
+        self.running.submit_all("p", ["a", "b"])
+        self.running.wait_for_state("p", "bad", "held")
+        self.running.wait_until_settled("p", "d", 2)
+        self.running.kill()
+        self.running = self.restart(self.running)
+        self.running.wait_for_line("info: pipeline p: epoch 2, after position 2, 2 undelivered, 1 held$")
+        self.assertEqual(self.running.logged("made a new journal"), 0)
+
     def assert_is_exposition(self, text: str):
         """Each family has its help and type once, before its samples; each line is a sample of the family."""
         families, current = set(), ""
