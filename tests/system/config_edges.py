@@ -4,6 +4,7 @@ import os
 import subprocess
 import unittest
 
+from client import receipt_of
 from harness import SystemTest, clean_environment, free_port, merged, pipeline, program, write_config
 from waiting import PATIENCE_SECONDS
 
@@ -208,6 +209,25 @@ class Starting(ConfigTest):
                 self.assertIn(f"{key}.listen", done.stderr)
                 self.assertIn(address, done.stderr)
         self.assertEqual(first.submit("p", b"x").status, 202)
+
+    def test_a_lost_journal_is_named_and_accepted_once_goes_on_behind_what_it_had_given(self):
+        running = self.supervisor(self.config([pipeline("p", [{"name": "d", "url": self.receiver().url()}])]))
+        running.submit_all("p", ["a", "b", "c"])
+        running.wait_until_settled("p", "d", 3)
+        running.kill()
+        for name in os.listdir(self.path("data")):
+            if name.startswith("journal.sqlite"):
+                os.unlink(os.path.join(self.path("data"), name))
+        refused = self.starting_supervisor(running.config)
+        self.assertEqual(refused.wait(), 1)
+        refused.wait_for_line("missing or empty, and held messages that were confirmed.*store.accept_loss=true")
+        again = self.restart(running, store={"accept_loss": True})
+        again.wait_for_line("info: made a new journal in ")
+        self.assertEqual(receipt_of(again.submit("p", b"x", "next")).position, 4)
+        again.wait_until_settled("p", "d", 4)
+        epoch = again.get("/v1/pipelines/p")["epoch"]
+        self.assertEqual(again.stop(), 0)
+        self.assertEqual(self.restart(running).get("/v1/pipelines/p")["epoch"], epoch + 1)
 
     def test_a_data_directory_that_cannot_be_written_is_named(self):
         with open(self.path("file"), "w", encoding="ascii"):

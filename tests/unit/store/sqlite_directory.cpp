@@ -308,6 +308,28 @@ TEST_CASE("whoever accepts the loss goes on past everything that was confirmed")
   CHECK(shard.state.last == position{messages + 1});
 }
 
+TEST_CASE("whoever accepts the loss of the whole journal begins anew past everything that was confirmed") {
+  const scratch_directory scratch;
+  const auto data = scratch.path() / "data";
+  make_killed(data);
+  fs::remove(data / "journal.sqlite");
+  SECTION("the log is left") {}
+  SECTION("nothing is left but the note") { fs::remove(data / "journal.sqlite-wal"); }
+  CHECK(refusal(data).text().find("store.accept_loss=true") != std::string::npos);
+  sqlite_options accepting;
+  accepting.accept_loss = true;
+  {
+    opened shard(must(open_sqlite(data, accepting)), specs(1));
+    CHECK(shard.state.last == position{messages});
+    REQUIRE(shard.state.destinations[0].lost.size() == 1);
+    CHECK(shard.state.destinations[0].lost[0].range.last == sequence{messages});
+    const auto next = must(shard.commit({submit("next", {1})}));
+    CHECK(next.accepted[0].at == position{messages + 1});
+    CHECK(next.accepted[0].enrolled[0].seq == sequence{messages + 1});
+  }
+  CHECK(refusal(data).text().empty());
+}
+
 TEST_CASE("whoever accepts a loss where there is none loses nothing") {
   const scratch_directory scratch;
   const auto data = scratch.path() / "data";

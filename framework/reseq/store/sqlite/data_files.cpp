@@ -134,11 +134,14 @@ result<void> check_access(const fs::path& data_dir) {
   return {};
 }
 
-result<void> check_files(const fs::path& data_dir, bool confirmed) {
+result<void> check_files(const fs::path& data_dir, bool confirmed, bool accept_loss) {
   const auto file = journal_file(data_dir);
   if (size_of(file) == 0) {
-    if (size_of(beside(file, "-wal")) == 0 && !confirmed) return {};
-    return fail(errc::corrupt, "it is missing or empty, and held messages that were confirmed" + std::string(put_back),
+    if (accept_loss || (size_of(beside(file, "-wal")) == 0 && !confirmed)) return {};
+    return fail(errc::corrupt,
+                "it is missing or empty, and held messages that were confirmed" + std::string(put_back) +
+                  ". If there is none, start once with --set store.accept_loss=true: it begins anew, and gives none of "
+                  "the positions and sequences that are noted in high-water",
                 file.string());
   }
   const std::string header = head_of(file, header_bytes);

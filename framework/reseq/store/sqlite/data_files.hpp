@@ -16,7 +16,8 @@ result<void> check_access(const std::filesystem::path& data_dir);
 
 /// Refuses a journal that another program or a newer version of this one wrote (`errc::incompatible`), and one that is
 /// no database, lacks its log's other half or was cut short (`errc::corrupt`). Nothing is changed, nor opened as a
-/// database. No journal at all is fine unless it is known to have `confirmed` messages.
-result<void> check_files(const std::filesystem::path& data_dir, bool confirmed);
+/// database. No journal at all is fine unless it is known to have `confirmed` messages, and even then with
+/// `accept_loss`.
+result<void> check_files(const std::filesystem::path& data_dir, bool confirmed, bool accept_loss);
 
 } // namespace reseq::store::sqlite

@@ -219,7 +219,8 @@ result<std::unique_ptr<journal>> open_sqlite(const std::filesystem::path& data_d
   if (!lock) return tl::unexpected(std::move(lock.error()));
 
   auto reached = std::make_unique<high_water>(data_dir / "high-water");
-  if (auto ours = check_files(data_dir, !reached->empty()); !ours) return tl::unexpected(std::move(ours.error()));
+  if (auto ours = check_files(data_dir, !reached->empty(), options.accept_loss); !ours)
+    return tl::unexpected(std::move(ours.error()));
   auto connected = connect(journal_file(data_dir), options);
   if (!connected) return tl::unexpected(std::move(connected.error()));
   const auto secret = read_secret(*connected->writer);
