@@ -77,6 +77,8 @@ class Malformed(HttpTest):
             ("an endless length", POST + b"Content-Length: 99999999999999999999999\r\n\r\n", 400, ""),
             ("two ids", post(b"x", "Idempotency-Key: a\r\nIdempotency-Key: b\r\n"), 400, "more than once"),
             ("an empty destination", post(b"x", "Reseq-Destinations: d,,\r\n"), 400, "empty entry"),
+            ("a misspelt header", post(b"x", "reseq-keyy: k\r\n"), 400,
+             "'reseq-keyy': is no header .*Reseq-Key and Reseq-Destinations"),
             ("a version", post(b"x", "Reseq-Expect-Version: 1\r\n"), 400, "not available"),
         ]
         for name, request, status, detail in cases:

@@ -1,10 +1,12 @@
 #include "reseq/wire/incoming.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <iterator>
 #include <utility>
 
+#include "reseq/model/ascii.hpp"
 #include "reseq/wire/fields.hpp"
 #include "reseq/wire/sha256.hpp"
 
@@ -60,6 +62,26 @@ result<std::optional<std::vector<std::string>>> destinations_of(const header_lis
   return std::optional{std::move(*tidied)};
 }
 
+constexpr std::string_view our_prefix = "reseq-";
+
+/// A producer's, then those that a delivery has: another reseq, or a proxy behind one, passes them on.
+constexpr std::array known_headers{"Reseq-Key",      "Reseq-Destinations", "Reseq-Expect-Version",
+                                   "Reseq-Pipeline", "Reseq-Message-Id",   "Reseq-Destination",
+                                   "Reseq-Position", "Reseq-Sequence",     "Reseq-Previous-Sequence",
+                                   "Reseq-Attempt",  "Reseq-Epoch",        "Reseq-Replay"};
+
+/// A misspelt key would cost the order.
+result<void> check_ours(const header_list& headers) {
+  for (const auto& h : headers) {
+    if (!ascii::lower(h.name.substr(0, our_prefix.size())).starts_with(our_prefix)) continue;
+    if (std::ranges::any_of(known_headers, [&](const char* known) { return same_header_name(h.name, known); }))
+      continue;
+    return fail(errc::invalid, "is no header that a message can have; Reseq-Key and Reseq-Destinations are",
+                in_quotes(h.name));
+  }
+  return {};
+}
+
 /// What lets a producer in is neither stored nor routed by.
 bool is_credential(const header& h) {
   return same_header_name(h.name, "Authorization") || same_header_name(h.name, "Proxy-Authorization");
@@ -69,6 +91,7 @@ bool is_credential(const header& h) {
 
 result<incoming> from_http(const header_list& headers, std::string body) {
   if (auto checked = check_headers(headers); !checked) return tl::unexpected(std::move(checked.error()));
+  if (auto ours = check_ours(headers); !ours) return tl::unexpected(std::move(ours.error()));
   const auto version =
     std::ranges::find_if(headers, [](const header& h) { return same_header_name(h.name, "Reseq-Expect-Version"); });
   if (version != headers.end()) {

@@ -39,7 +39,7 @@ struct limits {
 /// The id is `Idempotency-Key`, without the quotes around it; else CloudEvents' `ce-source`, a space and `ce-id` (its
 /// SHA-256 in hexadecimal if that makes no id: over 255 characters, or some not printable ASCII); else a new UUIDv7.
 /// `Reseq-Key` is the key, `Reseq-Destinations` the destinations, with commas between them. Headers that there may be
-/// only one of are refused when there are two.
+/// only one of are refused when there are two, and so is a `Reseq-` header that neither a message nor a delivery has.
 /// Errors: `errc::invalid`, `errc::too_large`; `where` is the header.
 result<incoming> from_http(const header_list& headers, std::string body);
 

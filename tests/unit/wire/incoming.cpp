@@ -121,6 +121,14 @@ TEST_CASE("conditional publish is refused instead of ignored") {
   CHECK(refusal({{"reseq-expect-version", "3"}}).text() == "Reseq-Expect-Version: is not available in this version");
 }
 
+TEST_CASE("a header that only looks like one of ours is refused, one that a delivery has passes") {
+  const std::string name = GENERATE(as<std::string>{}, "Reseq-Keyy", "reseq-to", "RESEQ-", "Reseq-Destination-s");
+  CHECK(refusal({{name, "x"}}).text() ==
+        "'" + name + "': is no header that a message can have; Reseq-Key and Reseq-Destinations are");
+  CHECK(from_http({{"Reseq-Sequence", "1"}, {"reseq-epoch", "2"}, {"Reseq-Pipeline", "p"}, {"Reseqs", "x"}}, "")
+          .has_value());
+}
+
 TEST_CASE("a request's headers are bounded and clean") {
   CHECK(from_http({{"a", std::string(max_header_bytes - 1, 'x')}}, "").has_value());
   CHECK(refusal({{"a", std::string(max_header_bytes, 'x')}}).code == errc::too_large);
