@@ -102,7 +102,10 @@ void http_api::submit_one(const api_pipeline& to, net::http_request& request, co
 void http_api::submit_batch(const api_pipeline& to, net::http_request& request, const net::responder& answer) {
   connections_.try_emplace(request.connection);
   auto lines = wire::from_ndjson(request.body, {setup_.http.max_message, max_batch_lines});
-  if (!lines) return answer(api::error_response(lines.error()));
+  if (!lines) {
+    lines.error().what += "; nothing of the batch is accepted";
+    return answer(api::error_response(lines.error()));
+  }
   std::vector<submission> good;
   std::vector<std::optional<error>> bad; // by line; nothing: it is among `good`
   for (auto& in : *lines) {
