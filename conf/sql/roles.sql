@@ -24,11 +24,14 @@ ALTER DEFAULT PRIVILEGES FOR ROLE reseq IN SCHEMA reseq GRANT SELECT ON TABLES T
 --   REVOKE SELECT ON reseq.secret FROM reseq_reader;
 
 -- A destination's role, where a table of somebody else's is filled (postgresql://filler@…/books?table=ledger), needs in
--- that database (the first start makes the schema and its table delivered, too, if it may):
+-- that database (a start makes what is missing of schema and tables, if it may; since PostgreSQL 15, or after the REVOKE above, it may
+-- make a table in public only after GRANT CREATE ON SCHEMA public TO filler):
 --
 --   CREATE SCHEMA reseq;
 --   CREATE TABLE reseq.delivered (pipeline text NOT NULL, destination text NOT NULL, epoch bigint NOT NULL, last_sequence
 --     bigint NOT NULL, last_message text NOT NULL, PRIMARY KEY (pipeline, destination)) WITH (fillfactor = 30);
 --   GRANT USAGE ON SCHEMA reseq TO filler;
 --   GRANT SELECT, INSERT, UPDATE ON reseq.delivered TO filler;
+--   CREATE TABLE public.ledger (sequence bigint PRIMARY KEY, position bigint NOT NULL, message_id text NOT NULL, key text,
+--     headers jsonb NOT NULL, payload bytea NOT NULL, delivered_at timestamptz NOT NULL);
 --   GRANT INSERT ON public.ledger TO filler;

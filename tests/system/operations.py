@@ -59,15 +59,34 @@ class Database(SystemTest):
         with open(os.path.join(CONF, "sql", "roles.sql"), encoding="utf-8") as file:
             grants = re.findall(r"^--   (.*)$", file.read().partition("-- A destination's role")[2], re.MULTILINE)
         self.server.create_database("books")
-        ledger = """CREATE TABLE ledger (sequence bigint PRIMARY KEY, position bigint, message_id text, key text,
-                    headers jsonb, payload bytea, delivered_at timestamptz)"""
-        for statement in ("CREATE ROLE filler LOGIN", ledger, "\n".join(grants)):
+        for statement in ("CREATE ROLE filler LOGIN", "\n".join(grants)):
             self.server.sql(statement, "books")
         table = f"postgresql:///books?host={self.server.folder}&user=filler&table=ledger"
         running = self.supervisor(self.config([pipeline("p", [{"name": "ledger", "url": table}])]))
         running.submit_all("p", ["a", "b"])
         running.wait_until_settled("p", "ledger", 2)
         self.assertEqual(self.server.sql("SELECT message_id FROM ledger ORDER BY sequence", "books"), [["a"], ["b"]])
+
+    def test_the_destinations_tables_in_the_file_are_those_that_the_program_makes(self):
+        with open(os.path.join(CONF, "sql", "roles.sql"), encoding="utf-8") as file:
+            grants = re.findall(r"^--   (.*)$", file.read().partition("-- A destination's role")[2], re.MULTILINE)
+        self.server.sql("CREATE ROLE filler LOGIN", "postgres")
+        made = []
+        for database in ("by_hand", "by_itself"):
+            self.server.create_database(database)
+        self.server.sql("\n".join(grants), "by_hand")
+        url = f"postgresql:///by_itself?host={self.server.folder}&user=admin&table=ledger"
+        running = self.supervisor(self.config([pipeline("p", [{"name": "ledger", "url": url}])]))
+        running.submit_all("p", ["a"])
+        running.wait_until_settled("p", "ledger", 1)
+        for database in ("by_hand", "by_itself"):
+            made.append(self.server.sql(
+                "SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, reloptions::text "
+                "FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE attnum > 0 AND relkind IN ('r', 'i') AND "
+                "relnamespace::regnamespace::text IN ('reseq', 'public') ORDER BY 1, attnum", database,
+            ))  # fmt: skip
+        self.assertEqual(made[0], made[1])
+        self.assertEqual({row[0] for row in made[0]} & {"ledger", "reseq.delivered"}, {"ledger", "reseq.delivered"})
 
     def stuck(self) -> str:
         """What the file's queries say to the reader."""
