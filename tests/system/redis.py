@@ -165,6 +165,15 @@ class Away(OnBoth):
         self.redis.start()
         running.wait_for_line("the resequencer answers again")
 
+    def test_a_redis_that_cannot_be_reached_at_the_start_is_named_without_its_password(self):
+        self.redis.kill()
+        self.store["redis"] = self.redis.url.replace("://", "://:hidden@")
+        running = self.start([self.http_destination()])
+        named = running.wait_for_line("warning: pipeline p: the resequencer does not answer: .*([Rr]efused|No such file)")
+        self.assertNotIn("hidden", named.string)
+        running.wait_for_line("info: reseq .*, journal in PostgreSQL at ")
+        running.wait_until_settled("p", "http", 0)
+
     def test_a_redis_that_does_not_answer_holds_a_delivery_up_for_no_longer_than_twice_the_timeout(self):
         self.store["redis_timeout"] = "300ms"
         running = self.start([self.http_destination()])
