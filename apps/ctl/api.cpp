@@ -21,15 +21,27 @@ std::string refusal_text(const net::client_answer& answer) {
   return detail.empty() ? "the server answered " + status : detail + " (" + status + ")";
 }
 
-const char* advice_after(unsigned status) {
+/// What was asked for contradicts what is there.
+const char* advice_after_conflict(const std::string& path) {
+  if (path.ends_with("/recover")) return "`reseqctl status` shows what state it is in";
+  return "`reseqctl held` lists what is held";
+}
+
+const char* advice_after_unprocessable(const std::string& path) {
+  if (path.ends_with("/retry") || path.ends_with("/skip"))
+    return "`reseqctl status` lists the destinations that there are";
+  return "an id stands for one content only, and `reseqctl status` lists the destinations that there are";
+}
+
+const char* advice_after(unsigned status, const std::string& path) {
   switch (status) {
   case 400: return "correct that and call again";
   case 401:
     return "give the token with --token, or in RESEQ_HTTP_TOKEN for send and RESEQ_HTTP_CONTROL_TOKEN for the rest";
   case 404: return "`reseqctl status` shows the pipelines, their destinations, and how far they are";
-  case 409: return "`reseqctl status` shows how it stands, and `reseqctl held` what is held";
+  case 409: return advice_after_conflict(path);
   case 413: return "http.max_message in the supervisor's configuration is the limit";
-  case 422: return "an id stands for one content only, and `reseqctl status` lists the destinations that there are";
+  case 422: return advice_after_unprocessable(path);
   case 429: return "`reseqctl why` says what the destination waits for";
   case 503: return "try again in a moment";
   case 507: return "make room on the supervisor's disk";
@@ -54,19 +66,22 @@ exchange http_exchange(net::url base, std::string token) {
   };
 }
 
-result<std::string> body_of(result<net::client_answer> answered) {
+result<std::string> body_of(result<net::client_answer> answered, const api_request& asked) {
   if (!answered) {
     auto what = std::move(answered.error());
     what.what += "; check that reseq-supervisor runs and listens there (--url or RESEQ_URL names another address)";
     return tl::unexpected(std::move(what));
   }
   const auto status = answered->status;
-  if (status < 200 || status > 299) return fail(code_of(status), refusal_text(*answered) + "; " + advice_after(status));
+  if (status < 200 || status > 299)
+    return fail(code_of(status), refusal_text(*answered) + "; " + advice_after(status, asked.path));
   if (answered->truncated) return fail(errc::too_large, "the answer is too large to be shown; ask for less");
   return std::move(answered->body);
 }
 
-result<std::string> call(const exchange& supervisor, const api_request& what) { return body_of(supervisor(what)); }
+result<std::string> call(const exchange& supervisor, const api_request& what) {
+  return body_of(supervisor(what), what);
+}
 
 result<json> call_json(const exchange& supervisor, const api_request& what) {
   const auto body = call(supervisor, what);

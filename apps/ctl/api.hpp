@@ -27,9 +27,9 @@ using exchange = std::function<result<net::client_answer>(const api_request&)>;
 /// The real one: requests below `base`, with `token` as bearer unless it is empty.
 exchange http_exchange(net::url base, std::string token);
 
-/// The body of a good answer (200 to 299). A refusal is one sentence: what the supervisor said and what to do next;
-/// `unavailable` for 503, `conflict` for 409, else `invalid`. What got no answer says where it was looked for.
-result<std::string> body_of(result<net::client_answer> answered);
+/// The body of a good answer (200 to 299) to `asked`. A refusal is one sentence: what the supervisor said and what to
+/// do next; `unavailable` for 503, `conflict` for 409, else `invalid`. What got no answer says where it was looked for.
+result<std::string> body_of(result<net::client_answer> answered, const api_request& asked);
 
 result<std::string> call(const exchange& supervisor, const api_request& what);
 

@@ -177,6 +177,8 @@ private:
 };
 
 result<net::url> read_url(const std::string& text) {
+  if (!text.starts_with("http://") && !text.starts_with("https://"))
+    return fail(errc::invalid, "a supervisor's address starts with http://");
   auto parsed = net::parse_url(text);
   if (!parsed) return parsed;
   if (parsed->scheme != "http") return fail(errc::invalid, "only http:// is possible in this version");

@@ -81,7 +81,7 @@ result<std::string> submit(const exchange& supervisor, const api_request& what, 
   for (duration pause = first_pause;; pause = std::min<duration>(pause * 2, longest_pause)) {
     auto answer = supervisor(what);
     const auto wait = std::max(pause, wished_pause(answer));
-    auto body = body_of(std::move(answer));
+    auto body = body_of(std::move(answer), what);
     if (body || body.error().code != errc::unavailable || time.now() + wait > end) return body;
     if (!std::exchange(noticed, true)) notice(body.error().text());
     time.sleep(wait);

@@ -206,6 +206,20 @@ TEST_CASE("retry of all that one destination holds leaves the others") {
   CHECK(supervisor.asked.back().body == R"({"destinations":["billing"]})");
 }
 
+TEST_CASE("what to do next fits what was asked for") {
+  const auto advice = [](command what, const std::string& path, unsigned status) {
+    scripted supervisor;
+    supervisor.on("POST /v1/pipelines/orders/" + path, {{"detail", "no"}}, status);
+    auto asked = wanted(what, "orders");
+    asked.message = "0:17";
+    return supervisor.run(asked).error().text();
+  };
+  CHECK(contains(advice(command::recover, "recover", 409), "reseqctl status"));
+  CHECK(contains(advice(command::skip, "messages/0:17/skip", 409), "reseqctl held"));
+  CHECK(contains(advice(command::retry, "messages/0:17/retry", 422), "lists the destinations"));
+  CHECK(!contains(advice(command::retry, "messages/0:17/retry", 422), "one content"));
+}
+
 TEST_CASE("recover shows what it would do, and does it only when told so") {
   scripted supervisor;
   json answer{{"recovered", false},
