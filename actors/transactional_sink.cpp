@@ -2,6 +2,7 @@
 #include <vector>
 
 #include <caf/actor_cast.hpp>
+#include <spdlog/spdlog.h>
 
 #include "actors/sinks.hpp"
 
@@ -50,6 +51,9 @@ sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transa
       const bool failing = unknown && std::holds_alternative<core::failing>(answer);
       if (failing && !state.restarting && (*unknown || has_gone_back(*state.receiver, first))) {
         state.restarting = true;
+        spdlog::warn("destination {}/{}: {}: everything is opened anew, to compare it with the journal", setup.pipeline,
+                     setup.destination.name,
+                     *unknown ? "it has what is still to be delivered" : "it lacks what was delivered to it");
         setup.restart();
       }
       const auto owner = caf::actor_cast<shard_actor>(self->current_sender());

@@ -89,6 +89,7 @@ class GoneBack(SystemTest):
         self.redis.ask("FLUSHALL")
         self.submit(1)
         self.wait_until_it_runs_anew()
+        self.running.wait_for_line("warning: destination p/(table|stream): it lacks what was delivered to it: everything is ")
         self.wait_until_all_are_there()
         self.submit(10)
         self.wait_until_all_are_there()
