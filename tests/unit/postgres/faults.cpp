@@ -356,6 +356,23 @@ TEST_CASE("a journal is not opened by a role that may not create its schema, and
   CHECK(made.error().what.starts_with("the role of store.postgres lacks a privilege"));
 }
 
+TEST_CASE("a message whose row is missing is a read that failed, and never another key's or one past retention") {
+  place at;
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit(submit_many("m", 1, 10)));
+  at.sql("DELETE FROM reseq.message WHERE position = " + std::to_string(GENERATE(3, 10)));
+  const auto read = shard->read(shard.state.handle, destination_id{1}, sequence{1}, 10, 1U << 20U);
+  REQUIRE_FALSE(read.has_value());
+  CHECK(read.error().code == errc::unavailable);
+  const std::vector<core::key_cursor> keys{{"key-m5", sequence{1}}, {"no other has it", sequence{1}}};
+  for (const auto* begin = keys.data(); begin != keys.data() + keys.size(); ++begin) {
+    const auto searched = shard->read_keys(shard.state.handle, destination_id{1}, {begin, 1}, sequence{10}, 10, 1000);
+    REQUIRE_FALSE(searched.has_value());
+    CHECK(searched.error().code == errc::unavailable);
+    CHECK(searched.error().what.find("is not in the journal") != std::string::npos);
+  }
+}
+
 TEST_CASE("a database that has gone back in time is not written to") {
   place at;
   opened shard(must(at.open()), specs(1));

@@ -60,6 +60,17 @@ std::vector<place> places_from(sequence first, const std::vector<position>& at) 
   return out;
 }
 
+/// What it means that there is no row at `at`, which was accepted.
+error explain_missing(const partitioned_shard& shard, position at) {
+  const std::string where = "position " + std::to_string(at.value());
+  if (at.value() <= shard.forgotten_position) return {errc::not_found, "the message is past retention", where};
+  return {
+    errc::unavailable,
+    "a message that was accepted is not in the journal: somebody has deleted it, or store.postgres leads to a copy "
+    "that is not up to date",
+    where};
+}
+
 /// Loads the messages at `wanted`, at least one if there are any, until there are `max_bytes` of them.
 result<std::vector<core::backlog_item>> load(database& db, pqxx::work& tx, const partitioned_shard& shard,
                                              std::span<const place> wanted, std::uint64_t max_bytes) {
@@ -77,16 +88,15 @@ result<std::vector<core::backlog_item>> load(database& db, pqxx::work& tx, const
       ++next;
     }
     if (next == 0 || wanted.front().at.value() <= shard.forgotten_position)
-      return fail(errc::not_found, "the message is past retention",
-                  "position " + std::to_string(wanted.front().at.value()));
+      return tl::unexpected(explain_missing(shard, wanted.front().at));
     wanted = wanted.subspan(next);
   }
   return items;
 }
 
 /// Of `all`, in order, those whose message has a key of `keys` and that are not before its start.
-std::vector<place> with_keys(database& db, pqxx::work& tx, const partitioned_shard& shard,
-                             const std::vector<place>& all, std::span<const core::key_cursor> keys) {
+result<std::vector<place>> with_keys(database& db, pqxx::work& tx, const partitioned_shard& shard,
+                                     const std::vector<place>& all, std::span<const core::key_cursor> keys) {
   std::unordered_map<std::string, sequence> starts;
   binary_array positions(binary_array::of::bigint), names(binary_array::of::text);
   for (const auto& [key, from] : keys) {
@@ -94,16 +104,20 @@ std::vector<place> with_keys(database& db, pqxx::work& tx, const partitioned_sha
     starts.emplace(key, from);
   }
   for (const auto& one : all) positions.add_number(one.at.value());
+  // A row for each position: one that is missing must not look like another key's.
   const auto rows = db.run(tx,
-                           "SELECT position, key FROM reseq.message WHERE shard = $1 AND position = ANY ($2::bigint[]) "
-                           "AND key = ANY ($3::text[]) ORDER BY position",
+                           "SELECT position, CASE WHEN key = ANY ($3::text[]) THEN key END FROM reseq.message WHERE "
+                           "shard = $1 AND position = ANY ($2::bigint[]) ORDER BY position",
                            shard.number, binary(positions.bytes()), binary(names.bytes()));
   std::vector<place> found;
-  auto next = all.begin();
-  for (const auto& row : rows) {
-    next = std::find_if(next, all.end(), [&](const place& p) { return p.at.value() == row[0].as<std::uint64_t>(); });
-    const auto start = starts.find(text_at(row, 1));
-    if (start != starts.end() && next->seq >= start->second) found.push_back(*next);
+  auto row = rows.begin();
+  for (const auto& one : all) {
+    if (row == rows.end() || (*row)[0].as<std::uint64_t>() != one.at.value()) {
+      if (one.at.value() <= shard.forgotten_position) continue; // settled
+      return tl::unexpected(explain_missing(shard, one.at));
+    }
+    if (!(*row)[1].is_null() && one.seq >= starts.at(text_at(*row, 1))) found.push_back(one);
+    ++row;
   }
   return found;
 }
@@ -142,10 +156,11 @@ result<core::key_backlog> reader::read_keys(const partitioned_shard& shard, dest
     const auto at = positions(db, tx, shard, destination, first, std::min(most_searched, until - first + 1));
     if (!at) return tl::unexpected(at.error());
     const auto matching = with_keys(db, tx, shard, places_from(first, *at), keys);
-    const std::span wanted(matching.data(), std::min<std::size_t>(matching.size(), max_messages));
+    if (!matching) return tl::unexpected(matching.error());
+    const std::span wanted(matching->data(), std::min<std::size_t>(matching->size(), max_messages));
     auto items = load(db, tx, shard, wanted, max_bytes);
     if (!items) return tl::unexpected(items.error());
-    const bool all = items->size() == matching.size();
+    const bool all = items->size() == matching->size();
     const sequence searched = all ? first + at->size() - 1 : items->back().seq;
     const sequence next = shard.after_lost(destination, searched + 1);
     return core::key_backlog{std::move(*items), std::min(until, sequence{next - sequence{1}})};
