@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <fstream>
 #include <future>
 #include <thread>
 #include <utility>
@@ -371,6 +372,30 @@ TEST_CASE("a message whose row is missing is a read that failed, and never anoth
     CHECK(searched.error().code == errc::unavailable);
     CHECK(searched.error().what.find("is not in the journal") != std::string::npos);
   }
+}
+
+TEST_CASE("a journal neither writes to a standby nor reads from one, and goes on when it has been promoted") {
+  postgres_server server;
+  place at(server);
+  if (GENERATE(false, true)) at.options.url += "&target_session_attrs=any";
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit({submit("a")}));
+  const auto read = [&] { return shard->read(shard.state.handle, destination_id{1}, sequence{1}, 1, 1); };
+  server.stop(SIGINT);
+  std::ofstream(server.socket_directory() / "data" / "standby.signal").close();
+  server.start();
+  result<std::vector<core::backlog_item>> found = read();
+  while (found.has_value() || found.error().what.find("standby") == std::string::npos) {
+    REQUIRE_FALSE(found.has_value());
+    REQUIRE(found.error().code == errc::unavailable);
+    REQUIRE(code_of(shard.commit({submit("b")})) == errc::unavailable);
+    found = read();
+  }
+  at.sql("SELECT pg_promote()");
+  auto done = shard.commit({submit("b")});
+  while (!done) done = shard.commit({submit("b")});
+  CHECK(done->receipts[0] == receipt{"b", false, position{2}});
+  while (!read()) std::this_thread::yield();
 }
 
 TEST_CASE("a database that has gone back in time is not written to") {

@@ -11,6 +11,7 @@ TEST_CASE("what a URL does not say is added, what it says stays") {
   const auto own = server_url("postgresql://h/db?connect_timeout=1").conninfo();
   CHECK(own.find("connect_timeout=1&application_name") != std::string::npos);
   CHECK(own.find("connect_timeout=5") == std::string::npos);
+  CHECK(own.find("&target_session_attrs=") != std::string::npos);
 }
 
 TEST_CASE("a password is in no text, wherever the URL has it") {

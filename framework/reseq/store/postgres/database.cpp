@@ -62,10 +62,12 @@ result<void> prepare_journal(pqxx::connection& db) {
     return fail(errc::incompatible, "PostgreSQL 13 or later is needed", "store.postgres");
   pqxx::nontransaction tx(db);
   tx.exec(journal_settings);
-  const auto encoding = tx.exec("SHOW server_encoding");
-  if (view_of(encoding[0][0]) != "UTF8")
+  const auto is = tx.exec("SELECT current_setting('server_encoding'), pg_is_in_recovery()");
+  // It would be read as well, and lags. The next attempt may lead to another server.
+  if (is[0][1].as<bool>()) return fail(errc::unavailable, "the server of store.postgres is a standby", "PostgreSQL");
+  if (view_of(is[0][0]) != "UTF8")
     return fail(errc::incompatible,
-                "the database's encoding is " + std::string(view_of(encoding[0][0])) +
+                "the database's encoding is " + std::string(view_of(is[0][0])) +
                   ": create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
                 "store.postgres");
   return {};
@@ -128,6 +130,7 @@ error database::explain(const std::exception_ptr& what) {
       const bool is_server = dynamic_cast<const pqxx::sql_error*>(&e) != nullptr;
       return {is_server ? errc::unavailable : errc::internal, std::move(said), "PostgreSQL"};
     }
+    if (state == "25006") broken_ = true; // a new session may lead to another server, or to another state of this one
     const std::string hint = advice(state, use_ == session_for::journal);
     said += " (" + state + ")";
     return {meaning(state), hint.empty() ? std::move(said) : hint + "; the server says: " + said, "PostgreSQL"};

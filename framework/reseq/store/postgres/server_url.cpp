@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include <libpq-fe.h>
+
 namespace reseq::store::postgres {
 
 namespace {
@@ -13,13 +15,21 @@ struct parameter {
   std::string_view value;
 };
 
+#ifdef LIBPQ_HAS_PIPELINING // as old as what tells a standby from a server whose default is to be read only
+constexpr std::string_view primary = "primary";
+#else
+constexpr std::string_view primary = "read-write";
+#endif
+
 /// A peer that is gone without a word is noticed within some ten seconds.
-constexpr std::array<parameter, 6> added{{{"connect_timeout", "5"},
+/// Neither what is written nor what is read may be a standby's: of several hosts the one that is none.
+constexpr std::array<parameter, 7> added{{{"connect_timeout", "5"},
                                           {"application_name", "reseq"},
                                           {"keepalives_idle", "5"},
                                           {"keepalives_interval", "2"},
                                           {"keepalives_count", "3"},
-                                          {"tcp_user_timeout", "10000"}}};
+                                          {"tcp_user_timeout", "10000"},
+                                          {"target_session_attrs", primary}}};
 
 /// What stands between the first `user:` and the last `@` before the path, or after `password=`.
 std::string password_of(std::string_view url) {

@@ -11,8 +11,8 @@ public:
   /// A `postgresql://` URL as libpq takes it.
   explicit server_url(std::string url);
 
-  /// What to connect with: bounds on how long that may take and how long a silent peer is believed are added, unless
-  /// the URL has its own.
+  /// What to connect with: bounds on how long that may take and how long a silent peer is believed are added, and that
+  /// no standby will do, unless the URL has its own.
   [[nodiscard]] const std::string& conninfo() const { return conninfo_; }
 
   /// `text`, which may quote the URL or a part of it, without the password.
