@@ -18,6 +18,7 @@ using store::redis::stream_receiver;
 namespace {
 
 constexpr auto timeout = std::chrono::seconds{10};
+constexpr const char* record = "reseq:{ledger}:receiver:orders:ledger";
 
 class stream_place final : public receiver_place {
 public:
@@ -76,7 +77,7 @@ TEST_CASE("what was trimmed or deleted is not taken twice, nor when the record i
   CHECK(said(receiver->deliver(messages(range_of(1, 5), 0))) == "confirmed");
   at.server.ask(command("XTRIM").add("ledger").add("MAXLEN").add("0"));
   SECTION("trimmed") {}
-  SECTION("and its record was evicted") { at.server.ask(command("DEL").add("reseq:{ledger}:receiver:orders:ledger")); }
+  SECTION("and its record was evicted") { at.server.ask(command("DEL").add(record)); }
   const auto next = at.access(owner_with(2));
   CHECK(said(next->deliver(messages(range_of(4, 6), 3))) == "confirmed");
   CHECK(sequences_of(at.seen()) == range_of(6, 6));
@@ -91,6 +92,58 @@ TEST_CASE("a stream that somebody else writes to is not taken for one of ours") 
   const auto answer = said(receiver->deliver(messages({1}, 0)));
   CHECK(answer.starts_with("failing: "));
   CHECK(answer.find("name another stream") != std::string::npos);
+}
+
+TEST_CASE("a user who may not write the record for a while appends nothing meanwhile, and each message once then") {
+  stream_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  const auto taken = std::string(GENERATE("hset", "xadd", "xrange"));
+  at.server.ask(command("ACL").add("SETUSER").add("default").add("-" + taken));
+  const auto answer = said(receiver->deliver(messages(range_of(2, 4), 1)));
+  CHECK((taken == "xrange" || answer.starts_with("failing: ")));
+  at.server.ask(command("ACL").add("SETUSER").add("default").add("+@all"));
+  CHECK(sequences_of(at.seen()) == (taken == "xrange" ? range_of(1, 4) : range_of(1, 1)));
+  CHECK(said(receiver->deliver(messages(range_of(2, 5), 1))) == "confirmed");
+  CHECK(sequences_of(at.seen()) == range_of(1, 5));
+}
+
+TEST_CASE("what is in the stream already, and not in its record, is not appended again") {
+  stream_place at;
+  CHECK(said(at.access(owner_with(1))->deliver(messages(range_of(1, 4), 0))) == "confirmed");
+  at.server.ask(command("HSET").add(record).add("last").add("1").add("message").add("m1"));
+  const auto next = at.access(owner_with(2));
+  if (GENERATE(false, true)) CHECK(said(next->deliver(messages({2}, 1))) == "confirmed");
+  CHECK(said(next->deliver(messages(range_of(2, 5), 1))) == "confirmed");
+  CHECK(sequences_of(at.seen()) == range_of(1, 5));
+  CHECK(must(next->open()).last == sequence{5});
+}
+
+TEST_CASE("later entries of somebody else stop a destination, which says what helps") {
+  stream_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages(range_of(1, 2), 0))) == "confirmed");
+  const auto id = std::string(GENERATE("3-0", "*"));
+  const auto entry = std::string(at.server
+                                   .ask(command("XADD")
+                                          .add("ledger")
+                                          .add(id)
+                                          .add("sequence")
+                                          .add("3")
+                                          .add("position")
+                                          .add("9")
+                                          .add("message_id")
+                                          .add("x"))
+                                   .text());
+  const auto answer = said(receiver->deliver(messages({3}, 2)));
+  CHECK(answer.starts_with("failing: "));
+  CHECK(answer.find(", " + entry + ": name another stream, or XDEL") != std::string::npos);
+  CHECK(at.server.ask_number(command("XLEN").add("ledger")) == 3);
+  at.server.ask(command("XDEL").add("ledger").add(entry));
+  CHECK(answer.ends_with("XSETID the stream to 2-0"));
+  at.server.ask(command("XSETID").add("ledger").add("2-0"));
+  CHECK(said(receiver->deliver(messages({3}, 2))) == "confirmed");
+  CHECK(sequences_of(at.seen()) == range_of(1, 3));
 }
 
 TEST_CASE("a Redis that forgets its scripts is told them again") {

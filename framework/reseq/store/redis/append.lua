@@ -5,6 +5,8 @@
 -- position, message id, key, headers, payload
 -- Answers the epoch, last sequence and last message that are recorded now ('' for none). A caller whose epoch is older,
 -- or whose last sequence is another one, has changed nothing but that its epoch, if it is a later one, is recorded.
+-- What a call has appended stays when it fails after that: a message whose entry is in the stream already is taken for
+-- appended.
 local stream, record = KEYS[1], KEYS[2]
 local ours, expected = ARGV[1], ARGV[2]
 
@@ -25,13 +27,35 @@ end
 
 -- Epochs are compared as numbers and sequences never: no double is ever turned into text.
 if tonumber(epoch) > tonumber(ours) then return {epoch, last, message} end
-if epoch ~= ours then redis.call('HSET', record, 'epoch', ours) end
-if last ~= expected or #ARGV == 2 then return {ours, last, message} end
+local appends = #ARGV > 2
+-- Before anything is appended, so that a user who may not write the record appends nothing.
+if epoch ~= ours or appends then redis.call('HSET', record, 'epoch', ours) end
+if last ~= expected or not appends then return {ours, last, message} end
 
+-- Whether the stream has the message at ARGV[i] already.
+local function is_there(i)
+  local id = ARGV[i] .. '-0'
+  local found = redis.pcall('XRANGE', stream, id, id)
+  local fields = not found.err and found[1] and found[1][2] or {}
+  return fields[1] == 'sequence' and fields[4] == ARGV[i + 1] and fields[6] == ARGV[i + 2]
+end
+
+local failed
 for i = 3, #ARGV, 6 do
-  redis.call('XADD', stream, ARGV[i] .. '-0', 'sequence', ARGV[i], 'position', ARGV[i + 1], 'message_id', ARGV[i + 2],
-             'key', ARGV[i + 3], 'headers', ARGV[i + 4], 'payload', ARGV[i + 5])
+  local added = redis.pcall('XADD', stream, ARGV[i] .. '-0', 'sequence', ARGV[i], 'position', ARGV[i + 1],
+                            'message_id', ARGV[i + 2], 'key', ARGV[i + 3], 'headers', ARGV[i + 4],
+                            'payload', ARGV[i + 5])
+  if type(added) == 'table' and added.err and not is_there(i) then
+    failed = added
+    break
+  end
   last, message = ARGV[i], ARGV[i + 2]
 end
-redis.call('HSET', record, 'last', last, 'message', message)
-return {ours, last, message}
+if last ~= expected then redis.call('HSET', record, 'last', last, 'message', message) end
+if failed and string.find(failed.err, 'equal or smaller', 1, true) then
+  local ends = (last == '' and '0' or last) .. '-0'
+  local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  return redis.error_reply('FOREIGN somebody else wrote behind ' .. ends .. (newest and ', ' .. newest[1] or '') ..
+                           ': name another stream, or XDEL what is behind and then XSETID the stream to ' .. ends)
+end
+return failed or {ours, last, message}
