@@ -203,7 +203,9 @@ void shard::saved(time_point now) {
 }
 
 void shard::save_failed(time_point now) {
-  if (state_->saving) state_->save_failed(now);
+  if (!state_->saving) return;
+  state_->save_failed(now);
+  if (state_->diverged) state_->refuse_waiting();
 }
 
 void shard::lanes_opened(mirror_call_id call, const lanes_found& found, time_point now) {
@@ -213,8 +215,12 @@ void shard::lanes_opened(mirror_call_id call, const lanes_found& found, time_poi
 }
 
 void shard::diverge(std::string why) {
-  state_->diverged = why;
-  state_->out.diverged = std::move(why);
+  auto& s = *state_;
+  if (s.diverged) return;
+  s.diverged = why;
+  s.out.diverged = std::move(why);
+  s.out.lanes.reset();
+  s.refuse_waiting();
 }
 
 void shard::lanes_answered(mirror_call_id call, const lane_answers& answers, time_point now) {

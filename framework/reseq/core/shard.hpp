@@ -240,13 +240,14 @@ public:
   void lanes_opened(mirror_call_id call, const lanes_found& found, time_point now);
   void lanes_answered(mirror_call_id call, const lane_answers& answers, time_point now);
   void lanes_failed(mirror_call_id call, const error& why, time_point now);
-  /// The journal has gone backwards, as `why` says: stops, likewise.
+  /// The journal has gone backwards, as `why` says: stops, likewise. The first reason stays.
   void diverge(std::string why);
   /// The answer to `effects::load`.
   void loaded(result<std::vector<stored_result>> found, time_point now);
 
   /// Operators. Each is answered by `effects::answers` under its token once durable. `retry` and `skip` act on a held
-  /// message: not held gives `errc::conflict`; `retry` without a sequence, on all that the destination holds.
+  /// message: not held gives `errc::conflict`; `retry` without a sequence, on all that the destination holds. Once the
+  /// shard has diverged, `errc::conflict`, and also for whoever waits then.
   void pause(std::uint64_t token, destination_id destination, time_point now,
              wall_time wall); ///< answered when nothing is under way
   void resume(std::uint64_t token, destination_id destination, time_point now, wall_time wall);

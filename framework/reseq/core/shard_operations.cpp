@@ -18,6 +18,11 @@ operation_answer not_held(std::uint64_t token, const shard_target& t, sequence s
   return {token, fail(errc::conflict, "is not held at " + t.name, "sequence " + std::to_string(seq.value()))};
 }
 
+operation_answer diverged_answer(std::uint64_t token, const std::string& why) {
+  return {token,
+          fail(errc::conflict, "its pipeline has diverged, and nothing of it is changed: " + why, "destination")};
+}
+
 bool is_held(const shard_target& t, sequence seq) {
   const auto found = t.held.find(seq);
   return found != t.held.end() && found->second.durable;
@@ -31,6 +36,7 @@ void shard::pause(std::uint64_t token, destination_id destination, time_point no
     state_->out.answers.push_back(unknown_destination(token, destination));
     return;
   }
+  if (state_->refuse(token)) return;
   state_->pause(*t, token, wall);
   state_->settle_down(now);
 }
@@ -41,6 +47,7 @@ void shard::resume(std::uint64_t token, destination_id destination, time_point n
     state_->out.answers.push_back(unknown_destination(token, destination));
     return;
   }
+  if (state_->refuse(token)) return;
   state_->resume(*t, token, wall);
   state_->settle_down(now);
 }
@@ -53,6 +60,7 @@ void shard::retry(std::uint64_t token, destination_id destination, std::optional
     s.out.answers.push_back(unknown_destination(token, destination));
     return;
   }
+  if (s.refuse(token)) return;
   std::vector<sequence> wanted;
   for (const auto& [at, held] : t->held)
     if (held.durable && (!seq || *seq == at)) wanted.push_back(at);
@@ -72,6 +80,7 @@ void shard::skip(std::uint64_t token, destination_id destination, sequence seq, 
     s.out.answers.push_back(t == nullptr ? unknown_destination(token, destination) : not_held(token, *t, seq));
     return;
   }
+  if (s.refuse(token)) return;
   t->held.erase(seq);
   s.changes.held.insert_or_assign({t->id, seq}, std::nullopt);
   s.changes.operations.push_back({"skip", t->id, seq, wall});
@@ -112,6 +121,16 @@ void shard::state::retry_held(shard_target& t, sequence seq, time_point now, wal
 
 void shard::state::answer_later(std::uint64_t token, std::uint64_t changed) {
   changes.answers.push_back({token, changed});
+}
+
+bool shard::state::refuse(std::uint64_t token) {
+  if (diverged) out.answers.push_back(diverged_answer(token, *diverged));
+  return diverged.has_value();
+}
+
+void shard::state::refuse_waiting() {
+  for (const auto& one : std::exchange(changes.answers, {})) refuse(one.token);
+  for (const auto& [target, token] : std::exchange(changes.pauses, {})) refuse(token);
 }
 
 void shard::state::answer_pauses(shard_target& t) {

@@ -156,6 +156,8 @@ struct shard::state {
   void retry_held(shard_target& t, sequence seq, time_point now, wall_time wall);
   void answer_later(std::uint64_t token, std::uint64_t changed);
   void answer_pauses(shard_target& t);
+  bool refuse(std::uint64_t token); ///< if the shard has diverged
+  void refuse_waiting();            ///< those whose changes are not being saved
 
   // What follows from an event, for the targets it touched and for no other.
   void settle_down(time_point now);

@@ -241,6 +241,14 @@ TEST_CASE("a resequencer that has seen more than the journal ever assigned stops
   CHECK_FALSE(f.todo.lanes);
 }
 
+TEST_CASE("a shard that has diverged before it ever ran says nothing to the resequencer") {
+  shard tested({setup(1)}, give_up::hold, 1, t0, epoch{3}, outside);
+  tested.diverge("the copy is an old one");
+  const auto todo = tested.take();
+  CHECK(todo.diverged);
+  CHECK_FALSE(todo.lanes);
+}
+
 TEST_CASE("with order by key nothing waits for the resequencer, and expensive results are kept all the same") {
   fixture f({by_key(1)});
   f.talk();

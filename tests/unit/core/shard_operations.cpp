@@ -256,6 +256,39 @@ TEST_CASE("a pause that is overtaken by a resume is told so") {
   CHECK(f.todo.answers[0].outcome.error().code == errc::conflict);
 }
 
+TEST_CASE("a shard that has diverged refuses operators, those that wait, too, and keeps its first reason") {
+  auto f = with_exhausted_head();
+  const auto refused = [&] {
+    numbers tokens;
+    for (const auto& answer : f.todo.answers) {
+      REQUIRE_FALSE(answer.outcome.has_value());
+      CHECK(answer.outcome.error().code == errc::conflict);
+      CHECK(answer.outcome.error().what.find("the copy is an old one") != std::string::npos);
+      tokens.push_back(answer.token);
+    }
+    return tokens;
+  };
+  f.tested.resume(1, one, t0, f.wall);
+  f.take();
+  REQUIRE(f.todo.save); // it may still become durable
+  f.tested.pause(2, one, t0, f.wall);
+  f.tested.retry(3, one, {}, t0, f.wall);
+  f.tested.diverge("the copy is an old one");
+  f.take();
+  CHECK(refused() == numbers{3, 2});
+  f.tested.save_failed(t0);
+  f.take();
+  CHECK(refused() == numbers{1});
+  f.tested.diverge("something else");
+  f.tested.pause(4, one, t0, f.wall);
+  f.tested.resume(5, one, t0, f.wall);
+  f.tested.retry(6, one, {}, t0, f.wall);
+  f.take();
+  CHECK(refused() == numbers{4, 5, 6});
+  CHECK_FALSE(f.todo.diverged);
+  CHECK_FALSE(f.todo.save);
+}
+
 TEST_CASE("an operator's change whose save failed is saved again, and answered only then") {
   auto f = with_exhausted_head();
   f.tested.skip(7, one, sequence{1}, t0, f.wall);
