@@ -6,14 +6,13 @@
 #include <array>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/connect.hpp>
 #include <boost/asio/ip/address.hpp>
 
 #include "reseq/net/detail/http_client_core.hpp"
 #include "reseq/net/detail/http_format.hpp"
-#include "reseq/net/detail/loop_core.hpp"
 
 namespace reseq::net {
 namespace detail {
@@ -27,8 +26,8 @@ std::string text_of(duration timeout) {
 
 } // namespace
 
-client_core::client_core(asio::io_context& io, url origin, client_limits limits)
-  : io_(io), origin_(std::move(origin)), limits_(limits), resolver_(io), timer_(io) {}
+client_core::client_core(loop_core& on, url origin, client_limits limits)
+  : io_(on.io), names_(*on.names), origin_(std::move(origin)), limits_(limits), timer_(io_) {}
 
 void client_core::send(client_request request, duration timeout, http_client::done_handler done) {
   if (shut_down_) return;
@@ -43,14 +42,19 @@ void client_core::send(client_request request, duration timeout, http_client::do
   timer_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout));
   timer_.async_wait([self = shared_from_this(), number = ++exchanges_](error_code cancelled) {
     if (cancelled || !self->exchange_ || self->exchanges_ != number) return;
-    const auto connected = self->link_ && self->link_->connected;
+    const auto* const what = self->too_slow();
     self->drop_link();
-    self->fail_exchange((connected ? "no complete answer within " : "could not connect within ") +
-                        text_of(self->exchange_->timeout));
+    self->fail_exchange(what + text_of(self->exchange_->timeout));
   });
   if (link_ && quiet()) return start_writing();
   drop_link();
   connect();
+}
+
+/// What the request under way waits for in vain.
+const char* client_core::too_slow() const {
+  if (link_->connected) return "no complete answer within ";
+  return link_->connecting ? "could not connect within " : "the name was not resolved within ";
 }
 
 /// Whether the kept connection is open and silent. What the peer said before the request cannot be the answer to it,
@@ -74,8 +78,11 @@ void client_core::shut_down() {
 }
 
 void client_core::drop_link() {
-  resolver_.cancel();
   if (!link_) return;
+  if (link_->connecting && !link_->connected) {
+    link_->connecting->cancel();
+    names_.doubt(origin_.host);
+  }
   error_code ignored; // closing releases the descriptor whatever it reports
   link_->connection.close(ignored);
   link_.reset();
@@ -85,33 +92,39 @@ void client_core::connect() {
   link_ = std::make_shared<link>(io_);
   error_code no_address;
   const auto address = asio::ip::make_address(origin_.host, no_address);
-  if (!no_address) return connect(link_, {tcp::endpoint(address, origin_.port)});
-  resolver_.async_resolve(origin_.host, std::to_string(origin_.port),
-                          [self = shared_from_this(), to = link_](error_code failed, resolver::results_type found) {
-                            if (self->link_ != to) return;
-                            if (!failed) return self->connect(to, {found.begin(), found.end()});
-                            self->drop_link();
-                            self->fail_exchange("the name cannot be resolved: " + failed.message());
-                          });
+  if (!no_address) return connect(link_, {address});
+  names_.find(origin_.host, [self = shared_from_this(), to = link_](const result<addresses>& found) {
+    if (self->link_ != to) return;
+    if (found) return self->connect(to, *found);
+    self->drop_link();
+    self->fail_exchange("the name cannot be resolved: " + found.error().what);
+  });
 }
 
-void client_core::connect(const link_ptr& to, std::vector<tcp::endpoint> addresses) {
-  auto kept = std::make_unique<std::vector<tcp::endpoint>>(std::move(addresses));
-  const auto& all = *kept;
-  asio::async_connect(to->connection, all,
-                      [self = shared_from_this(), to, kept = std::move(kept)](error_code failed, const tcp::endpoint&) {
-                        if (self->link_ != to) return;
-                        if (failed) {
-                          self->drop_link();
-                          return self->fail_exchange("cannot connect: " + failed.message());
-                        }
-                        error_code ignored; // a peer that is gone already is noticed when reading
-                        to->connection.set_option(tcp::no_delay(true), ignored);
-                        to->connection.set_option(asio::socket_base::keep_alive(true), ignored);
-                        to->connected = true;
-                        self->read(to);
-                        self->start_writing();
-                      });
+void client_core::connect(const link_ptr& to, const addresses& found) {
+  std::vector<tcp::endpoint> all;
+  for (const auto& address : found) all.emplace_back(address, origin_.port);
+  to->connecting = std::make_shared<connector>(io_, std::move(all),
+                                               [self = shared_from_this(), to](error_code failed, socket connection) {
+                                                 if (self->link_ != to) return;
+                                                 if (!failed) return self->connected(to, std::move(connection));
+                                                 self->drop_link();
+                                                 self->fail_exchange("cannot connect: " + failed.message());
+                                               });
+  to->connecting->start();
+}
+
+void client_core::connected(const link_ptr& to, socket connection) {
+  to->connection = std::move(connection);
+  error_code ignored; // a peer that is gone already is noticed when reading
+  to->connection.set_option(tcp::no_delay(true), ignored);
+  to->connection.set_option(asio::socket_base::keep_alive(true), ignored);
+  const auto peer = to->connection.remote_endpoint(ignored);
+  if (!ignored) names_.prefer(origin_.host, peer.address());
+  to->connected = true;
+  to->connecting.reset();
+  read(to);
+  start_writing();
 }
 
 void client_core::start_writing() {
@@ -217,7 +230,7 @@ void client_core::finish(result<client_answer> outcome) {
 } // namespace detail
 
 http_client::http_client(loop& on, url origin, client_limits limits)
-  : loop_(&on), core_(std::make_shared<detail::client_core>(on.core().io, std::move(origin), limits)) {}
+  : loop_(&on), core_(std::make_shared<detail::client_core>(on.core(), std::move(origin), limits)) {}
 
 http_client::~http_client() {
   loop_->run([&] { core_->shut_down(); });

@@ -29,7 +29,7 @@ bool loop_gate::on_thread() const { return running_here == this; }
 
 } // namespace detail
 
-loop::loop() : core_(std::make_unique<detail::loop_core>()) {}
+loop::loop(name_lookup look_up) : core_(std::make_unique<detail::loop_core>(std::move(look_up))) {}
 
 loop::~loop() {
   stop();

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "reseq/model/clock.hpp"
+#include "reseq/net/name_lookup.hpp"
 
 namespace reseq::net {
 
@@ -16,7 +17,8 @@ struct loop_core;
 /// Work must not block, since everything else on the loop waits for it, and must not throw.
 class loop {
 public:
-  loop();
+  /// Clients on it find their hosts by `look_up`.
+  explicit loop(name_lookup look_up = look_up_by_system);
   /// Stops, and drops what did not run.
   ~loop();
   loop(const loop&) = delete;

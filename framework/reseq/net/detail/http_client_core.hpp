@@ -5,11 +5,13 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "reseq/net/detail/asio.hpp"
+#include "reseq/net/detail/connector.hpp"
 #include "reseq/net/detail/http_answer.hpp"
 #include "reseq/net/detail/input_buffer.hpp"
+#include "reseq/net/detail/loop_core.hpp"
+#include "reseq/net/detail/name_cache.hpp"
 #include "reseq/net/http_client.hpp"
 
 namespace reseq::net::detail {
@@ -28,7 +30,7 @@ struct client_exchange {
 
 class client_core : public std::enable_shared_from_this<client_core> {
 public:
-  client_core(asio::io_context& io, url origin, client_limits limits);
+  client_core(loop_core& on, url origin, client_limits limits);
 
   void send(client_request request, duration timeout, http_client::done_handler done);
   void close();
@@ -42,6 +44,7 @@ private:
 
     socket connection;
     input_buffer in;
+    std::shared_ptr<connector> connecting;
     bool connected = false;
     bool used = false;           ///< has answered a request before the one under way
     bool answer_started = false; ///< a byte of the answer under way came
@@ -50,7 +53,9 @@ private:
   using link_ptr = std::shared_ptr<link>;
 
   void connect();
-  void connect(const link_ptr& to, std::vector<tcp::endpoint> addresses);
+  void connect(const link_ptr& to, const addresses& found);
+  void connected(const link_ptr& to, socket connection);
+  [[nodiscard]] const char* too_slow() const;
   void start_writing();
   [[nodiscard]] bool quiet() const;
   void write();
@@ -64,9 +69,9 @@ private:
   void finish(result<client_answer> outcome);
 
   asio::io_context& io_;
+  name_cache& names_;
   const url origin_;
   const client_limits limits_;
-  resolver resolver_;
   timer timer_;
   link_ptr link_;
   std::optional<client_exchange> exchange_;
