@@ -240,7 +240,7 @@ void http_api::show_dead_letters(const api_pipeline& of, const net::http_request
     for (const auto& letter : *found) {
       auto one = api::to_json(of, letter.record);
       one["id"] = letter.message_id;
-      one["bytes"] = letter.body ? letter.body->payload.size() : 0;
+      one["bytes"] = letter.bytes;
       list.push_back(std::move(one));
     }
     json next;

@@ -135,7 +135,7 @@ struct stored_message {
 struct dead_letter {
   core::dead_letter_record record;
   std::string message_id;
-  content_ptr body;
+  std::uint64_t bytes = 0; ///< of the payload, which the journal keeps and does not read for this
 };
 
 class journal {

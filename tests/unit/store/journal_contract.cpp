@@ -306,7 +306,7 @@ void check_changes(const store_factory& make) {
     CHECK(must(shard.commit({submit("a")})).receipts[0] == receipt{"a", false, position{1}});
     CHECK(dense(shard.read(1, 1)));
   }
-  SECTION("dead letters keep a copy of their message and are read in order") {
+  SECTION("dead letters are read in order, with the size of their message") {
     opened shard(must(place->open()), specs(2));
     must(shard.commit(submit_many("m", 1, 3, {1, 2})));
     core::journal_change change;
@@ -316,8 +316,7 @@ void check_changes(const store_factory& make) {
     REQUIRE(all.size() == 3);
     CHECK(all[0].record == held(1, 1, 1));
     CHECK(all[1].message_id == "m3");
-    CHECK(all[1].body->payload == "payload");
-    CHECK(all[1].body->headers == header_list{{"traceparent", "00-m3"}});
+    CHECK(all[1].bytes == std::string_view{"payload"}.size());
     const auto rest = must(shard->dead_letters(shard.state.handle, core::enrolment{destination_id{1}, sequence{1}}, 1));
     REQUIRE(rest.size() == 1);
     CHECK(rest[0].record == held(1, 3, 3));

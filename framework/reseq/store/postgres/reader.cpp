@@ -202,7 +202,7 @@ result<std::vector<dead_letter>> reader::dead_letters(const partitioned_shard& s
   return with([&](database& db, pqxx::work& tx) -> result<std::vector<dead_letter>> {
     const auto rows = db.run(tx,
                              "SELECT destination, sequence, position, reason, attempts, last_error, (extract(epoch "
-                             "FROM since) * 1000)::bigint, message_id, content_type, headers, payload "
+                             "FROM since) * 1000)::bigint, message_id, octet_length(payload) "
                              "FROM reseq.dead_letter WHERE shard = $1 AND (destination, sequence) > ($2, $3) "
                              "ORDER BY destination, sequence LIMIT $4",
                              shard.number, begin.destination.value(), begin.seq.value(), limit);
@@ -215,8 +215,7 @@ result<std::vector<dead_letter>> reader::dead_letters(const partitioned_shard& s
                                       row[4].as<std::uint32_t>(),
                                       text_at(row, 5),
                                       time_at(row, 6)};
-      found.push_back(
-        {std::move(record), std::string(view_of(row[7])), std::make_shared<const content>(body_at(row, 8))});
+      found.push_back({std::move(record), std::string(view_of(row[7])), row[8].as<std::uint64_t>()});
     }
     return found;
   });

@@ -148,7 +148,7 @@ result<std::vector<dead_letter>> reader::dead_letters(const owned_shard& shard, 
                                                       std::uint32_t limit) {
   const core::enrolment begin = after.value_or(core::enrolment{});
   auto rows = db_.use("SELECT destination, sequence, position, reason, attempts, last_error, since_ms, message_id, "
-                      "content_type, headers, payload FROM dead_letter WHERE shard = ? AND "
+                      "length(payload) FROM dead_letter WHERE shard = ? AND "
                       "(destination, sequence) > (?, ?) ORDER BY destination, sequence LIMIT ?");
   rows.number(shard.number).number(begin.destination.value()).number(begin.seq.value()).number(limit);
   std::vector<dead_letter> found;
@@ -160,7 +160,7 @@ result<std::vector<dead_letter>> reader::dead_letters(const owned_shard& shard, 
                                     static_cast<std::uint32_t>(rows.number_at(4)),
                                     owned(rows.bytes_at(5)),
                                     time_at(rows, 6)};
-    found.push_back({std::move(record), owned(rows.bytes_at(7)), std::make_shared<const content>(body_at(rows, 8))});
+    found.push_back({std::move(record), owned(rows.bytes_at(7)), rows.number_at(8)});
   }
   if (auto read = db_.outcome(); !read) return tl::unexpected(std::move(read.error()));
   return found;
