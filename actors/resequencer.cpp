@@ -50,6 +50,7 @@ lanes_told resequencer_state::tell(const core::mirror_call& call) {
 /// The beginning and the end of a failure, not each of its tries; once a minute if it comes and goes, as with a Redis
 /// that has no room for more and takes what asks for none.
 void resequencer_state::log(const std::optional<error>& trouble) {
+  if (trouble && trouble->code == errc::diverged) return; // nothing goes on; the shard says so
   if (trouble && !std::exchange(away, true)) {
     const auto now = self->clock().now();
     told = !last_told || now - *last_told >= least_between_words;

@@ -19,6 +19,8 @@ struct overloaded : Handlers... {
 template <class... Handlers>
 overloaded(Handlers...) -> overloaded<Handlers...>;
 
+constexpr auto least_between_words = std::chrono::minutes{1};
+
 } // namespace
 
 refuse refusal(const shard_setup& of, const std::string& why) {
@@ -273,14 +275,17 @@ void shard_state::send_work(core::effects& todo) {
                                            std::move(todo.heads), std::move(todo.holding)});
 }
 
-/// Each kind once for what one answer, or its absence, brought.
+/// Each kind at most once a minute: a Redis that has no room for more brings hundreds.
 void shard_state::log_drifts() {
   const auto& outside = *setup.machine->outside();
   for (std::size_t kind = 0; kind < drift_names.size(); ++kind) {
     const auto drifts = outside.lanes().drifts()[kind];
     if (drifts == drifts_seen[kind]) continue;
-    const auto more = drifts - std::exchange(drifts_seen[kind], drifts);
-    setup.measured->rebuilds[kind]->Increment(static_cast<double>(more));
+    setup.measured->rebuilds[kind]->Increment(static_cast<double>(drifts - std::exchange(drifts_seen[kind], drifts)));
+    auto& [told, when] = drifts_told[kind];
+    if (when && now() - *when < least_between_words) continue;
+    when = now();
+    const auto more = drifts - std::exchange(told, drifts);
     spdlog::warn("pipeline {}: {} told to the resequencer anew ({})", setup.pipeline,
                  kind == static_cast<std::size_t>(core::drift::results) ? "results are"
                  : more == 1                                            ? "a lane is"

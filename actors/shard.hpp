@@ -84,6 +84,7 @@ struct shard_state {
   std::set<destination_id> failing;                                                       ///< whose last answer was one
   std::uint64_t out_of_order_seen = 0;
   std::array<std::uint64_t, core::drift_kinds> drifts_seen{};
+  std::array<std::pair<std::uint64_t, std::optional<time_point>>, core::drift_kinds> drifts_told{}; ///< how many, when
   std::uint64_t adopted_seen = 0;
   std::string later_owner_at;        ///< a transactional receiver whose last answer was that
   bool told_of_wrong_record = false; ///< of another receiver

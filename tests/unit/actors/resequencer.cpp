@@ -2,8 +2,12 @@
 #include "actors/resequencer.hpp"
 
 #include <memory>
+#include <sstream>
 #include <utility>
 #include <vector>
+
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
 #include "actors/shard.hpp"
 #include "actors/system.hpp"
@@ -47,6 +51,33 @@ public:
 
 private:
   store::memory_resequencer well_;
+};
+
+/// What is logged while this exists.
+class heard {
+public:
+  heard() {
+    spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::ostream_sink_st>(said_)));
+    spdlog::set_level(spdlog::level::warn);
+  }
+  ~heard() {
+    spdlog::set_default_logger(before_);
+    spdlog::set_level(spdlog::level::off);
+  }
+  heard(const heard&) = delete;
+  heard& operator=(const heard&) = delete;
+
+  [[nodiscard]] int times(const std::string& what) const {
+    const auto text = said_.str();
+    int found = 0;
+    for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++found;
+    return found;
+  }
+
+private:
+  std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
+  std::ostringstream said_;
 };
 
 struct fixture {
@@ -136,6 +167,35 @@ TEST_CASE("a resequencer that knows more than the journal stops the shard, and p
   f.accept(1);
   f.work(1);
   CHECK(f.to_billing->requests.empty());
+}
+
+TEST_CASE("a divergence that the resequencer finds is said once, and not that deliveries go on") {
+  fixture f;
+  const heard log;
+  f.keeps->trouble = error{errc::diverged, "was told of sequence 7", {}};
+  f.accept(1);
+  f.system.pass(10s);
+  CHECK(f.journal->refused.size() == 1);
+  CHECK(log.times("has diverged") == 1);
+  CHECK(log.times("deliveries go on") == 0);
+}
+
+TEST_CASE("lanes that are told to the resequencer anew again and again are logged once a minute") {
+  fixture f;
+  const heard log;
+  std::uint64_t messages = 0;
+  const auto fail_for_a_moment = [&] {
+    f.keeps->trouble = error{errc::unavailable, "it is full", {}};
+    f.accept(++messages);
+    f.system.pass(1s);
+    f.keeps->trouble.reset();
+    f.system.pass(1s);
+  };
+  for (int i = 0; i < 5; ++i) fail_for_a_moment();
+  CHECK(log.times("told to the resequencer anew") == 1);
+  f.system.pass(60s);
+  fail_for_a_moment();
+  CHECK(log.times("told to the resequencer anew") == 2);
 }
 
 TEST_CASE("a later owner that only the resequencer knows of stops the shard, too") {
