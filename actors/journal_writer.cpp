@@ -207,11 +207,12 @@ result<store::recovery> writer_state::plan(const recover& wish) {
 }
 
 void writer_state::expire() {
-  const auto before = wall_now() - std::chrono::duration_cast<std::chrono::milliseconds>(options.retention);
+  const auto today = wall_now();
+  const auto before = today - std::chrono::duration_cast<std::chrono::milliseconds>(options.retention);
   bool more = false;
   for (const auto& [shard, owner] : shards) {
     if (refused.contains(shard)) continue; // it has diverged: what a recovery has found must not go meanwhile
-    const auto gone = journal->expire(shard, before, expire_at_once);
+    const auto gone = journal->expire(shard, before, today, expire_at_once);
     if (!gone && gone.error().code == errc::fenced) step_down(gone.error().text()); // it has nothing else to write
     if (gone) {
       more = more || *gone == expire_at_once;

@@ -191,7 +191,9 @@ public:
 
   /// Forgets messages (and their ids) accepted before `before` that every destination has settled, at most
   /// `max_messages` of them in one transaction. Says how many. Positions and sequences are never reused after that.
-  virtual result<std::uint64_t> expire(shard_handle shard, wall_time before, std::uint32_t max_messages) = 0;
+  /// A message from after `now` was accepted while the clock was ahead: it is as old as the next one that is not.
+  virtual result<std::uint64_t> expire(shard_handle shard, wall_time before, wall_time now,
+                                       std::uint32_t max_messages) = 0;
 };
 
 } // namespace reseq::store

@@ -31,6 +31,7 @@ struct owned_shard {
   bool has_unrouted = false;
   position forgotten; ///< up to here messages are past retention
   position settled;   ///< up to here every destination has settled; may lie behind
+  position ahead;     ///< from the oldest message to here all were accepted while the clock was ahead, if it was
   write_behind behind;
 
   /// Takes over a destination's saved progress: how far it may be filled depends on it.

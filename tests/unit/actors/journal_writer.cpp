@@ -96,7 +96,7 @@ public:
     recovered.emplace_back(shard.value(), how);
     return {};
   }
-  result<std::uint64_t> expire(store::shard_handle shard, wall_time, std::uint32_t max_messages) override {
+  result<std::uint64_t> expire(store::shard_handle shard, wall_time, wall_time, std::uint32_t max_messages) override {
     expired.push_back(shard.value());
     if (failing || away) return fail(errc::unavailable, "it is away");
     const auto gone = std::min<std::uint64_t>(expirable, max_messages);

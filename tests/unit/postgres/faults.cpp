@@ -254,7 +254,7 @@ TEST_CASE("an owner in the middle of a commit does not keep the next one out, an
   holder.reset();
   CHECK(must(second.commit({submit("b")})).receipts[0] == receipt{"b", false, position{1}});
   CHECK(code_of(first.commit({submit("c")})) == errc::fenced);
-  CHECK(first->expire(first.state.handle, at_ms(1), 10).error().code == errc::fenced);
+  CHECK(first->expire(first.state.handle, at_ms(1), at_ms(10'000), 10).error().code == errc::fenced);
 }
 
 TEST_CASE("a session that ended while nobody used it is another one's before anybody hears of it") {
@@ -425,7 +425,7 @@ TEST_CASE("a database that knows of an earlier owner, or of none, has gone back,
   auto refused = shard.commit({submit("new")});
   CHECK(code_of(refused) == errc::corrupt);
   CHECK(refused.error().text().find(says) != std::string::npos);
-  CHECK(shard->expire(shard.state.handle, at_ms(1), 10).error().code == errc::corrupt);
+  CHECK(shard->expire(shard.state.handle, at_ms(1), at_ms(10'000), 10).error().code == errc::corrupt);
 }
 
 } // namespace reseq::test

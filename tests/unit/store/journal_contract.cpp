@@ -333,7 +333,7 @@ void check_opening(const store_factory& make) {
     CHECK(must(journal->current_epoch(first.handle)) == second.owner);
     const std::vector<store::shard_commit> stale{{first.handle, {submit("a")}, {}}};
     CHECK(journal->commit(stale, at_ms(1)).error().code == errc::fenced);
-    CHECK(journal->expire(first.handle, at_ms(1), 10).error().code == errc::fenced);
+    CHECK(journal->expire(first.handle, at_ms(1), at_ms(10'000), 10).error().code == errc::fenced);
     const std::vector<store::shard_commit> current{{second.handle, {submit("a")}, {}}};
     CHECK(must(journal->commit(current, at_ms(1)))[0].receipts[0] == receipt{"a", false, position{1}});
   }
@@ -412,19 +412,36 @@ void check_retention(const store_factory& make) {
     opened shard(must(place->open()), specs(2));
     must(shard.commit(submit_many("old", 1, 50, {1, 2}), {}, at_ms(10)));
     must(shard.commit(submit_many("new", 1, 50, {1, 2}), {}, at_ms(20)));
-    CHECK(must(shard->expire(shard.state.handle, at_ms(100), 1000)) == 0);
+    CHECK(must(shard->expire(shard.state.handle, at_ms(100), at_ms(10'000), 1000)) == 0);
     shard.settle(1, 100);
     shard.settle(2, 30);
-    CHECK(must(shard->expire(shard.state.handle, at_ms(100), 20)) == 20);
-    CHECK(must(shard->expire(shard.state.handle, at_ms(100), 20)) == 10);
-    CHECK(must(shard->expire(shard.state.handle, at_ms(100), 20)) == 0);
+    CHECK(must(shard->expire(shard.state.handle, at_ms(100), at_ms(10'000), 20)) == 20);
+    CHECK(must(shard->expire(shard.state.handle, at_ms(100), at_ms(10'000), 20)) == 10);
+    CHECK(must(shard->expire(shard.state.handle, at_ms(100), at_ms(10'000), 20)) == 0);
     CHECK_FALSE(must(shard->find(shard.state.handle, position{30})));
     CHECK_FALSE(must(shard->find_id(shard.state.handle, "old30")));
     CHECK(shard.read(2, 31, 3)[0].message->id() == "old31");
     CHECK(shard->read(shard.state.handle, destination_id{2}, sequence{3}, 1, 1).error().code == errc::not_found);
     shard.settle(2, 100);
-    CHECK(must(shard->expire(shard.state.handle, at_ms(15), 1000)) == 20);
+    CHECK(must(shard->expire(shard.state.handle, at_ms(15), at_ms(10'000), 1000)) == 20);
     CHECK(must(shard->find(shard.state.handle, position{51})));
+  }
+  SECTION("what was accepted while the clock was ahead is as old as what came after it") {
+    opened shard(must(place->open()), specs(1));
+    must(shard.commit(submit_many("before", 1, 10), {}, at_ms(10)));
+    must(shard.commit(submit_many("ahead", 1, 10), {}, at_ms(1'000'000)));
+    shard.settle(1, 20);
+    const auto expire_all = [&](std::int64_t before) {
+      std::uint64_t all = 0;
+      for (std::uint64_t some = 1; some > 0; all += some)
+        some = must(shard->expire(shard.state.handle, at_ms(before), at_ms(100), 4));
+      return all;
+    };
+    CHECK(expire_all(50) == 10); // nothing after the others says how old they are
+    must(shard.commit(submit_many("after", 1, 10), {}, at_ms(60)));
+    shard.settle(1, 30);
+    CHECK(expire_all(50) == 0);
+    CHECK(expire_all(70) == 20);
   }
   SECTION("what a parked key still needs stays, however far the other keys have come") {
     opened shard(must(place->open()), specs(1));
@@ -435,7 +452,7 @@ void check_retention(const store_factory& make) {
     change.progress[0].settled = 9;
     change.parked.push_back({destination_id{1}, "key-m4", sequence{4}});
     must(shard.commit({}, change));
-    CHECK(must(shard->expire(shard.state.handle, at_ms(5000), 1000)) == 3);
+    CHECK(must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 1000)) == 3);
     const std::vector<core::key_cursor> keys{{"key-m4", sequence{4}}};
     const auto found =
       must(shard->read_keys(shard.state.handle, destination_id{1}, keys, sequence{10}, 10, std::uint64_t{1} << 20U));
@@ -448,7 +465,7 @@ void check_retention(const store_factory& make) {
     change.held.push_back(held(1, 4, 4));
     change.progress.push_back({destination_id{1}, sequence{10}, {}, sequence{10}, 0, false});
     must(shard.commit({}, change));
-    CHECK(must(shard->expire(shard.state.handle, at_ms(5000), 1000)) == 3);
+    CHECK(must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 1000)) == 3);
   }
   SECTION("numbers are never used again, and forgotten ids may come again") {
     {
@@ -456,7 +473,7 @@ void check_retention(const store_factory& make) {
       must(shard.commit(submit_many("m", 1, 10)));
       must(shard.commit({submit("nowhere", {})}));
       shard.settle(1, 10);
-      CHECK(must(shard->expire(shard.state.handle, at_ms(5000), 1000)) == 11);
+      CHECK(must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 1000)) == 11);
     }
     opened shard(must(place->open()), specs(1));
     CHECK(shard.state.last == position{10});

@@ -107,9 +107,9 @@ void check_recovery(const store_factory& make) {
     CHECK(done.receipts[1]);
     CHECK(done.receipts[2].error().code == errc::full);
     shard.settle(1, 8);
-    CHECK(must(shard->expire(shard.state.handle, at_ms(15), 3)) == 3);
+    CHECK(must(shard->expire(shard.state.handle, at_ms(15), at_ms(10'000), 3)) == 3);
     std::uint64_t gone = 3;
-    for (int i = 0; i < 4; ++i) must(shard->expire(shard.state.handle, at_ms(15), 3));
+    for (int i = 0; i < 4; ++i) must(shard->expire(shard.state.handle, at_ms(15), at_ms(10'000), 3));
     for (std::uint64_t at = 4; at <= 8; ++at) gone += must(shard->find(shard.state.handle, position{at})) ? 0 : 1;
     CHECK(gone == 8);
     CHECK(must(shard->find(shard.state.handle, position{100'001})));
@@ -133,7 +133,7 @@ void check_recovery(const store_factory& make) {
     opened shard(must(place->open()), specs(1));
     must(shard.commit(submit_many("m", 1, 10)));
     shard.settle(1, 6);
-    must(shard->expire(shard.state.handle, at_ms(5000), 4));
+    must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 4));
     auto how = past(9, 10, {lost(1, 3, 4)});
     how.rewound.push_back({one, sequence{2}, {}, sequence{2}});
     recover(shard, how);
@@ -166,7 +166,7 @@ void check_recovery(const store_factory& make) {
     opened shard(must(place->open()), specs(1));
     must(shard.commit(submit_many("m", 1, 10)));
     shard.settle(1, 6);
-    must(shard->expire(shard.state.handle, at_ms(5000), 4));
+    must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 4));
     recover(shard, past(9, 30, {lost(1, 11, 20)}));
     must(shard.commit({submit("next")}));
     shard.settle(1, 21);
@@ -202,7 +202,7 @@ void check_recovery(const store_factory& make) {
     CHECK_FALSE(found(15, "was lost"));
     CHECK_FALSE(found(21, "is ahead, and that is said elsewhere"));
     shard.settle(1, 10);
-    must(shard->expire(shard.state.handle, at_ms(5000), 4));
+    must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 4));
     CHECK_FALSE(found(3, "is past retention"));
   }
   SECTION("what would go back, or lose what is there, is refused, and nothing happens") {

@@ -27,7 +27,7 @@ void fill(opened& shard, const std::vector<std::uint64_t>& dead) {
   for (const auto seq : dead) change.dead_letters.push_back(gave_up(seq));
   must(shard.commit({}, change));
   shard.state = must(shard->open({"orders", 0}, {"{}"}, specs(1)));
-  REQUIRE(must(shard->expire(shard.state.handle, at_ms(5000), 5)) == 5);
+  REQUIRE(must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 5)) == 5);
 }
 
 /// As the supervisor does for an operator.
@@ -79,7 +79,7 @@ TEST_CASE("what is lost once more is no other loss") {
   recover(shard, 2);
   shard.settle(1, 10);
   shard.state = must(shard->open({"orders", 0}, {"{}"}, specs(1)));
-  REQUIRE(must(shard->expire(shard.state.handle, at_ms(5000), 2)) == 2); // 6 and 7
+  REQUIRE(must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 2)) == 2); // 6 and 7
   recover(shard, 2);
   CHECK(shard.state.destinations[0].backlog() == 3);
   auto tested = start(shard.state);

@@ -169,7 +169,7 @@ TEST_CASE("a full database refuses without losing its place, and forgetting make
   CHECK(last.error().code == errc::no_space);
   CHECK(shard.read(1, accepted + 1).empty());
   shard.settle(1, accepted / 2);
-  CHECK(must(shard->expire(shard.state.handle, at_ms(5000), 1000)) == accepted / 2);
+  CHECK(must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 1000)) == accepted / 2);
   const auto again = must(shard.commit({submit("m" + std::to_string(accepted))}));
   CHECK(again.receipts[0]->at == position{accepted + 1});
   CHECK_FALSE(again.receipts[0]->duplicate);

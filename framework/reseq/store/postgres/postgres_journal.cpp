@@ -117,11 +117,12 @@ public:
     return never_in_doubt(writer_.recover(*found, how, now));
   }
 
-  result<std::uint64_t> expire(shard_handle shard, wall_time before, std::uint32_t max_messages) override {
+  result<std::uint64_t> expire(shard_handle shard, wall_time before, wall_time now,
+                               std::uint32_t max_messages) override {
     const std::lock_guard writing(writing_);
     auto* found = look_up(shard);
     if (found == nullptr) return unknown(shard);
-    return never_in_doubt(writer_.expire(*found, before, max_messages));
+    return never_in_doubt(writer_.expire(*found, before, now, max_messages));
   }
 
 private:

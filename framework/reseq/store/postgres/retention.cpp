@@ -12,15 +12,20 @@ namespace reseq::store::postgres {
 
 namespace {
 
+/// How many messages one look past those that the clock was ahead for reads.
+constexpr std::uint32_t looked_at_once = 10'000;
+
 class expiry {
 public:
-  expiry(database& db, pqxx::work& tx, partitioned_shard& shard, wall_time before)
-    : db_(db), tx_(tx), shard_(shard), before_ms_(before.time_since_epoch().count()) {}
+  expiry(database& db, pqxx::work& tx, partitioned_shard& shard, wall_time before, wall_time now)
+    : db_(db), tx_(tx), shard_(shard), before_ms_(before.time_since_epoch().count()),
+      now_ms_(now.time_since_epoch().count()) {}
 
   /// Up to here messages may go.
   result<position> choose(std::uint32_t max_messages) {
     const position most = std::min(shard_.forgotten + max_messages, shard_.heads.last);
-    const position old = last_old_up_to(most);
+    position old = last_old_up_to(most);
+    if (old == shard_.forgotten && oldest_is_from_the_future()) old = std::min(most, last_old_from_the_future());
     if (old > shard_.settled)
       if (auto found = find_settled(); !found) return tl::unexpected(std::move(found.error()));
     return std::max(std::min(old, shard_.settled), shard_.forgotten);
@@ -48,7 +53,8 @@ public:
   }
 
 private:
-  /// Times rise with positions.
+  /// Times rise with positions, but for those of messages that were accepted while the clock was ahead: they count as
+  /// young here.
   position last_old_up_to(position most) {
     position old = shard_.forgotten;
     position young = most + 1;
@@ -77,6 +83,30 @@ private:
     return rows.empty() || rows[0][0].as<bool>();
   }
 
+  bool oldest_is_from_the_future() {
+    const auto rows = db_.run(tx_,
+                              "SELECT accepted > to_timestamp($3::bigint / 1000.0) FROM reseq.message WHERE shard = $1 "
+                              "AND position > $2 ORDER BY position LIMIT 1",
+                              shard_.number, shard_.forgotten.value(), now_ms_);
+    return !rows.empty() && rows[0][0].as<bool>();
+  }
+
+  /// The next message that the clock was not ahead for decides; a long way to it is gone in stages.
+  position last_old_from_the_future() {
+    const auto rows =
+      db_.run(tx_,
+              "SELECT position, sure, accepted < to_timestamp($4::bigint / 1000.0) FROM (SELECT position, accepted, "
+              "accepted <= to_timestamp($3::bigint / 1000.0) AS sure FROM reseq.message WHERE shard = $1 AND position "
+              "> $2 ORDER BY position LIMIT $5) AS next ORDER BY sure DESC, CASE WHEN sure THEN position ELSE "
+              "-position END LIMIT 1",
+              shard_.number, std::max(shard_.forgotten, shard_.ahead).value(), now_ms_, before_ms_, looked_at_once);
+    if (rows.empty()) return shard_.forgotten;
+    const position at{rows[0][0].as<std::uint64_t>()};
+    const bool sure = rows[0][1].as<bool>();
+    shard_.ahead = sure ? at - 1 : at;
+    return sure && rows[0][2].as<bool>() ? shard_.ahead : shard_.forgotten;
+  }
+
   /// The lowest position that some destination has not settled bounds what may go; it only ever grows.
   result<void> find_settled() {
     position settled = shard_.heads.last;
@@ -98,6 +128,7 @@ private:
   pqxx::work& tx_;
   partitioned_shard& shard_;
   std::int64_t before_ms_;
+  std::int64_t now_ms_;
 };
 
 struct gone {
@@ -107,11 +138,12 @@ struct gone {
 
 } // namespace
 
-result<std::uint64_t> expire(database& db, partitioned_shard& shard, wall_time before, std::uint32_t max_messages) {
+result<std::uint64_t> expire(database& db, partitioned_shard& shard, wall_time before, wall_time now,
+                             std::uint32_t max_messages) {
   const auto done = db.transact([&](pqxx::work& tx) -> result<gone> {
     std::array<owned_shard*, 1> ours{&shard};
     if (auto held = hold(db, tx, fence::write, ours); !held) return tl::unexpected(std::move(held.error()));
-    expiry run(db, tx, shard, before);
+    expiry run(db, tx, shard, before, now);
     const auto upto = run.choose(max_messages);
     if (!upto) return tl::unexpected(upto.error());
     if (*upto > shard.forgotten) run.forget(*upto);

@@ -12,6 +12,7 @@ namespace reseq::store::postgres {
 
 /// `journal::expire`: raises the position up to which messages are past retention, which is all it takes to forget
 /// them; then drops the oldest partition if nothing of it is left. Ids that no route wanted count as messages.
-result<std::uint64_t> expire(database& db, partitioned_shard& shard, wall_time before, std::uint32_t max_messages);
+result<std::uint64_t> expire(database& db, partitioned_shard& shard, wall_time before, wall_time now,
+                             std::uint32_t max_messages);
 
 } // namespace reseq::store::postgres

@@ -85,10 +85,11 @@ result<void> writer::recover(partitioned_shard& shard, const recovery& how, wall
   return postgres::recover(**db, shard, how, now);
 }
 
-result<std::uint64_t> writer::expire(partitioned_shard& shard, wall_time before, std::uint32_t max_messages) {
+result<std::uint64_t> writer::expire(partitioned_shard& shard, wall_time before, wall_time now,
+                                     std::uint32_t max_messages) {
   auto db = ready();
   if (!db) return tl::unexpected(std::move(db.error()));
-  return postgres::expire(**db, shard, before, max_messages);
+  return postgres::expire(**db, shard, before, now, max_messages);
 }
 
 /// The server is up again in a moment if one of its processes died, and then everybody can be told what happened.

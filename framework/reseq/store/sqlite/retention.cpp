@@ -13,6 +13,9 @@ namespace reseq::store::sqlite {
 
 namespace {
 
+/// How many messages one look past those that the clock was ahead for reads.
+constexpr std::uint32_t looked_at_once = 10'000;
+
 /// One slice of messages that go.
 struct old_messages {
   std::vector<write_behind::id_entry> ids;
@@ -21,8 +24,9 @@ struct old_messages {
 
 class expiry {
 public:
-  expiry(connection& db, const id_keys& keys, owned_shard& shard, wall_time before)
-    : db_(db), keys_(keys), shard_(shard), before_ms_(before.time_since_epoch().count()) {}
+  expiry(connection& db, const id_keys& keys, owned_shard& shard, wall_time before, wall_time now)
+    : db_(db), keys_(keys), shard_(shard), before_ms_(before.time_since_epoch().count()),
+      now_ms_(now.time_since_epoch().count()) {}
 
   result<std::uint64_t> run(std::uint32_t max_messages) {
     transaction tx(db_, transaction::kind::write);
@@ -51,14 +55,29 @@ private:
     rows.number(place(shard_.number, shard_.forgotten.value())).number(place(shard_.number + 1, 0));
     rows.number(max_messages);
     bool looked = false;
-    while (rows.next() && rows.signed_number_at(1) < before_ms_) {
+    while (rows.next()) {
       const position at{position_of(rows.number_at(0))};
+      if (!is_old(at, rows.signed_number_at(1))) break;
       if (at > shard_.settled && !std::exchange(looked, true)) find_settled();
       if (at > shard_.settled) break;
       old.ids.push_back({keys_(rows.bytes_at(2)), at});
       for (const auto& [destination, seq] : decode_enrolled(rows.bytes_at(3))) old.last[destination] = seq;
     }
     return old;
+  }
+
+  /// Where the clock was ahead the next message decides that it was not ahead for; a long way to it is gone in stages.
+  bool is_old(position at, std::int64_t accepted_ms) {
+    if (accepted_ms <= now_ms_) return accepted_ms < before_ms_;
+    shard_.ahead = std::max(shard_.ahead, at);
+    auto rows = db_.use("SELECT place, accepted_ms FROM message WHERE place > ? AND place < ? ORDER BY place LIMIT ?");
+    rows.number(place(shard_.number, shard_.ahead.value())).number(place(shard_.number + 1, 0));
+    rows.number(looked_at_once);
+    while (rows.next()) {
+      if (rows.signed_number_at(1) <= now_ms_) return rows.signed_number_at(1) < before_ms_;
+      shard_.ahead = position{position_of(rows.number_at(0))};
+    }
+    return false;
   }
 
   /// The lowest position that some destination has not settled bounds what may go; it only ever grows.
@@ -141,13 +160,14 @@ private:
   const id_keys& keys_;
   owned_shard& shard_;
   std::int64_t before_ms_;
+  std::int64_t now_ms_;
 };
 
 } // namespace
 
-result<std::uint64_t> expire(connection& db, const id_keys& keys, owned_shard& shard, wall_time before,
+result<std::uint64_t> expire(connection& db, const id_keys& keys, owned_shard& shard, wall_time before, wall_time now,
                              std::uint32_t max_messages) {
-  return expiry(db, keys, shard, before).run(max_messages);
+  return expiry(db, keys, shard, before, now).run(max_messages);
 }
 
 } // namespace reseq::store::sqlite

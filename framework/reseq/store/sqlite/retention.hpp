@@ -12,7 +12,7 @@
 namespace reseq::store::sqlite {
 
 /// `journal::expire`, in one transaction. Ids that no route wanted count as messages.
-result<std::uint64_t> expire(connection& db, const id_keys& keys, owned_shard& shard, wall_time before,
+result<std::uint64_t> expire(connection& db, const id_keys& keys, owned_shard& shard, wall_time before, wall_time now,
                              std::uint32_t max_messages);
 
 } // namespace reseq::store::sqlite

@@ -129,12 +129,13 @@ public:
     return sqlite::recover(*writer_, *found, how, now);
   }
 
-  result<std::uint64_t> expire(shard_handle shard, wall_time before, std::uint32_t max_messages) override {
+  result<std::uint64_t> expire(shard_handle shard, wall_time before, wall_time now,
+                               std::uint32_t max_messages) override {
     const std::lock_guard writing(writing_);
     owned_shard* found = look_up(shard);
     if (found == nullptr) return unknown(shard);
     if (auto room = checkpointer_.before_write(); !room) return tl::unexpected(std::move(room.error()));
-    return sqlite::expire(*writer_, keys_, *found, before, max_messages);
+    return sqlite::expire(*writer_, keys_, *found, before, now, max_messages);
   }
 
 private:
