@@ -37,6 +37,7 @@ result<std::unique_ptr<store::journal>> open_journal(const config::settings& set
   if (settings.store.kind != "postgres") {
     store::sqlite::sqlite_options options;
     options.accept_loss = settings.store.accept_loss;
+    options.tell = [](const std::string& news) { spdlog::warn("{}", news); };
     if (options.accept_loss)
       spdlog::warn("store.accept_loss is set: what the data directory may have lost is given up; do not leave it set");
     std::error_code unknown;

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -246,6 +247,19 @@ TEST_CASE("a killed process's directory opens without the index of its log, and 
   fs::copy(data, scratch.path() / "again");
   fs::remove(scratch.path() / "again" / "journal.sqlite-wal");
   CHECK(refusal(scratch.path() / "again").text().find("messages up to 301 were confirmed") != std::string::npos);
+}
+
+TEST_CASE("a note that cannot be written is told of, once for a while, and stops nothing") {
+  const scratch_directory scratch;
+  fs::create_directories(scratch.path() / "high-water");
+  std::vector<std::string> told;
+  sqlite_options options;
+  options.tell = [&](const std::string& news) { told.push_back(news); };
+  opened shard(must(open_sqlite(scratch.path(), options)), specs(1));
+  must(shard.commit({submit("a")}));
+  must(shard.commit({submit("b")}));
+  REQUIRE(told.size() == 1);
+  CHECK(told[0].find("high-water: cannot be written: Is a directory") != std::string::npos);
 }
 
 TEST_CASE("of several shards each has a note of its own") {

@@ -1,6 +1,8 @@
 #include "reseq/store/sqlite/high_water.hpp"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -58,14 +60,20 @@ high_water::mark high_water::of(const shard_id& shard) const {
   return found == lines_.end() ? mark{} : found->second.reached;
 }
 
-void high_water::note(const shard_id& shard, const mark& reached) {
+result<void> high_water::note(const shard_id& shard, const mark& reached) {
+  const auto failed = [&] {
+    return fail(errc::unavailable, std::string{"cannot be written: "} + std::strerror(errno), path_.string());
+  };
   if (file_ < 0) file_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+  if (file_ < 0) return failed();
   const std::string text = text_of(shard, reached);
   const auto [at, added] = lines_.try_emplace(shard, line{{}, end_});
   at->second.reached = reached;
   const auto size = static_cast<ssize_t>(text.size());
   if (added) end_ += size;
-  if (::pwrite(file_, text.data(), text.size(), at->second.offset) != size) return; // it stays behind
+  errno = ENOSPC; // what a file that takes only a part of a line has run into
+  if (::pwrite(file_, text.data(), text.size(), at->second.offset) != size) return failed();
+  return {};
 }
 
 } // namespace reseq::store::sqlite

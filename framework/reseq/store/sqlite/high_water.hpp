@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 
+#include "reseq/model/error.hpp"
 #include "reseq/model/ids.hpp"
 
 namespace reseq::store::sqlite {
@@ -29,8 +30,9 @@ public:
   [[nodiscard]] bool empty() const { return lines_.empty(); }
   /// Zeros for a shard that was never noted.
   [[nodiscard]] mark of(const shard_id& shard) const;
-  /// What is durable. When it cannot be written the note stays behind, which is safe.
-  void note(const shard_id& shard, const mark& reached);
+  /// What is durable. When it cannot be written (`errc::unavailable`) the note stays behind: it refuses nothing that is
+  /// whole, but does not notice if what it lacks goes.
+  result<void> note(const shard_id& shard, const mark& reached);
 
 private:
   struct line {

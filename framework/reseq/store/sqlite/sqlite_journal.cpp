@@ -1,8 +1,11 @@
 #include "reseq/store/sqlite/sqlite_journal.hpp"
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -26,6 +29,7 @@ namespace {
 
 /// The background's own page cache: a checkpoint does not need one.
 constexpr std::uint64_t background_cache_bytes = 256U << 10U;
+constexpr std::chrono::minutes told_at_most_every{1};
 
 struct connections {
   std::unique_ptr<connection> writer;
@@ -38,8 +42,9 @@ public:
   sqlite_journal(file_lock lock, std::unique_ptr<high_water> reached, connections to, id_keys::secret secret,
                  const sqlite_options& options)
     : lock_(std::move(lock)), reached_(std::move(reached)), keys_(secret), indexes_(options.indexes),
-      accept_loss_(options.accept_loss), writer_(std::move(to.writer)), reader_db_(std::move(to.reader)),
-      reader_(*reader_db_, keys_), checkpointer_(std::move(to.background), *writer_, options.wal) {}
+      accept_loss_(options.accept_loss), tell_(options.tell), writer_(std::move(to.writer)),
+      reader_db_(std::move(to.reader)), reader_(*reader_db_, keys_),
+      checkpointer_(std::move(to.background), *writer_, options.wal) {}
 
   result<shard_state> open(const shard_id& shard, const definition& what,
                            std::span<const destination_spec> destinations) override {
@@ -156,7 +161,14 @@ private:
     return open_shard(*writer_, keys_, indexes_, shard, what, destinations, noted);
   }
 
-  void note(const owned_shard& shard) { reached_->note(shard.name, {shard.owner, shard.heads.last}); }
+  void note(const owned_shard& shard) {
+    const auto noted = reached_->note(shard.name, {shard.owner, shard.heads.last});
+    if (noted) return;
+    const auto now = std::chrono::steady_clock::now();
+    if (told_ && now - *told_ < told_at_most_every) return;
+    told_ = now;
+    tell_(noted.error().text() + "; until it can, a start will not notice if the newest messages are missing");
+  }
 
   owned_shard* look_up(shard_handle shard) {
     const std::lock_guard listing(listing_);
@@ -172,6 +184,8 @@ private:
   id_keys keys_;
   write_behind_limits indexes_;
   bool accept_loss_;
+  std::function<void(const std::string&)> tell_;
+  std::optional<std::chrono::steady_clock::time_point> told_; ///< that the note stays behind
   std::unique_ptr<connection> writer_;
   std::unique_ptr<connection> reader_db_;
   reader reader_;

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "reseq/model/error.hpp"
 #include "reseq/store/journal.hpp"
@@ -18,6 +20,7 @@ struct sqlite_options {
   write_behind_limits indexes;
   std::uint64_t max_bytes = 0; ///< the database refuses to grow past it with `errc::no_space`; 0: the disk decides
   bool accept_loss = false;    ///< a shard that has gone back in time (`errc::diverged`) is recovered when it is opened
+  std::function<void(const std::string&)> tell = [](const std::string&) {}; ///< for a log, at most once a minute
 };
 
 /// Opens `data_dir/journal.sqlite`; creates the directory and the database if they are missing, and brings an older
