@@ -11,6 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::uint64_t KiB = 1U << 10U;
+constexpr std::uint64_t MiB = 1U << 20U;
 constexpr std::uint64_t GiB = 1U << 30U;
 constexpr auto day = 24h;
 
@@ -73,11 +74,11 @@ const std::vector<option<settings>>& options<settings>() {
 
     {"http.listen", R"("127.0.0.1:8080")", text(at(&row::http, &http_settings::listen), "HOST:PORT", listening),
      "ingress, control and metrics; port 0: any free one"},
-    {"http.max_message", R"("1MiB")", size(at(&row::http, &http_settings::max_message), 1, GiB),
+    {"http.max_message", R"("1MiB")", size(at(&row::http, &http_settings::max_message), 1, 256 * MiB),
      "largest payload of a message; not above max_batch"},
-    {"http.max_batch", R"("16MiB")", size(at(&row::http, &http_settings::max_batch), KiB, 4 * GiB),
+    {"http.max_batch", R"("16MiB")", size(at(&row::http, &http_settings::max_batch), KiB, 512 * MiB),
      "largest request with a batch of messages"},
-    {"http.max_result", R"("16MiB")", size(at(&row::http, &http_settings::max_result), 1, GiB),
+    {"http.max_result", R"("16MiB")", size(at(&row::http, &http_settings::max_result), 1, 256 * MiB),
      "largest payload that a transform may answer"},
     {"http.tls_certificate", R"("")", later<row>("path", shape::text), "PEM file; with tls_key: HTTPS"},
     {"http.tls_key", R"("")", later<row>("path", shape::text), "PEM file; with tls_certificate: HTTPS"},
