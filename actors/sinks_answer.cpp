@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "actors/sinks.hpp"
@@ -37,7 +38,8 @@ core::receiver_answer read_answer(const result<net::client_answer>& got, epoch o
     return core::failing{"the receiver answered " + std::to_string(status) + " before it had the whole request",
                          std::nullopt};
   if (said_yes) return core::confirmed{};
-  if (status == 400 || status == 413 || status == 415 || status == 422) return core::refused{sentence(*got)};
+  constexpr std::array refusals{400U, 413U, 415U, 422U, 431U}; // 431: the headers that it carries are too large
+  if (std::ranges::find(refusals, status) != refusals.end()) return core::refused{sentence(*got)};
   if (status == 412) {
     const auto seen = read_number<std::uint64_t>(find_header(got->headers, "reseq-epoch"));
     if (seen && *seen > ours.value()) return core::stale{epoch{*seen}};

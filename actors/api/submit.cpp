@@ -27,6 +27,17 @@ net::http_response refusal(const error& what) {
 /// as the answer said, the connection ends, unless more has come on it, which may be for others.
 bool ends_connection(const error& what) { return what.code == errc::full; }
 
+/// A receiver that does not take so much would never take the message.
+result<void> check_carried(const header_list& headers, std::uint64_t most) {
+  std::uint64_t bytes = 0;
+  for (const auto& [name, value] : headers) bytes += name.size() + value.size();
+  if (bytes <= most) return {};
+  return fail(errc::too_large,
+              "those that destinations get are " + std::to_string(bytes) +
+                " bytes in all, more than http.max_carried allows (" + std::to_string(most) + ")",
+              "headers");
+}
+
 std::string line_of(const result<receipt>& one) {
   return (one ? wire::to_json(*one) : wire::to_json(wire::problem_of(one.error()))) + "\n";
 }
@@ -52,6 +63,8 @@ result<submission> http_api::make_submission(const api_pipeline& to, wire::incom
                   to.name_of(destination));
   const auto print = wire::fingerprint(in);
   in.body.headers = to.router->carried(in.body.headers);
+  if (auto fits = check_carried(in.body.headers, setup_.http.max_carried); !fits)
+    return tl::unexpected(std::move(fits.error()));
   return submission{
     std::make_shared<const message>(std::move(in.id), std::move(in.key), std::move(in.body), exact_wall_now()), print,
     std::move(*routes)};

@@ -40,7 +40,7 @@ const char* advice_after(unsigned status, const std::string& path) {
     return "give the token with --token, or in RESEQ_HTTP_TOKEN for send and RESEQ_HTTP_CONTROL_TOKEN for the rest";
   case 404: return "`reseqctl status` shows the pipelines, their destinations, and how far they are";
   case 409: return advice_after_conflict(path);
-  case 413: return "http.max_message in the supervisor's configuration is the limit";
+  case 413: return "http.max_message, or http.max_carried of headers, in the supervisor's configuration is the limit";
   case 422: return advice_after_unprocessable(path);
   case 429: return "`reseqctl why` says what the destination waits for";
   case 503: return "try again in a moment";

@@ -203,6 +203,33 @@ class Connections(HttpTest):
         self.assertTrue(connection.at_end())
 
 
+class CarriedHeaders(HttpTest):
+    def test_more_of_them_than_receivers_take_is_refused(self):
+        fits = {"ce-a": "x" * 4000, "ce-b": "x" * 4000}
+        accepted = self.running.submit("p", b"x", "fits", fits)
+        self.assertEqual(receipt_of(accepted).position, 1)
+        refused = self.running.submit("p", b"x", "large", {**fits, "ce-c": "x" * 200})
+        self.assertEqual((refused.status, refused.json()["field"]), (413, "headers"))
+        self.assertIn("8212 bytes in all, more than http.max_carried allows (8192)", refused.json()["detail"])
+        not_carried = self.running.submit("p", b"x", "other", {**fits, "x-other": "x" * 4000})
+        self.assertEqual(receipt_of(not_carried).position, 2)
+        lines = [{"id": "b1", "payload": 1, "headers": {"ce-a": "x" * 9000}}, {"id": "b2", "payload": 1}]
+        answer = self.running.request("POST", f"{MESSAGES}/batch", "\n".join(map(json.dumps, lines)).encode(),
+                                      {"Content-Type": "application/x-ndjson"})  # fmt: skip
+        first, second = map(json.loads, answer.body.splitlines())
+        self.assertEqual((first["status"], second["positions"][0]["position"]), (413, 3))
+        self.running.wait_until_settled("p", "d", 3)
+
+    def test_a_receiver_that_finds_them_too_large_refuses_the_message(self):
+        self.book.answer = lambda request: 431 if request.headers.get("ce-a") else 200
+        self.running.submit("p", b"x", "large", {"ce-a": "x"})
+        self.running.submit("p", b"x", "small")
+        held = eventually("it is held", lambda: self.running.get("/v1/pipelines/p/held")["held"])[0]
+        self.assertEqual((held["position"], held["reason"]), (1, "refused"))
+        self.assertEqual(self.running.post("/v1/pipelines/p/messages/0:1/skip").json(), {"changed": 1})
+        self.running.wait_until_settled("p", "d", 2)
+
+
 class Batches(HttpTest):
     def post_batch(self, body: bytes):
         return self.running.request("POST", f"{MESSAGES}/batch", body, {"Content-Type": "application/x-ndjson"})

@@ -80,6 +80,8 @@ const std::vector<option<settings>>& options<settings>() {
      "largest request with a batch of messages"},
     {"http.max_result", R"("16MiB")", size(at(&row::http, &http_settings::max_result), 1, 256 * MiB),
      "largest payload that a transform may answer"},
+    {"http.max_carried", R"("8KiB")", size(at(&row::http, &http_settings::max_carried), 0, 64 * KiB),
+     "largest sum of a message's headers that destinations get (carry): many receivers refuse larger ones"},
     {"http.tls_certificate", R"("")", later<row>("path", shape::text), "PEM file; with tls_key: HTTPS"},
     {"http.tls_key", R"("")", later<row>("path", shape::text), "PEM file; with tls_certificate: HTTPS"},
     {"http.token", R"("")", text(at(&row::http, &http_settings::token), "token", check_token),

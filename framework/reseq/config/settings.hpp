@@ -36,6 +36,7 @@ struct http_settings {
   std::uint64_t max_message{}; ///< bytes of one payload
   std::uint64_t max_batch{};   ///< bytes of one request with many; at least `max_message`
   std::uint64_t max_result{};  ///< bytes of a transform's payload
+  std::uint64_t max_carried{}; ///< bytes of one message's carried headers, names and values
   std::string token;           ///< empty: anybody may submit
   std::string control_token;   ///< empty: anybody may look and control
 

@@ -148,7 +148,7 @@ TEST_CASE("a receiver confirms with any 2xx") {
 }
 
 TEST_CASE("a message that will never do is refused, with the receiver's own words") {
-  const auto status = GENERATE(400U, 413U, 415U, 422U);
+  const auto status = GENERATE(400U, 413U, 415U, 422U, 431U);
   const auto read_as = read(answer_of(status, {}, "no such\ncustomer"));
   REQUIRE(std::holds_alternative<core::refused>(read_as));
   CHECK(std::get<core::refused>(read_as).why ==
