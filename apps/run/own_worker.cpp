@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include <poll.h>
 #include <spawn.h>
@@ -26,6 +27,7 @@ constexpr auto parent_pipe = "RESEQ_PARENT_PIPE";
 constexpr int child_pipe_fd = 3;
 constexpr auto shortest_pause = 20ms;
 constexpr auto longest_pause = 2000ms;
+constexpr auto longest_stop = 2s;
 /// A worker that a supervisor has let in says so several times a second.
 constexpr auto longest_silence = 10s;
 
@@ -51,16 +53,24 @@ own_worker::own_worker(std::vector<std::string> command) : command_(std::move(co
 }
 
 own_worker::~own_worker() {
-  {
-    std::unique_lock hold{mutex_};
-    stopping_ = true;
-    if (child_ > 0) kill(child_, SIGTERM);
-    changed_.notify_all();
-    changed_.wait_for(hold, 2s, [this] { return child_ <= 0; });
-    if (child_ > 0) kill(child_, SIGKILL);
-  }
+  ask_to_stop();
+  stop({});
   thread_.join();
   for (const auto fd : pipe_) close(fd);
+}
+
+void own_worker::ask_to_stop() {
+  const std::lock_guard hold{mutex_};
+  if (std::exchange(stopping_, true)) return;
+  if (child_ > 0) kill(child_, SIGTERM);
+  changed_.notify_all();
+}
+
+void own_worker::stop(time_point until) {
+  std::unique_lock hold{mutex_};
+  const auto longest = std::chrono::steady_clock::now() + longest_stop;
+  changed_.wait_until(hold, std::min(until, longest), [this] { return child_ <= 0; });
+  if (child_ > 0) kill(child_, SIGKILL);
 }
 
 pid_t own_worker::start() const {

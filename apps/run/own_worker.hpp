@@ -9,6 +9,8 @@
 
 #include <sys/types.h>
 
+#include "reseq/model/clock.hpp"
+
 namespace reseq::apps {
 
 /// Starts a program, and starts it again whenever it ends: at once if it had begun to work, however soon that killed
@@ -19,10 +21,15 @@ public:
   /// by RESEQ_PARENT_PIPE, that ends with this process and on which it says that it works.
   explicit own_worker(std::vector<std::string> command);
 
-  /// Asks the child to stop (SIGTERM), and kills it if it has not after two seconds.
+  /// Kills the child if it still runs.
   ~own_worker();
   own_worker(const own_worker&) = delete;
   own_worker& operator=(const own_worker&) = delete;
+
+  /// Asks the child to stop (SIGTERM): it takes nothing more and ends once it has answered what it has.
+  void ask_to_stop();
+  /// Kills it if it still runs after two seconds, or at `until`; after `ask_to_stop`.
+  void stop(time_point until);
 
 private:
   void keep_running();

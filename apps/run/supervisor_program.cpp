@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -43,7 +45,8 @@ void drain(actors::supervisor& running, duration timeout) {
 /// Workers of a running supervisor's own.
 struct own_workers {
   std::function<result<void>(const actors::supervisor&)> start;
-  std::function<void()> stop;
+  std::function<void()> ask_to_stop;
+  std::function<void(time_point until)> stop; ///< what they have not answered by then, nobody waits for
 };
 
 /// Until it is told to stop. When a pipeline was recovered everything is opened again, at the same addresses.
@@ -67,8 +70,10 @@ int serve(config::settings settings, const registry& definitions, stop_signals& 
     notify_service_manager(what == stop_signals::event::stop ? "STOPPING=1" : "RELOADING=1");
     signals.run_until_stopped(
       [&] {
+        const auto until = std::chrono::steady_clock::now() + settings.node.drain_timeout;
+        workers.ask_to_stop(); // meanwhile: nothing that they may yet answer is sent any more
         drain(*running, settings.node.drain_timeout);
-        workers.stop();
+        workers.stop(until);
         running.reset();
       },
       settings.node.drain_timeout + grace, what == stop_signals::event::stop ? 0 : 1); // 1: it is to be started again
@@ -90,7 +95,14 @@ int run_supervisor(const config::settings& settings, const registry& definitions
     worker.emplace(std::move(command));
     return {};
   };
-  return serve(settings, definitions, signals, {start, [&] { worker.reset(); }});
+  const auto ask_to_stop = [&] {
+    if (worker) worker->ask_to_stop();
+  };
+  const auto stop = [&](time_point until) {
+    if (worker) worker->stop(until);
+    worker.reset();
+  };
+  return serve(settings, definitions, signals, {start, ask_to_stop, stop});
 }
 
 int run_both(const config::settings& settings, const registry& definitions, stop_signals& signals) {
@@ -103,11 +115,12 @@ int run_both(const config::settings& settings, const registry& definitions, stop
     worker = std::move(*made);
     return {};
   };
-  const auto stop = [&] {
-    worker->drain(grace); // so that it says farewell and does not count as dead
+  const auto stop = [&](time_point until) {
+    const auto left = until - std::chrono::steady_clock::now();
+    worker->drain(std::clamp<duration>(left, duration::zero(), grace)); // it says farewell and does not count as dead
     worker.reset();
   };
-  return serve(settings, definitions, signals, {start, stop});
+  return serve(settings, definitions, signals, {start, [] {}, stop});
 }
 
 } // namespace reseq::apps

@@ -102,6 +102,20 @@ class Drain(SystemTest):
         self.running.wait_until_settled("p", "d", 2)
         self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, max_unsaved=1))
 
+    def test_a_transform_that_hangs_does_not_delay_it_any_further(self):
+        self.book.answer = lambda request: Reply(200, after=self.book.never)
+        hanging = {"name": "hanging", "url": self.book.url(), "transform": [{"use": "delay", "hang_rate": 1.0}]}
+        destinations = [{"name": "d", "url": self.book.url()}, hanging]
+        config = self.config([pipeline("p", destinations)], node={"drain_timeout": "2s"})
+        self.running = self.supervisor(config)
+        self.running.submit_all("p", ["a"])
+        eventually("it is under way", lambda: self.book.entries("d"))
+        path = "/v1/pipelines/p/messages/0:1"
+        eventually("it hangs", lambda: self.running.get(path)["destinations"][1].get("attempts"))
+        started = time.monotonic()
+        self.assertEqual(self.running.stop(), 0)
+        self.assertLess(time.monotonic() - started, 3.5)  # the worker has the same two seconds, not two of its own
+
     def test_two_signals_at_once_are_one_wish(self):
         self.book.answer = lambda request: Reply(200, after=self.book.never)
         self.start()
