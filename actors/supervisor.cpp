@@ -27,6 +27,7 @@
 #include "actors/shard.hpp"
 #include "actors/sinks.hpp"
 #include "actors/system.hpp"
+#include "actors/watch.hpp"
 #include "reseq/net/loop.hpp"
 
 namespace reseq::actors {
@@ -316,17 +317,14 @@ result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipe
   return setup;
 }
 
-/// Nobody does what an actor did that ended before it was told to: the process ends, too, and whoever runs it starts it
-/// again.
+/// Whoever runs this process starts it again.
 template <class Handle>
 void supervisor::parts::watch(const Handle& one, const char* whose) const {
-  const auto ended = [stopping = stopping, whose, system = actors.get()](const caf::error& why) {
-    if (*stopping) return;
-    spdlog::critical("{} actor ended unexpectedly ({}): this process ends, to be started again", whose,
-                     system->render(why));
+  actors::watch(one, whose, stopping, [](const std::string& ended, const caf::error& why) {
+    spdlog::critical("{} actor ended unexpectedly ({}): this process ends, to be started again", ended,
+                     caf::to_string(why));
     std::_Exit(1);
-  };
-  caf::actor_cast<caf::strong_actor_ptr>(one)->get()->attach_functor(ended);
+  });
 }
 
 /// It accepts nothing from the first request on.
