@@ -133,6 +133,16 @@ void tell(const std::string& pipeline, const store::shard_state& found) {
                paused > 0 ? ", paused: " + names : "");
 }
 
+/// A pipeline may leave the configuration while messages wait in it.
+void warn_of_left_behind(store::journal& journal) {
+  const auto found = journal.left_behind_elsewhere();
+  if (!found) return spdlog::warn("journal: cannot say what other pipelines left in it: {}", found.error().text());
+  for (const auto& [shard, destination, messages] : *found)
+    spdlog::warn("pipeline {} is not configured here, and {} messages wait for its destination {}: they are kept, and "
+                 "delivered once it is configured again",
+                 shard.pipeline, messages, destination);
+}
+
 std::map<std::string, destination_id> ids_of(const store::shard_state& state) {
   std::map<std::string, destination_id> ids;
   for (const auto& d : state.destinations) ids.emplace(d.name, d.id);
@@ -186,6 +196,7 @@ result<void> supervisor::parts::start_pipelines(const registry& transforms) {
     const auto& pipeline = settings.pipelines[i];
     dispatching.pipelines.push_back({pipeline.name, prints[i], pipeline.retry, ids_of(opened[i].state)});
   }
+  warn_of_left_behind(*journal);
   const writer_options writing{settings.store.retention};
   writer = actors->spawn<caf::detached>(
     become<writer_state, journal_actor, std::shared_ptr<store::journal>, writer_options, std::shared_ptr<metrics>>,

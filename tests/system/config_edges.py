@@ -236,6 +236,25 @@ class Starting(ConfigTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn(self.path("file"), done.stderr)
 
+    def test_a_pipeline_that_left_with_messages_is_named_at_the_start_and_goes_on_when_it_is_back(self):
+        book = self.receiver(lambda request: 503)
+        left = pipeline("left", [{"name": "d", "url": book.url(), "retry_max": "50ms"}])
+        both = self.valid()
+        both["pipeline"].append(left)
+        running = self.supervisor(both)
+        running.submit_all("left", ["a", "b"])
+        self.assertEqual(running.logged("is not configured here"), 0)
+        running.kill()
+        running = self.restart(running, pipeline=both["pipeline"][:1])
+        running.wait_for_line("pipeline left is not configured here, and 2 messages wait for its destination d")
+        running.kill()
+        book.answer = lambda request: 200
+        running = self.restart(running, pipeline=both["pipeline"])
+        running.wait_until_settled("left", "d", 2)
+        running.kill()
+        running = self.restart(running, pipeline=both["pipeline"][:1])
+        self.assertEqual(running.logged("is not configured here"), 0)
+
     def test_set_wins_over_the_file_for_the_supervisor_and_its_worker(self):
         config = self.valid()
         write_config(config, self.folder, "file")

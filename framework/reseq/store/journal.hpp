@@ -1,7 +1,7 @@
 /// The journal: what was accepted, in which order, and how far each destination has come. The one source of truth.
 ///
-/// `commit`, `findings`, `recover` and `expire` are called from one thread, the others from one other thread; both at
-/// once is fine. Every implementation passes `tests/unit/store/journal_contract.hpp`.
+/// `commit`, `left_behind_elsewhere`, `findings`, `recover` and `expire` are called from one thread, the others from
+/// one other thread; both at once is fine. Every implementation passes `tests/unit/store/journal_contract.hpp`.
 #pragma once
 
 #include <cstdint>
@@ -132,6 +132,13 @@ struct stored_message {
   std::vector<core::enrolment> enrolled;
 };
 
+/// Messages that wait at a destination of a shard which nobody here has opened.
+struct left_behind {
+  shard_id shard;
+  std::string destination;
+  std::uint64_t messages = 0; ///< not settled; at least 1
+};
+
 struct dead_letter {
   core::dead_letter_record record;
   std::string message_id;
@@ -148,6 +155,9 @@ public:
   /// lacks what it had confirmed, as far as it can know: `errc::diverged`. One opened before was taken over: `fenced`.
   virtual result<shard_state> open(const shard_id& shard, const definition& what,
                                    std::span<const destination_spec> destinations) = 0;
+
+  /// What waits in shards that were not opened here, by shard, then destination. On the thread of `commit`.
+  virtual result<std::vector<left_behind>> left_behind_elsewhere() = 0;
 
   /// Makes everything in `batch` durable in one transaction, or nothing of it. Ids known before, or earlier in the same
   /// batch, get their first receipt. Returns when it is durable. `errc::no_space`, `errc::unavailable`,

@@ -69,19 +69,24 @@ std::vector<std::pair<destination_id, std::string>> recorded_shard::add_new(std:
   return added;
 }
 
-result<void> recorded_shard::check_leavers(std::span<const destination_spec> specs, const owned_shard& owned) const {
-  std::set<std::string_view> names;
-  for (const auto& spec : specs) names.insert(spec.name);
+std::vector<std::pair<std::string, std::uint64_t>> recorded_shard::backlogs(const owned_shard& owned) const {
+  std::vector<std::pair<std::string, std::uint64_t>> all;
   for (const auto& [id, found] : recorded_) {
-    if (names.contains(found.name)) continue;
     const sequence settled{found.progress.settled_messages() + missing_after(found.progress, found.lost)};
     const auto last = owned.behind.last(id);
-    if (last > settled)
-      return fail(errc::conflict,
-                  "is no longer configured and still has " + std::to_string(last - settled) +
-                    " undelivered messages: deliver them first by configuring it again",
-                  "destination " + found.name);
+    if (last > settled) all.emplace_back(found.name, last - settled);
   }
+  std::ranges::sort(all);
+  return all;
+}
+
+result<void> recorded_shard::check_leavers(std::span<const destination_spec> specs, const owned_shard& owned) const {
+  for (const auto& [name, messages] : backlogs(owned))
+    if (std::ranges::find(specs, name, &destination_spec::name) == specs.end())
+      return fail(errc::conflict,
+                  "is no longer configured and still has " + std::to_string(messages) +
+                    " undelivered messages: deliver them first by configuring it again",
+                  "destination " + name);
   return {};
 }
 

@@ -41,6 +41,9 @@ public:
   std::vector<std::pair<destination_id, std::string>> add_new(std::span<const destination_spec> specs,
                                                               owned_shard& owned);
 
+  /// Undelivered messages of the destinations that have any, by name.
+  [[nodiscard]] std::vector<std::pair<std::string, std::uint64_t>> backlogs(const owned_shard& owned) const;
+
   /// `errc::conflict`, naming it, when a destination that is not in `specs` has undelivered messages.
   [[nodiscard]] result<void> check_leavers(std::span<const destination_spec> specs, const owned_shard& owned) const;
 

@@ -88,6 +88,7 @@ public:
                                                        std::uint32_t limit) override {
     return std::vector<store::dead_letter>(limit);
   }
+  result<std::vector<store::left_behind>> left_behind_elsewhere() override { return std::vector<store::left_behind>{}; }
   result<epoch> current_epoch(store::shard_handle shard) override { return epoch{100 + shard.value()}; }
 
   result<store::recovery_findings> findings(store::shard_handle) override { return found; }

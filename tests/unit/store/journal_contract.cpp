@@ -399,6 +399,25 @@ void check_opening(const store_factory& make) {
     CHECK(shard.state.destinations[1].id == destination_id{2});
     CHECK(shard.state.destinations[1].last == sequence{5});
   }
+  SECTION("what waits in shards that were not opened is known, by destination") {
+    {
+      opened shard(must(place->open()), specs(3), "{}", "left");
+      must(shard.commit(submit_many("m", 1, 5, {1, 2, 3})));
+      shard.settle(1, 5);
+      shard.settle(2, 3);
+    }
+    opened shard(must(place->open()), specs(1));
+    must(shard.commit({submit("mine")}));
+    const auto found = must(shard->left_behind_elsewhere());
+    REQUIRE(found.size() == 2);
+    CHECK(found[0].shard == shard_id{"left", 0});
+    CHECK(found[0].destination == "d2");
+    CHECK(found[0].messages == 2);
+    CHECK(found[1].destination == "d3");
+    CHECK(found[1].messages == 5);
+    must(shard->open({"left", 0}, {"{}"}, specs(3)));
+    CHECK(must(shard->left_behind_elsewhere()).empty());
+  }
   SECTION("two destinations of one name are refused") {
     auto journal = must(place->open());
     const std::vector<store::destination_spec> twice{{"a", 1}, {"a", 1}};

@@ -51,6 +51,11 @@ public:
     return std::move(opened->state);
   }
 
+  result<std::vector<left_behind>> left_behind_elsewhere() override {
+    const std::lock_guard writing(writing_);
+    return never_in_doubt(writer_.left_behind_elsewhere());
+  }
+
   result<std::vector<shard_committed>> commit(std::span<const shard_commit> batch, wall_time now) override {
     const std::lock_guard writing(writing_);
     std::vector<commit_part> parts;

@@ -43,6 +43,17 @@ public:
     return std::move(out_);
   }
 
+  std::vector<std::pair<std::string, std::uint64_t>> backlogs(std::uint64_t row, position indexed, position forgotten) {
+    out_.owned = std::make_unique<partitioned_shard>(row, options_.indexes);
+    indexed_ = indexed;
+    owned().forget_up_to(forgotten);
+    read_lost();
+    read_destinations();
+    read_progress();
+    rebuild_tails();
+    return recorded_.backlogs(owned());
+  }
+
 private:
   [[nodiscard]] partitioned_shard& owned() { return *out_.owned; }
   [[nodiscard]] std::uint64_t number() const { return out_.owned->number; }
@@ -241,6 +252,26 @@ result<opened_shard> open_shard(database& db, const open_options& options, const
         "pipeline " + shard.pipeline);
     if (auto ended = end_recorded_backend(db, *number); !ended) return tl::unexpected(std::move(ended.error()));
   }
+}
+
+result<std::vector<left_behind>> find_left_behind(database& db, const open_options& options,
+                                                  std::span<owned_shard* const> ours) {
+  return db.transact([&](pqxx::work& tx) -> result<std::vector<left_behind>> {
+    std::vector<left_behind> all;
+    const auto rows =
+      db.run(tx, "SELECT number, pipeline, shard, indexed_position, forgotten_position FROM reseq.shard "
+                 "ORDER BY pipeline, shard");
+    for (const auto& row : rows) {
+      const auto number = row[0].as<std::uint64_t>();
+      if (std::ranges::any_of(ours, [number](const auto* one) { return one->number == number; })) continue;
+      opener other(db, tx, options);
+      const auto backlogs =
+        other.backlogs(number, position{row[3].as<std::uint64_t>()}, position{row[4].as<std::uint64_t>()});
+      for (const auto& [name, messages] : backlogs)
+        all.push_back({{row[1].c_str(), row[2].as<std::uint32_t>()}, name, messages});
+    }
+    return all;
+  });
 }
 
 } // namespace reseq::store::postgres

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "reseq/model/error.hpp"
 #include "reseq/store/journal.hpp"
@@ -34,6 +35,10 @@ struct open_options {
 result<opened_shard> open_shard(database& db, const open_options& options, const shard_id& shard,
                                 const definition& what, std::span<const destination_spec> destinations,
                                 std::span<partitioned_shard* const> before);
+
+/// `journal::left_behind_elsewhere`, for a journal that has opened `ours`.
+result<std::vector<left_behind>> find_left_behind(database& db, const open_options& options,
+                                                  std::span<owned_shard* const> ours);
 
 /// Records that `db` writes for `shard` now. Inside a transaction that holds its fence.
 void record_backend(database& db, pqxx::work& tx, const partitioned_shard& shard);

@@ -57,6 +57,13 @@ result<opened_shard> writer::open(const shard_id& shard, const definition& what,
   return opened;
 }
 
+result<std::vector<left_behind>> writer::left_behind_elsewhere() {
+  auto db = ready();
+  if (!db) return tl::unexpected(std::move(db.error()));
+  const std::vector<owned_shard*> ours(shards_.begin(), shards_.end());
+  return find_left_behind(**db, options_.opening, ours);
+}
+
 /// A session that ended while nobody used it, as when the server was restarted in a quiet hour, shows when it is used
 /// next. If all is well again since, nobody needs to hear of it: nothing of the commit had been sent.
 result<std::vector<shard_committed>> writer::commit(std::span<const commit_part> parts, wall_time now) {

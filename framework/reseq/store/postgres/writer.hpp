@@ -39,6 +39,7 @@ public:
 
   result<opened_shard> open(const shard_id& shard, const definition& what,
                             std::span<const destination_spec> destinations);
+  result<std::vector<left_behind>> left_behind_elsewhere();
   result<std::vector<shard_committed>> commit(std::span<const commit_part> parts, wall_time now);
   result<void> recover(partitioned_shard& shard, const recovery& how, wall_time now);
   result<std::uint64_t> expire(partitioned_shard& shard, wall_time before, wall_time now, std::uint32_t max_messages);

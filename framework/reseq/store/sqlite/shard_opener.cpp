@@ -38,6 +38,19 @@ public:
     return std::move(out_);
   }
 
+  /// Inside a transaction.
+  std::vector<std::pair<std::string, std::uint64_t>> backlogs(std::uint64_t number_of_row, position indexed,
+                                                              position forgotten) {
+    out_.owned = std::make_unique<owned_shard>(number_of_row, limits_);
+    indexed_ = indexed;
+    owned().forgotten = forgotten;
+    read_lost();
+    read_destinations();
+    read_progress();
+    rebuild_tails();
+    return recorded_.backlogs(owned());
+  }
+
 private:
   [[nodiscard]] owned_shard& owned() { return *out_.owned; }
   [[nodiscard]] std::uint64_t number() const { return out_.owned->number; }
@@ -185,6 +198,23 @@ result<opened_shard> open_shard(connection& db, const id_keys& keys, write_behin
                                 const definition& what, std::span<const destination_spec> destinations,
                                 const high_water::mark& noted) {
   return opener(db, keys, limits).open(shard, what, destinations, noted);
+}
+
+result<std::vector<left_behind>> find_left_behind(connection& db, const id_keys& keys, write_behind_limits limits,
+                                                  std::span<const shard_id> ours) {
+  std::vector<left_behind> all;
+  transaction tx(db, transaction::kind::read);
+  auto rows = db.use("SELECT number, pipeline, shard, indexed_position, forgotten_position FROM shard "
+                     "ORDER BY pipeline, shard");
+  while (rows.next()) {
+    const shard_id shard{std::string(rows.bytes_at(1)), static_cast<std::uint32_t>(rows.number_at(2))};
+    if (std::ranges::find(ours, shard) != ours.end()) continue;
+    opener other(db, keys, limits);
+    const auto backlogs = other.backlogs(rows.number_at(0), position{rows.number_at(3)}, position{rows.number_at(4)});
+    for (const auto& [name, messages] : backlogs) all.push_back({shard, name, messages});
+  }
+  if (auto done = tx.commit(); !done) return tl::unexpected(std::move(done.error()));
+  return all;
 }
 
 } // namespace reseq::store::sqlite

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "reseq/model/error.hpp"
 #include "reseq/store/codec.hpp"
@@ -24,5 +25,9 @@ struct opened_shard {
 result<opened_shard> open_shard(connection& db, const id_keys& keys, write_behind_limits limits, const shard_id& shard,
                                 const definition& what, std::span<const destination_spec> destinations,
                                 const high_water::mark& noted);
+
+/// `journal::left_behind_elsewhere`, for a journal that has opened `ours`.
+result<std::vector<left_behind>> find_left_behind(connection& db, const id_keys& keys, write_behind_limits limits,
+                                                  std::span<const shard_id> ours);
 
 } // namespace reseq::store::sqlite

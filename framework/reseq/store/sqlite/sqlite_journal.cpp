@@ -63,6 +63,13 @@ public:
     return std::move(opened->state);
   }
 
+  result<std::vector<left_behind>> left_behind_elsewhere() override {
+    const std::lock_guard writing(writing_);
+    std::vector<shard_id> ours;
+    for (const auto& shard : shards_) ours.push_back(shard->name);
+    return find_left_behind(*writer_, keys_, indexes_, ours);
+  }
+
   result<std::vector<shard_committed>> commit(std::span<const shard_commit> batch, wall_time now) override {
     const std::lock_guard writing(writing_);
     std::vector<commit_part> parts;
