@@ -87,6 +87,8 @@ private:
   void show_pipeline(const api_pipeline& of, const net::responder& answer);
   void show_destination(const api_pipeline& of, destination_id which, const net::responder& answer);
   void show_message(const api_pipeline& of, const api::route& where, const net::responder& answer);
+  void name_heads(const api_pipeline& of, core::destination_status status,
+                  std::function<void(const core::destination_status&)> then);
   void tell_dead_letters(const api_pipeline& of, std::vector<core::sequence_status> all,
                          std::function<void(const std::vector<core::sequence_status>&)> then);
   void show_held(const api_pipeline& of, const net::responder& answer);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 
 #include <caf/send.hpp>
@@ -113,7 +114,32 @@ void http_api::show_pipeline(const api_pipeline& of, const net::responder& answe
                                       })});
 }
 
-/// What the dispatcher knows of the head belongs into `blocked_by`: two questions, one after the other.
+/// Of a held message whose key is parked the shard knows only the place: its id is in the journal.
+void http_api::name_heads(const api_pipeline& of, core::destination_status status,
+                          std::function<void(const core::destination_status&)> then) {
+  using message = std::optional<store::stored_message>;
+  std::vector<position> unnamed;
+  for (const auto& head : status.heads)
+    if (head.message_id.empty() && head.at != position{}) unnamed.push_back(head.at);
+  api::gather<message>(
+    unnamed.size(),
+    [&](std::size_t i, reply<message> done) {
+      caf::anon_send(setup_.reader, ask_message{of.shard, unnamed[i], {}, std::move(done)});
+    },
+    [status = std::move(status), then = std::move(then)](const std::vector<result<message>>& found) mutable {
+      for (const auto& one : found) {
+        if (!one || !*one) continue;
+        const auto name = [&](core::blocked_by& head) {
+          if (head.at == (*one)->at) head.message_id = (*one)->message->id();
+        };
+        std::ranges::for_each(status.heads, name);
+        if (status.head) name(*status.head);
+      }
+      then(status);
+    });
+}
+
+/// What the dispatcher knows of the head belongs into `blocked_by`: one question after the other.
 void http_api::show_destination(const api_pipeline& of, destination_id which, const net::responder& answer) {
   const auto ask_dispatcher = [this, &of, answer](const core::destination_status& status) {
     auto made = destination_json(setup_, of, status);
@@ -133,10 +159,11 @@ void http_api::show_destination(const api_pipeline& of, destination_id which, co
     caf::anon_send(setup_.dispatcher, ask_task{{of.index, status.head->at, status.head->chain},
                                                reply<std::optional<named_task_status>>(add_attempts)});
   };
-  caf::anon_send(of.actor, ask_status{which, reply<statuses>([answer, ask_dispatcher](const result<statuses>& one) {
-                                        if (!one) return answer(api::error_response(one.error()));
-                                        ask_dispatcher(one->front());
-                                      })});
+  caf::anon_send(of.actor,
+                 ask_status{which, reply<statuses>([this, &of, answer, ask_dispatcher](const result<statuses>& one) {
+                              if (!one) return answer(api::error_response(one.error()));
+                              name_heads(of, one->front(), ask_dispatcher);
+                            })});
 }
 
 namespace {

@@ -72,6 +72,12 @@ class Keys(SystemTest):
         answer = self.running.post(f"/v1/pipelines/p/messages/0:{position}/{what}")
         self.assertEqual((answer.status, answer.json()), (200, {"changed": 1}))
 
+    def assert_blocked_by_bad(self, status: dict, held: dict) -> None:
+        first = next(message_id for message_id, (key, _) in self.sent.items() if key == "bad")
+        for head in (status["blocked_by"], status["oldest_keys"][0]):
+            self.assertEqual((head["key"], head["phase"], head["position"]), ("bad", "held", held["position"]))
+            self.assertEqual(head["id"], first)
+
     def assert_in_window(self) -> None:
         status = self.status()
         self.assertLessEqual(status["pending"] + status["ready"], WINDOW)
@@ -87,7 +93,7 @@ class Keys(SystemTest):
         held = self.held_now()
         status = eventually("all others are saved", lambda: (now := self.status())["lag"] == OF_BAD and now)
         self.assertEqual((status["state"], status["held"]), ("running", 1))
-        self.assertEqual((status["blocked_by"]["key"], status["blocked_by"]["phase"]), ("bad", "held"))
+        self.assert_blocked_by_bad(status, held)
         self.assertEqual(status["parked_keys"], 1)
 
         self.running.kill()
@@ -95,6 +101,7 @@ class Keys(SystemTest):
         self.submit_bad_among_others(bad=10)
         self.wait_for_others()
         self.assertEqual(self.held_now()["position"], held["position"])
+        self.assert_blocked_by_bad(self.status(), held)
 
         self.answer = lambda request: 200
         self.operate("retry", held["position"])
