@@ -204,6 +204,11 @@ struct ask_dead_letters {
   std::uint32_t limit = 100;
   reply<std::vector<store::dead_letter>> done;
 };
+struct ask_end {
+  store::shard_handle shard;
+  core::enrolment of; ///< settled
+  reply<store::recorded_end> done;
+};
 struct ask_epoch {
   store::shard_handle shard;
   reply<epoch> done;
@@ -250,8 +255,9 @@ using journal_actor =
                    caf::reacts_to<flush>, caf::reacts_to<probe>, caf::reacts_to<wake>>;
 
 /// Owns the journal's reading side. Detached.
-using reader_actor = caf::typed_actor<caf::reacts_to<read_backlog, shard_actor>, caf::reacts_to<ask_message>,
-                                      caf::reacts_to<ask_dead_letters>, caf::reacts_to<ask_epoch>>;
+using reader_actor =
+  caf::typed_actor<caf::reacts_to<read_backlog, shard_actor>, caf::reacts_to<ask_message>,
+                   caf::reacts_to<ask_dead_letters>, caf::reacts_to<ask_end>, caf::reacts_to<ask_epoch>>;
 
 /// Owns the connection to a shard's resequencer, where there is one. Detached.
 using resequencer_actor =
@@ -316,6 +322,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_sequences)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_task)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_message)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_dead_letters)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_end)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_epoch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_dispatcher)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::drain)

@@ -89,8 +89,8 @@ private:
   void show_message(const api_pipeline& of, const api::route& where, const net::responder& answer);
   void name_heads(const api_pipeline& of, core::destination_status status,
                   std::function<void(const core::destination_status&)> then);
-  void tell_dead_letters(const api_pipeline& of, std::vector<core::sequence_status> all,
-                         std::function<void(const std::vector<core::sequence_status>&)> then);
+  void tell_ends(const api_pipeline& of, std::vector<core::sequence_status> all,
+                 std::function<void(const std::vector<core::sequence_status>&)> then);
   void show_held(const api_pipeline& of, const net::responder& answer);
   void show_dead_letters(const api_pipeline& of, const net::http_request& request, const net::responder& answer);
   void scrape(const net::responder& answer);

@@ -186,22 +186,19 @@ net::http_response no_such_message(const api::route& where) {
 
 } // namespace
 
-/// A dead letter is settled as well, and the journal keeps what it was: `then` gets it as such.
-void http_api::tell_dead_letters(const api_pipeline& of, std::vector<core::sequence_status> all,
-                                 std::function<void(const std::vector<core::sequence_status>&)> then) {
-  using letters = std::vector<store::dead_letter>;
-  api::gather<letters>(
+/// What was skipped or is a dead letter is settled as well, and the journal keeps which: `then` gets it as such.
+void http_api::tell_ends(const api_pipeline& of, std::vector<core::sequence_status> all,
+                         std::function<void(const std::vector<core::sequence_status>&)> then) {
+  api::gather<store::recorded_end>(
     all.size(),
-    [&](std::size_t i, reply<letters> done) {
-      if (all[i].state != "settled") return done(letters{});
-      const core::enrolment before{all[i].destination, sequence{all[i].seq.value() - 1}};
-      caf::anon_send(setup_.reader, ask_dead_letters{of.shard, before, 1, std::move(done)});
+    [&](std::size_t i, reply<store::recorded_end> done) {
+      if (all[i].state != "settled") return done(store::recorded_end::none);
+      caf::anon_send(setup_.reader, ask_end{of.shard, {all[i].destination, all[i].seq}, std::move(done)});
     },
-    [all, then = std::move(then)](const std::vector<result<letters>>& found) mutable {
+    [all, then = std::move(then)](const std::vector<result<store::recorded_end>>& found) mutable {
       for (std::size_t i = 0; i < all.size(); ++i) {
-        if (!found[i] || found[i]->empty()) continue;
-        const auto& record = found[i]->front().record;
-        if (record.destination == all[i].destination && record.seq == all[i].seq) all[i].state = "dead_letter";
+        if (!found[i] || *found[i] == store::recorded_end::none) continue;
+        all[i].state = *found[i] == store::recorded_end::skipped ? "skipped" : "dead_letter";
       }
       then(all);
     });
@@ -232,7 +229,7 @@ void http_api::show_message(const api_pipeline& of, const api::route& where, con
     auto use = [this, &of, made = message_json(found), at = found.at, answer,
                 ask_attempts](const result<sequences>& of_each) {
       if (!of_each) return answer(api::error_response(of_each.error()));
-      tell_dead_letters(of, *of_each, [=](const sequences& all) { ask_attempts(made, all, at); });
+      tell_ends(of, *of_each, [=](const sequences& all) { ask_attempts(made, all, at); });
     };
     caf::anon_send(of.actor, ask_sequences{found.enrolled, found.message->key(), reply<sequences>(std::move(use))});
   };

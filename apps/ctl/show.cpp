@@ -39,7 +39,8 @@ std::string meaning_of(const std::string& state) {
   if (state == "ready") return "transformed; waits for those before it";
   if (state == "sent") return "on its way to the receiver, or waiting to be sent again";
   if (state == "held") return "waits for a person: retry or skip";
-  if (state == "settled") return "delivered, dropped or skipped";
+  if (state == "settled") return "delivered, or dropped by a transform";
+  if (state == "skipped") return "skipped by an operator";
   if (state == "dead_letter") return "given up, and recorded: dead-letters says why";
   return "";
 }

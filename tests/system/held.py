@@ -121,6 +121,9 @@ class Exhausted(HeldTest):
         self.assert_changed(self.operate(1, "skip", b'{"destinations":["bad"]}'), 1)
         self.assertEqual(self.wait_for_held("bad", after=1)["sequence"], 2)
         self.assertEqual(self.running.destination("p", "bad")["settled"], 1)
+        self.running.wait_until_settled("p", "good", 1)
+        shown = self.running.get("/v1/pipelines/p/messages/0:1")["destinations"]
+        self.assertEqual({one["destination"]: one["state"] for one in shown}, {"bad": "skipped", "good": "settled"})
 
     def test_what_an_operator_does_leaves_a_line_in_the_log(self):
         self.start_bad_and_good()

@@ -132,6 +132,9 @@ struct stored_message {
   std::vector<core::enrolment> enrolled;
 };
 
+/// What is recorded of a settled message at one destination. Of one that was delivered or dropped nothing is.
+enum class recorded_end { none, dead_letter, skipped };
+
 /// Messages that wait at a destination of a shard which nobody here has opened.
 struct left_behind {
   shard_id shard;
@@ -186,6 +189,9 @@ public:
   /// Dead letters after `after` (by destination, then sequence), at most `limit`.
   virtual result<std::vector<dead_letter>> dead_letters(shard_handle shard, std::optional<core::enrolment> after,
                                                         std::uint32_t limit) = 0;
+
+  /// How `what`, which is settled, ended, as far as that is recorded: a skip is for as long as its message.
+  virtual result<recorded_end> end_of(shard_handle shard, core::enrolment what) = 0;
 
   /// The epoch that the journal has now; greater than ours means that we were taken over.
   virtual result<epoch> current_epoch(shard_handle shard) = 0;

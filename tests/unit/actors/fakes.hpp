@@ -101,6 +101,7 @@ inline actors::reader_actor::behavior_type fake_reader(actors::reader_actor::poi
     [=](const actors::read_backlog& m, const actors::shard_actor& owner) { mail->reads.emplace_back(m, owner); },
     [](const actors::ask_message&) {},
     [](const actors::ask_dead_letters&) {},
+    [](const actors::ask_end&) {},
     [=](const actors::ask_epoch& m) { mail->epochs.push_back(m); },
   };
 }

@@ -88,6 +88,9 @@ public:
                                                        std::uint32_t limit) override {
     return std::vector<store::dead_letter>(limit);
   }
+  result<store::recorded_end> end_of(store::shard_handle, core::enrolment) override {
+    return store::recorded_end::skipped;
+  }
   result<std::vector<store::left_behind>> left_behind_elsewhere() override { return std::vector<store::left_behind>{}; }
   result<epoch> current_epoch(store::shard_handle shard) override { return epoch{100 + shard.value()}; }
 
@@ -496,6 +499,10 @@ TEST_CASE("the reader passes on what the journal holds") {
   system.send(tested, ask_dead_letters{shard, std::nullopt, 3, letters.reply()});
   REQUIRE(letters.get());
   CHECK(letters.get()->size() == 3);
+
+  answered<store::recorded_end> end;
+  system.send(tested, ask_end{shard, {destination_id{1}, sequence{1}}, end.reply()});
+  CHECK(end.get() == store::recorded_end::skipped);
 
   answered<epoch> current;
   system.send(tested, ask_epoch{shard, current.reply()});

@@ -58,7 +58,7 @@ TEST_CASE("a message is shown with its place at each destination and the attempt
         "bytes     218\n"
         "\n"
         "DESTINATION  SEQUENCE  STATE    MEANING\n"
-        "audit              16  settled  delivered, dropped or skipped\n"
+        "audit              16  settled  delivered, or dropped by a transform\n"
         "billing            12  pending  in the transforms, or waiting for a worker\n"
         "\n"
         "Attempts for billing:\n"

@@ -306,6 +306,23 @@ void check_changes(const store_factory& make) {
     CHECK(must(shard.commit({submit("a")})).receipts[0] == receipt{"a", false, position{1}});
     CHECK(dense(shard.read(1, 1)));
   }
+  SECTION("a settled message's end is known if it was given up or skipped") {
+    opened shard(must(place->open()), specs(2));
+    must(shard.commit(submit_many("m", 1, 3, {1, 2})));
+    core::journal_change change;
+    change.dead_letters = {held(1, 1, 1)};
+    change.operations = {{"skip", destination_id{1}, sequence{2}, at_ms(1000)},
+                         {"retry", destination_id{1}, sequence{3}, at_ms(1000)}};
+    must(shard.commit({}, change));
+    const auto end = [&](std::uint32_t destination, std::uint64_t seq) {
+      return must(shard->end_of(shard.state.handle, {destination_id{destination}, sequence{seq}}));
+    };
+    CHECK(end(1, 1) == store::recorded_end::dead_letter);
+    CHECK(end(1, 2) == store::recorded_end::skipped);
+    CHECK(end(1, 3) == store::recorded_end::none);
+    CHECK(end(2, 1) == store::recorded_end::none);
+    CHECK(end(2, 2) == store::recorded_end::none);
+  }
   SECTION("dead letters are read in order, with the size of their message") {
     opened shard(must(place->open()), specs(2));
     must(shard.commit(submit_many("m", 1, 3, {1, 2})));

@@ -102,6 +102,12 @@ public:
     return reader_.dead_letters(*found, after, limit);
   }
 
+  result<recorded_end> end_of(shard_handle shard, core::enrolment what) override {
+    const auto* found = look_up(shard);
+    if (found == nullptr) return unknown(shard);
+    return reader_.end_of(*found, what);
+  }
+
   result<epoch> current_epoch(shard_handle shard) override {
     const auto* found = look_up(shard);
     if (found == nullptr) return unknown(shard);

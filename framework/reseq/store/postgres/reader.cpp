@@ -221,6 +221,20 @@ result<std::vector<dead_letter>> reader::dead_letters(const partitioned_shard& s
   });
 }
 
+result<recorded_end> reader::end_of(const partitioned_shard& shard, core::enrolment what) {
+  return with([&](database& db, pqxx::work& tx) -> result<recorded_end> {
+    const auto row =
+      db.run(tx,
+             "SELECT EXISTS (SELECT FROM reseq.dead_letter WHERE shard = $1 AND destination = $2 AND sequence = $3), "
+             "EXISTS (SELECT FROM reseq.operation WHERE shard = $1 AND destination = $2 AND sequence = $3 AND kind = "
+             "'skip')",
+             shard.number, what.destination.value(), what.seq.value())[0];
+    return row[0].as<bool>()   ? recorded_end::dead_letter
+           : row[1].as<bool>() ? recorded_end::skipped
+                               : recorded_end::none;
+  });
+}
+
 result<epoch> reader::current_epoch(const partitioned_shard& shard) {
   return with([&](database& db, pqxx::work& tx) -> result<epoch> {
     const auto rows = db.run(tx, "SELECT epoch FROM reseq.shard WHERE number = $1", shard.number);

@@ -29,6 +29,7 @@ public:
   result<std::optional<position>> find_id(const partitioned_shard& shard, const std::string& message_id);
   result<std::vector<dead_letter>> dead_letters(const partitioned_shard& shard, std::optional<core::enrolment> after,
                                                 std::uint32_t limit);
+  result<recorded_end> end_of(const partitioned_shard& shard, core::enrolment what);
   result<epoch> current_epoch(const partitioned_shard& shard);
 
 private:

@@ -166,6 +166,22 @@ result<std::vector<dead_letter>> reader::dead_letters(const owned_shard& shard, 
   return found;
 }
 
+result<recorded_end> reader::end_of(const owned_shard& shard, core::enrolment what) {
+  const auto is_recorded = [&](const char* where) {
+    auto row = db_.use(where);
+    row.number(shard.number).number(what.destination.value()).number(what.seq.value());
+    return row.next();
+  };
+  auto end = recorded_end::none;
+  if (is_recorded("SELECT 1 FROM dead_letter WHERE shard = ? AND destination = ? AND sequence = ?"))
+    end = recorded_end::dead_letter;
+  else if (is_recorded(
+             "SELECT 1 FROM operation WHERE shard = ? AND destination = ? AND sequence = ? AND kind = 'skip'"))
+    end = recorded_end::skipped;
+  if (auto read = db_.outcome(); !read) return tl::unexpected(std::move(read.error()));
+  return end;
+}
+
 result<epoch> reader::current_epoch(const owned_shard& shard) {
   auto row = db_.use("SELECT epoch FROM shard WHERE number = ?");
   row.number(shard.number);

@@ -120,6 +120,12 @@ public:
     return reader_.dead_letters(*found, after, limit);
   }
 
+  result<recorded_end> end_of(shard_handle shard, core::enrolment what) override {
+    const owned_shard* found = look_up(shard);
+    if (found == nullptr) return unknown(shard);
+    return reader_.end_of(*found, what);
+  }
+
   result<epoch> current_epoch(shard_handle shard) override {
     const owned_shard* found = look_up(shard);
     if (found == nullptr) return unknown(shard);
