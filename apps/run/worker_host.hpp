@@ -13,7 +13,7 @@ namespace reseq::apps {
 /// What a process wants to know of its worker; either may be empty.
 struct worker_events {
   std::function<void()> works;     ///< a supervisor has let it in; again with each of its pulses
-  std::function<void()> dismissed; ///< all slots hang: a supervisor wants this process to be started again
+  std::function<void()> dismissed; ///< its slots hang: a supervisor wants this process to be started again
 };
 
 class worker_host {

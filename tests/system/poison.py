@@ -74,7 +74,7 @@ class Hanging(PoisonTest):
         self.start({**GIVES_UP_SOON, **quick, "max_attempts": 2}, slots=2)
         poison = {1: b"hang"}
         sent = dict(self.submit(number, poison) for number in range(1, 11))
-        self.running.wait_for_line("all of its 2 slots hang")
+        self.running.wait_for_line("so many of its 2 slots hang")
         eventually("the message that hangs is held", lambda: self.running.destination("p", "d")["held"] == 1)
         self.skip_held(1)
         self.running.wait_until_settled("p", "d", 10)

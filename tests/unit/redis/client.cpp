@@ -163,11 +163,12 @@ TEST_CASE("it connects again when its wait is over, and an answer ends the waits
     CHECK_FALSE(echo(one, "c").has_value());
     ++failures;
   }
+  const auto before = one.connects(); // a server that is dying may still take one
   server.restart();
   if (const auto until = one.waits_until()) std::this_thread::sleep_until(*until);
   CHECK(must(echo(one, "d")) == "d");
   CHECK_FALSE(one.waits_until());
-  CHECK(one.connects() == 2);
+  CHECK(one.connects() == before + 1);
 }
 
 TEST_CASE("a server that takes connections and says nothing costs no more than the timeout") {
