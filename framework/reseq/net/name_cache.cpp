@@ -19,9 +19,9 @@ constexpr duration fresh_for = std::chrono::seconds{30};
 constexpr duration ask_again_after = std::chrono::seconds{5}; ///< when a look-up failed, and what is known is used
 constexpr auto patience = std::chrono::seconds{1};            ///< for a look-up of a name whose addresses are known
 
-time_point now() { return std::chrono::steady_clock::now(); }
+time_point cache_clock() { return std::chrono::steady_clock::now(); }
 
-result<addresses> parsed(const std::vector<std::string>& texts) {
+result<addresses> addresses_of(const std::vector<std::string>& texts) {
   addresses all;
   for (const auto& text : texts) {
     error_code no_address;
@@ -110,7 +110,7 @@ name_cache::name_cache(asio::io_context& io, std::shared_ptr<loop_gate> gate, na
 
 void name_cache::find(const std::string& name, found_handler found) {
   auto& of = entries_[name];
-  if (!of.known.empty() && (now() < of.fresh_until || of.late)) return found(of.known);
+  if (!of.known.empty() && (cache_clock() < of.fresh_until || of.late)) return found(of.known);
   of.waiting.push_back(std::move(found));
   if (!of.asking) ask(name, of);
 }
@@ -138,15 +138,15 @@ void name_cache::came(const std::string& name, result<std::vector<std::string>> 
   of.asking = false;
   of.late = false;
   of.patience.reset();
-  auto now_known = std::move(found).and_then(parsed);
+  auto now_known = std::move(found).and_then(addresses_of);
   of.failed = !now_known;
   if (now_known) {
     of.known = *now_known;
-    of.fresh_until = now() + fresh_for;
+    of.fresh_until = cache_clock() + fresh_for;
   } else if (now_known.error().code == errc::not_found) {
     of.known.clear();
   } else if (!of.known.empty()) {
-    of.fresh_until = now() + ask_again_after;
+    of.fresh_until = cache_clock() + ask_again_after;
     now_known = of.known;
   }
   tell(of, now_known);
