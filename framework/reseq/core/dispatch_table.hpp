@@ -178,10 +178,9 @@ public:
   /// Gives due work to free slots, at most `limit` copies: heads first, then the lowest position; of two eligible
   /// workers picked at random the less loaded, and not the one that had the last attempt if there is another. While a
   /// task of a pipeline has timed out and is not done, the pipeline's copies take at most half of the slots of a worker
-  /// that serves others, too. Chains
-  /// of one message that are due together travel in one copy. Hedges go first; suspects before them, on a worker that
-  /// is kept free for them: finding one costs the number of workers. Where there is only one, the others have their
-  /// turn, too.
+  /// that serves others, too. Chains of one message that are due together travel in one copy. Hedges go first; suspects
+  /// before them, on a worker that is kept free for them: finding one costs the number of workers. Where there is only
+  /// one, the others have their turn, too.
   std::vector<dispatch> assign(time_point now, std::size_t limit = SIZE_MAX);
 
   /// Tasks given up since the last call.

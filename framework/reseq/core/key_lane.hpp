@@ -170,9 +170,9 @@ public:
                   std::vector<journal_change::parked_key>& unparked);
   void saved();
   void save_failed();
-  /// Whether a key was unparked since the last call, which ought to be saved even if nothing is settled after it.
   /// A parked key could go on, and there was no room for it.
   [[nodiscard]] bool starves() const { return starved_; }
+  /// Whether a key was unparked since the last call, which ought to be saved even if nothing is settled after it.
   bool take_unparked() { return std::exchange(unparked_, false); }
   [[nodiscard]] sequence saved_watermark() const { return saved_watermark_; }
   [[nodiscard]] std::uint64_t saved_messages() const { return saved_messages_; } ///< settled
