@@ -118,8 +118,7 @@ void shard_state::on(const no_later_owner& news) {
 void shard_state::on(const delivered& answer) {
   count(answer.answer);
   if (std::holds_alternative<core::stale>(answer.answer) && setup.transactional.contains(answer.destination))
-    if (const auto about = setup.machine->status(answer.destination))
-      later_owner_at = "the receiver of destination " + about->name;
+    later_owner_at = "the receiver of destination " + std::string(setup.machine->name(answer.destination));
   if (const auto sent = handed_over.extract({answer.destination, answer.request}))
     measure(sent.mapped(), answer.answer);
   setup.machine->answered(answer.destination, answer.request, answer.answer, now(), wall_now());
@@ -136,25 +135,25 @@ void shard_state::count(const core::receiver_answer& answer) {
              answer);
 }
 
-/// The beginning and the end of a failure; not each of its many tries, nor the failures of single keys.
+/// The beginning and the end of a failure; not each of its many tries, nor the failures of single keys. Runs for each
+/// answer, so nothing is asked of the machine that takes longer the more it holds.
 void shard_state::log(const delivered& answer) {
-  const auto about = setup.machine->status(answer.destination);
-  const auto label = [&] { return setup.pipeline + "/" + (about ? about->name : std::string{"?"}); };
+  const auto label = setup.machine->name(answer.destination);
   if (const auto* trouble = std::get_if<core::failing>(&answer.answer)) {
-    const bool one_key = about && about->by_key && about->state != core::lane_state::failing;
-    if (!one_key && failing.insert(answer.destination).second)
-      spdlog::warn("destination {}: failing, and tried again until it works: {}", label(), trouble->why);
-  } else if (failing.erase(answer.destination) > 0) {
-    spdlog::info("destination {}: works again", label());
+    if (setup.machine->is_failing(answer.destination) && failures.failed(answer.destination, trouble->why, now()))
+      spdlog::warn("destination {}/{}: failing, and tried again until it works: {}", setup.pipeline, label,
+                   trouble->why);
+  } else if (failures.worked(answer.destination)) {
+    spdlog::info("destination {}/{}: works again", setup.pipeline, label);
   }
 }
 
 void shard_state::log(const core::abandoned_message& what) {
   const auto& why = what.why;
-  const auto about = setup.machine->status(why.destination);
+  const std::string destination{setup.machine->name(why.destination)};
   const auto becomes = what.held ? "is held" : "is a dead letter";
-  if (!what.held && about)
-    setup.measured->dead_letters.Add({{"pipeline", setup.pipeline}, {"destination", about->name}}).Increment();
+  if (!what.held)
+    setup.measured->dead_letters.Add({{"pipeline", setup.pipeline}, {"destination", destination}}).Increment();
   const auto cause = [&]() -> std::string {
     switch (why.reason) {
     case core::hold_reason::exhausted: return "used up its " + std::to_string(why.attempts) + " attempts";
@@ -164,9 +163,8 @@ void shard_state::log(const core::abandoned_message& what) {
     }
     return "follows too many dead letters";
   };
-  spdlog::warn("destination {}/{}: message {} (0:{}, sequence {}) {} and {}: {}", setup.pipeline,
-               about ? about->name : "?", what.message_id, why.at.value(), why.seq.value(), cause(), becomes,
-               why.last_error);
+  spdlog::warn("destination {}/{}: message {} (0:{}, sequence {}) {} and {}: {}", setup.pipeline, destination,
+               what.message_id, why.at.value(), why.seq.value(), cause(), becomes, why.last_error);
 }
 
 void shard_state::on(const operate& wish) {

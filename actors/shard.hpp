@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "actors/failure_log.hpp"
 #include "actors/metrics.hpp"
 #include "actors/protocol.hpp"
 #include "reseq/core/shard_mirror.hpp"
@@ -81,7 +82,7 @@ struct shard_state {
   std::vector<reply<bool>> draining;
   std::optional<time_point> scheduled;
   std::map<std::pair<destination_id, core::request_id>, handed_over_request> handed_over; ///< under way
-  std::set<destination_id> failing;                                                       ///< whose last answer was one
+  failure_log failures;
   std::uint64_t out_of_order_seen = 0;
   std::array<std::uint64_t, core::drift_kinds> drifts_seen{};
   std::array<std::pair<std::uint64_t, std::optional<time_point>>, core::drift_kinds> drifts_told{}; ///< how many, when

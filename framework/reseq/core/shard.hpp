@@ -270,7 +270,12 @@ public:
   [[nodiscard]] effects take();
 
   [[nodiscard]] std::vector<destination_status> status() const;
+  /// With order by key this takes the longer the more keys there are.
   [[nodiscard]] std::optional<destination_status> status(destination_id destination) const;
+  /// "?" for one that is not known. Valid as long as the shard.
+  [[nodiscard]] std::string_view name(destination_id destination) const;
+  /// Whether its receiver's last answers count as a failure of the whole destination, not just of single keys.
+  [[nodiscard]] bool is_failing(destination_id destination) const;
   /// `key` is the message's.
   [[nodiscard]] std::optional<sequence_status> find(destination_id destination, sequence seq,
                                                     std::string_view key = {}) const;

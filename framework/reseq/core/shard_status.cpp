@@ -36,6 +36,17 @@ std::optional<destination_status> shard::status(destination_id destination) cons
   return state_->status(*t);
 }
 
+std::string_view shard::name(destination_id destination) const {
+  const auto* t = std::as_const(*state_).find(destination);
+  return t == nullptr ? std::string_view{"?"} : std::string_view{t->name};
+}
+
+bool shard::is_failing(destination_id destination) const {
+  const auto* t = std::as_const(*state_).find(destination);
+  if (t == nullptr) return false;
+  return t->keys ? t->keys->delivery.away() : t->delivery.failing();
+}
+
 std::optional<sequence_status> shard::find(destination_id destination, sequence seq, std::string_view key) const {
   const auto* t = std::as_const(*state_).find(destination);
   if (t == nullptr || seq == sequence{} || seq > t->last) return std::nullopt;

@@ -209,6 +209,7 @@ TEST_CASE("a failing receiver gets the same messages again after a backoff, with
   f.take();
   CHECK(f.todo.sends.empty());
   CHECK(f.status().state == lane_state::failing);
+  CHECK(f.tested.is_failing(destination_id{1}));
   CHECK(f.status().head->last_error == "503");
   REQUIRE(f.tested.wakeup());
   f.tick(*f.tested.wakeup() - 1ns);
@@ -220,6 +221,10 @@ TEST_CASE("a failing receiver gets the same messages again after a backoff, with
   CHECK_FALSE(f.tested.wakeup());
   f.answer(f.todo.sends[0], confirmed{});
   CHECK(f.status().state == lane_state::running);
+  CHECK_FALSE(f.tested.is_failing(destination_id{1}));
+  CHECK(f.tested.name(destination_id{1}) == f.status().name);
+  CHECK(f.tested.name(destination_id{9}) == "?");
+  CHECK_FALSE(f.tested.is_failing(destination_id{9}));
 }
 
 TEST_CASE("a receiver that has seen a later epoch makes the shard ask the journal") {
