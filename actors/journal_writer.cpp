@@ -15,6 +15,7 @@ namespace {
 
 constexpr auto expire_every = std::chrono::seconds{30};
 constexpr auto probe_every = std::chrono::milliseconds{500};
+constexpr std::uint64_t bytes_beside = 300;    ///< what a message takes in memory beside its own
 constexpr std::uint32_t expire_at_once = 2000; // keeps each transaction short: producers wait behind it
 
 bool is_away(const error& why) { return why.code == errc::in_doubt || why.code == errc::unavailable; }
@@ -51,7 +52,7 @@ journal_actor::behavior_type writer_state::make_behavior(journal_actor::stateful
 void writer_state::take(submit& request) {
   if (const auto no = refused.find(request.shard); no != refused.end()) return request.done(tl::unexpected(no->second));
   auto& part = batch[request.shard];
-  for (auto& s : request.submissions) batch_bytes += s.message->size_bytes();
+  for (auto& s : request.submissions) batch_bytes += s.message->size_bytes() + bytes_beside;
   part.commit.submissions.insert(part.commit.submissions.end(), request.submissions.begin(), request.submissions.end());
   part.submits.push_back(std::move(request));
   if (batch_bytes >= options.max_batch_bytes && untaken_bytes < options.max_untaken_bytes)

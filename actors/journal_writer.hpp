@@ -18,7 +18,8 @@ namespace reseq::actors {
 struct writer_options {
   duration retention{};                         ///< how long settled messages and their ids are kept
   std::uint64_t max_untaken_bytes = 64U << 20U; ///< accepted and not yet taken in by their shards; then commits wait
-  std::uint64_t max_batch_bytes = 8U << 20U;    ///< a batch this large is committed without waiting for more
+  /// A batch this large is committed without waiting for more; a message is its bytes and some hundred for the rows.
+  std::uint64_t max_batch_bytes = 8U << 20U;
 };
 
 /// While one transaction is being written, what arrives collects and becomes the next one: no timer, no added delay.

@@ -10,7 +10,8 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-constexpr std::size_t max_batch_lines = 100'000;
+/// A batch is read in one piece on the thread that all connections share, and is written in one transaction.
+constexpr std::size_t max_batch_lines = 10'000;
 
 net::http_response receipt_response(const receipt& r) {
   return api::json_response(r.duplicate ? 200 : 202, wire::to_json(r));

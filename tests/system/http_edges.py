@@ -255,6 +255,15 @@ class Batches(HttpTest):
         self.assert_problem(self.post_batch(b'{"payload":1}\n' * 6000), 413)
         self.assert_nothing_accepted()
 
+    def test_a_batch_of_more_than_ten_thousand_messages_is_refused(self):
+        other = {"data_dir": self.path("other")}
+        at = self.supervisor(self.config([pipeline("p", [{"name": "d", "url": self.book.url()}])], node=other))
+        headers = {"Content-Type": "application/x-ndjson"}
+        line = b'{"payload":1}\n'
+        self.assert_problem(at.request("POST", f"{MESSAGES}/batch", line * 10_001, headers), 413, "10000 messages")
+        answer = at.request("POST", f"{MESSAGES}/batch", line * 10_000, headers)
+        self.assertEqual((answer.status, answer.body.count(b'"positions"')), (200, 10_000))
+
     def test_each_line_gets_its_own_receipt_or_problem_in_order(self):
         lines = [{"id": "a", "payload": {"n": 1}}, {"id": "b", "payload": "x", "destinations": ["none"]}]
         lines += [{"id": "c", "payload_base64": "AAE=", "destinations": ["d"], "key": "k"}]

@@ -77,7 +77,7 @@ const std::vector<option<settings>>& options<settings>() {
     {"http.max_message", R"("1MiB")", size(at(&row::http, &http_settings::max_message), 1, 256 * MiB),
      "largest payload of a message; not above max_batch"},
     {"http.max_batch", R"("16MiB")", size(at(&row::http, &http_settings::max_batch), KiB, 512 * MiB),
-     "largest request with a batch of messages"},
+     "largest request with a batch of messages, of which there may be 10,000"},
     {"http.max_result", R"("16MiB")", size(at(&row::http, &http_settings::max_result), 1, 256 * MiB),
      "largest payload that a transform may answer"},
     {"http.max_carried", R"("8KiB")", size(at(&row::http, &http_settings::max_carried), 0, 64 * KiB),
