@@ -41,10 +41,10 @@ void connector::answered(std::size_t which, error_code failed) {
     if (tried_.size() < addresses_.size()) return try_next();
     if (under_way_ > 0) return;
   }
-  auto connected = failed ? socket(io_) : std::move(*tried_[which]);
+  const auto connected = std::move(tried_[which]);
   const auto done = std::exchange(done_, nullptr);
   cancel();
-  done(failed, std::move(connected));
+  done(failed, connected.get());
 }
 
 } // namespace reseq::net::detail

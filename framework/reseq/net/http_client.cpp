@@ -105,9 +105,9 @@ void client_core::connect(const link_ptr& to, const addresses& found) {
   std::vector<tcp::endpoint> all;
   for (const auto& address : found) all.emplace_back(address, origin_.port);
   to->connecting = std::make_shared<connector>(io_, std::move(all),
-                                               [self = shared_from_this(), to](error_code failed, socket connection) {
+                                               [self = shared_from_this(), to](error_code failed, socket* connection) {
                                                  if (self->link_ != to) return;
-                                                 if (!failed) return self->connected(to, std::move(connection));
+                                                 if (!failed) return self->connected(to, std::move(*connection));
                                                  self->drop_link();
                                                  self->fail_exchange("cannot connect: " + failed.message());
                                                });

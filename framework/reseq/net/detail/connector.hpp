@@ -13,8 +13,8 @@ namespace reseq::net::detail {
 /// for before the next one is tried beside it (RFC 8305). The first that answers is taken.
 class connector : public std::enable_shared_from_this<connector> {
 public:
-  /// The connection, or the last error when none of the addresses could be connected to.
-  using done_handler = std::function<void(error_code failed, socket connected)>;
+  /// The connection, to be moved from; or null, and the last error, when none of the addresses could be connected to.
+  using done_handler = std::function<void(error_code failed, socket* connected)>;
 
   connector(asio::io_context& io, std::vector<tcp::endpoint> addresses, done_handler done);
 
