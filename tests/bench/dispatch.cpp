@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <functional>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -37,7 +39,7 @@ using clock = std::chrono::steady_clock;
 struct options {
   std::vector<double> work_us{0, 1, 10, 100};
   std::uint32_t threads = 2;
-  std::uint32_t slots = 128;
+  std::uint32_t slots = 64;
   std::uint32_t window = 4096;
   double seconds = 0.5;
   int rounds = 5;
@@ -96,46 +98,66 @@ figures measure(std::size_t messages, Run run) {
   return {count / took.count(), (cpu_seconds() - cpu) / count * 1e6};
 }
 
-/// A worker: takes copies in batches as the network would bring them, and answers as each is done.
+/// What goes to a worker, as it would go over the network.
+struct job {
+  dispatch_id copy;
+  message_ptr message;
+};
+
+/// What comes back.
+struct answer {
+  worker_id worker;
+  dispatch_id copy;
+  content_ptr result;
+};
+
+/// As `content_of` does: the result shares the message.
+answer work_off(worker_id worker, job& one, const work& each) {
+  each();
+  const auto* body = &one.message->body();
+  return {worker, one.copy, content_ptr{std::move(one.message), body}};
+}
+
+/// Threads that work: each takes jobs in batches as the network would bring them, and answers as they are done.
 class crew {
 public:
-  struct job {
-    core::dispatch copy;
-    message_ptr message;
-  };
-  struct answer {
-    core::dispatch copy;
-    content_ptr result;
-  };
-
-  crew(std::uint32_t threads, work each) : boxes_(threads), each_(each) {
-    for (auto& one : boxes_) threads_.emplace_back([this, &one] { run(one); });
+  crew(std::span<const worker_id> workers, work each) : boxes_(workers.size()), each_(each) {
+    for (std::size_t i = 0; i < boxes_.size(); ++i)
+      threads_.emplace_back([this, &from = boxes_[i], who = workers[i]] { run(from, who); });
   }
   ~crew() {
-    for (auto& one : boxes_) one.jobs.close();
+    for (auto& one : boxes_) one.close();
     for (auto& one : threads_) one.join();
   }
   crew(const crew&) = delete;
   crew& operator=(const crew&) = delete;
 
-  void give(std::size_t worker, std::vector<job>& jobs) { boxes_[worker].jobs.put(jobs); }
-  std::vector<answer> take_answers() { return answers_.take(); }
+  void give(std::size_t nth, std::vector<job>& jobs) { boxes_[nth].put(jobs); }
+  std::vector<answer> wait_for_answers() { return answers_.take(); }
+  std::vector<answer> take_answers() { return answers_.take_what_is_there(); }
 
 private:
   /// Batches form by themselves: whoever takes gets all that came meanwhile.
   template <class T>
   class queue {
   public:
+    /// Leaves `more` empty.
     void put(std::vector<T>& more) {
+      if (more.empty()) return;
       const std::lock_guard hold{mutex_};
       const bool wake = items_.empty();
       items_.insert(items_.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+      more.clear();
       if (wake) changed_.notify_one();
     }
     /// Empty only after `close`.
     std::vector<T> take() {
       std::unique_lock hold{mutex_};
       changed_.wait(hold, [this] { return closed_ || !items_.empty(); });
+      return std::exchange(items_, {});
+    }
+    std::vector<T> take_what_is_there() {
+      const std::lock_guard hold{mutex_};
       return std::exchange(items_, {});
     }
     void close() {
@@ -151,59 +173,60 @@ private:
     bool closed_ = false;
   };
 
-  struct box {
-    queue<job> jobs;
-  };
-
-  void run(box& from) {
+  void run(queue<job>& from, worker_id who) {
     std::vector<answer> done;
     auto told = clock::now();
-    for (auto jobs = from.jobs.take(); !jobs.empty(); jobs = from.jobs.take()) {
+    for (auto jobs = from.take(); !jobs.empty(); jobs = from.take()) {
       for (auto& one : jobs) {
-        each_();
-        // As `content_of` does: the result shares the message.
-        done.push_back({std::move(one.copy), content_ptr{one.message, &one.message->body()}});
+        done.push_back(work_off(who, one, each_));
         if (const auto at = clock::now(); at - told > longest_untold) {
           answers_.put(done);
-          done.clear();
           told = at;
         }
       }
       answers_.put(done);
-      done.clear();
     }
   }
 
   static constexpr auto longest_untold = std::chrono::microseconds{250};
 
-  std::vector<box> boxes_;
+  std::vector<queue<job>> boxes_;
   queue<answer> answers_;
   work each_;
   std::vector<std::thread> threads_;
 };
 
+/// As in oneTBB's pipeline, the thread that runs it works, too, when it has nothing better to do.
 void through_reseq(const options& chosen, work each, std::size_t messages) {
+  constexpr std::size_t at_once = 16;
   memory_shard ours({1, chosen.window, 256, 0});
   std::vector<worker_id> workers;
   for (std::uint32_t i = 0; i < chosen.threads; ++i) workers.push_back(ours.add_worker(chosen.slots));
-  crew busy(chosen.threads, each);
-  std::vector<std::vector<crew::job>> outgoing(chosen.threads);
+  const auto own = workers.front();
+  const auto others = std::span{workers}.subspan(1);
+  crew busy(others, each);
+  std::deque<job> mine;
+  std::vector<std::vector<job>> outgoing(others.size());
   while (ours.delivered() < messages) {
     const auto room = chosen.window - (ours.accepted() - ours.delivered());
     const auto more = std::min<std::uint64_t>(room, messages - ours.accepted());
     if (more > 0) ours.accept(more);
     ours.perform();
     for (auto& copy : ours.assign()) {
-      const auto who =
-        static_cast<std::size_t>(std::find(workers.begin(), workers.end(), copy.worker) - workers.begin());
-      const auto& message = ours.message_at(copy.at);
-      outgoing[who].push_back({std::move(copy), message});
+      const auto to = std::ranges::find(others, copy.worker) - others.begin();
+      if (copy.worker == own)
+        mine.push_back({copy.id, std::move(copy.message)});
+      else
+        outgoing[static_cast<std::size_t>(to)].push_back({copy.id, std::move(copy.message)});
     }
-    for (std::size_t i = 0; i < outgoing.size(); ++i) {
-      if (!outgoing[i].empty()) busy.give(i, outgoing[i]);
-      outgoing[i].clear();
+    for (std::size_t i = 0; i < outgoing.size(); ++i) busy.give(i, outgoing[i]);
+
+    auto answers = mine.empty() ? busy.wait_for_answers() : busy.take_answers();
+    for (std::size_t n = 0; n < at_once && answers.size() < chosen.slots && !mine.empty(); ++n) {
+      answers.push_back(work_off(own, mine.front(), each));
+      mine.pop_front();
     }
-    for (auto& one : busy.take_answers()) ours.answer(one.copy, std::move(one.result));
+    for (auto& one : answers) ours.answer(one.worker, one.copy, std::move(one.result));
     ours.perform();
   }
 }
@@ -316,7 +339,7 @@ int main(int argc, char** argv) {
   app.add_option("--work", chosen.work_us, "microseconds of work a message; may be repeated (default 0 1 10 100)")
     ->check(CLI::Range(0.0, 100'000.0));
   app.add_option("--threads", chosen.threads, "that work (default 2)")->check(CLI::Range(1, 64));
-  app.add_option("--slots", chosen.slots, "of each thread: copies on their way to it (default 128)")
+  app.add_option("--slots", chosen.slots, "of each thread: copies that it has at once (default 64)")
     ->check(CLI::Range(1, 100'000));
   app.add_option("--window", chosen.window, "messages under way, in both (default 4096)")
     ->check(CLI::Range(2, 1'000'000));

@@ -54,7 +54,7 @@ public:
       if (shard_.accepted() - shard_.delivered() < in_flight_ + standing_) shard_.accept(batch);
       shard_.perform();
       for (const auto& copy : shard_.assign())
-        shard_.answer(copy, content_ptr{shard_.message_at(copy.at), &body(copy)});
+        shard_.answer(copy.worker, copy.id, content_ptr{shard_.message_at(copy.at), &body(copy)});
       shard_.perform();
     }
     return (cpu_us() - start) / static_cast<double>(shard_.delivered() - before);

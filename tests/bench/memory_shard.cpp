@@ -63,10 +63,9 @@ void memory_shard::accept(std::size_t count) {
 
 std::vector<core::dispatch> memory_shard::assign() { return table_.assign(now_ = clock_now()); }
 
-void memory_shard::answer(const core::dispatch& copy, content_ptr result) {
-  for (const auto chain : copy.chains)
-    if (const auto done = table_.answer(copy.worker, copy.id, chain, core::attempt_end::done, {}, now_))
-      finished_.push_back({copy.at, chain, {result, std::nullopt}, done->work.asked});
+void memory_shard::answer(worker_id worker, dispatch_id copy, content_ptr result) {
+  const auto done = table_.answer(worker, copy, core::chain_index{0}, core::attempt_end::done, {}, now_);
+  if (done) finished_.push_back({done->key.at, done->key.chain, {std::move(result), std::nullopt}, done->work.asked});
 }
 
 void memory_shard::perform() {

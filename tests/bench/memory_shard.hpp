@@ -30,7 +30,7 @@ public:
   void accept(std::size_t count);
   /// What is due for free slots. Each copy is to be answered once.
   std::vector<core::dispatch> assign();
-  void answer(const core::dispatch& copy, content_ptr result);
+  void answer(worker_id worker, dispatch_id copy, content_ptr result);
   /// Carries out what the shard wants, until nothing more follows: call it after each batch of the above.
   void perform();
 
