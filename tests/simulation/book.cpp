@@ -140,6 +140,26 @@ void book::check_first(sequence seq) {
     require(is(before, taken | settled), "Order", [&] { return name(seq) + " came before " + text(before); });
 }
 
+void book::follows(const core::send_item& item) const {
+  require(item.previous.value_or(sequence{}) <= highest_, "No loss",
+          [&] { return name(item.seq) + " came to a receiver that lacks " + text(*item.previous); });
+}
+
+sequence book::latest_up_to(sequence limit) const {
+  while (limit > sequence{} && !is(limit, taken)) limit = sequence{limit.value() - 1};
+  return limit;
+}
+
+void book::goes_back(sequence to) {
+  for (auto seq = to + 1; seq <= last(); ++seq) clear(seq, taken | acknowledged);
+  highest_ = to;
+  auto& all = lines_[""];
+  all.taken = to;
+  all.unsaved = 0;
+  for (sequence seq{1}; seq <= to; ++seq)
+    if (is(seq, taken) && !is(seq, settled)) ++all.unsaved;
+}
+
 void book::confirmed(const core::send_request& request) {
   for (const auto& item : request.items) {
     require(is(item.seq, taken), "No loss", [&] { return name(item.seq) + " was confirmed and never taken"; });
@@ -208,6 +228,23 @@ void book::saved(const core::progress_record& before, const core::progress_recor
   check_letters(before, after);
 }
 
+void book::gone_back(const core::progress_record& before, const core::progress_record& after) {
+  require(after.last_delivered == highest_ && after.watermark >= highest_, "No loss",
+          [&] { return name(highest_) + " is what the receiver has, and progress goes back to another place"; });
+  for (auto seq = highest_ + 1; seq <= before.watermark; ++seq) {
+    if (is(seq, letter)) {
+      mark(seq, counted);
+    } else {
+      clear(seq, settled | skip); // a result that left it out may be kept with the resequencer, and counts again
+      --settled_;
+    }
+  }
+  letters_ = 0;
+  for (sequence seq{1}; seq <= last(); ++seq)
+    require(says_settled(after, {}, seq, {}) == is(seq, settled), "No loss",
+            [&] { return name(seq) + " is settled, or not, contrary to what the receiver has"; });
+}
+
 void book::check_record(const core::progress_record& before, const core::progress_record& after) const {
   require(after.watermark >= before.watermark && after.watermark <= last(), "No loss",
           [&] { return name(before.watermark) + " was the saved watermark, which moved to " + text(after.watermark); });
@@ -230,7 +267,7 @@ void book::check_letters(const core::progress_record& before, const core::progre
   if (!plan_.by_key()) {
     for (auto seq = before.watermark + 1; seq <= after.watermark; ++seq) {
       if (is(seq, over)) letters_ = 0;
-      if (is(seq, letter)) ++letters_;
+      if (is(seq, letter) && !is(seq, counted)) ++letters_;
     }
     require(letters_ == after.dead_letters_in_a_row, "No loss",
             [&] { return plan_.settings.name + " has " + std::to_string(letters_) + " dead letters in a row"; });

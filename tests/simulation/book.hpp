@@ -46,6 +46,12 @@ public:
   // The receiver.
   /// It has got this from an owner with that epoch. `late`: that owner had given the request up.
   void took(const core::send_item& item, epoch owner, bool late);
+  /// It compares, as transactional ones do: it has the one that was delivered before this one.
+  void follows(const core::send_item& item) const;
+  /// The last that it has got, none after `limit`.
+  [[nodiscard]] sequence latest_up_to(sequence limit) const;
+  /// It has lost all that it got after this one.
+  void goes_back(sequence to);
   /// It says that it has got all of them.
   void confirmed(const core::send_request& request);
   /// It will never take this one.
@@ -66,6 +72,9 @@ public:
   void held(const core::held_record& record);
   /// `after` has replaced `before`, durably; `parked` is what is saved with it.
   void saved(const core::progress_record& before, const core::progress_record& after, const parked_keys& parked);
+  /// `after` has replaced `before`, durably, because of a receiver that went back. What had been delivered, dropped or
+  /// skipped since is open again, but not what was settled above the watermark; dead letters stay what they are.
+  void gone_back(const core::progress_record& before, const core::progress_record& after);
   [[nodiscard]] bool is_saved(sequence seq) const { return is(seq, settled); }
   /// Everything before it, of its key with order by key, is saved as settled.
   [[nodiscard]] bool is_head(sequence seq) const;
@@ -87,6 +96,7 @@ private:
     over = 256,       ///< the present owner was told that it is confirmed
     excluded = 512,   ///< the present owner got a result that leaves it out
     recent = 1024,    ///< taken from the present owner, which does not know that it has to send it again
+    counted = 2048,   ///< a dead letter of before the receiver went back: it does not count again
   };
   struct entry {
     position at;
@@ -104,6 +114,7 @@ private:
   };
 
   void mark(sequence seq, mark_bit bit) { entries_[seq.value()].marks |= bit; }
+  void clear(sequence seq, int bits) { entries_[seq.value()].marks &= static_cast<std::uint16_t>(~bits); }
   [[nodiscard]] bool is(sequence seq, int bits) const { return (entries_[seq.value()].marks & bits) != 0; }
   [[nodiscard]] std::string name(sequence seq) const;
   [[nodiscard]] line& line_of(sequence seq);

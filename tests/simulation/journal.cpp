@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "reseq/core/progress.hpp"
 #include "violation.hpp"
 #include "world.hpp"
 
@@ -38,6 +39,19 @@ std::vector<core::destination_setup> journal::setups() const {
     all.push_back(std::move(one));
   }
   return all;
+}
+
+void journal::go_back_with(destination_id d) {
+  auto& l = lane(d);
+  auto& book = world_.book_of(d);
+  const auto has = book.highest();
+  if (!core::progress::is_ahead_of(l.progress, has)) return;
+  const auto first = std::ranges::upper_bound(l.letters, has);
+  const auto end = std::ranges::upper_bound(l.letters, l.progress.watermark);
+  auto before = std::exchange(l.progress, core::progress::gone_back(l.progress, has, {first, end}));
+  ++owner_;
+  world_.tell("d", d, "'s progress goes back from ", before.watermark, " to ", l.progress.watermark);
+  book.gone_back(before, l.progress);
 }
 
 result<journal::committed> journal::commit(const std::vector<submission>& submissions,
@@ -120,6 +134,8 @@ void journal::apply(const core::journal_change& change) {
     require(world_.on_giving_up(record) == give_up::dead_letter, "No loss",
             [&] { return "a message was dead-lettered that should have been held"; });
     world_.book_of(record.destination).dead(record);
+    auto& letters = lane(record.destination).letters;
+    letters.insert(std::ranges::upper_bound(letters, record.seq), record.seq);
   }
   for (const auto& [destination, key] : change.unparked) lane(destination).parked.erase(key);
   for (const auto& [destination, key, from] : change.parked) lane(destination).parked[key] = from;

@@ -32,6 +32,9 @@ public:
   /// Takes the shard over: another epoch, and what a shard starts from.
   epoch open();
   [[nodiscard]] std::vector<core::destination_setup> setups() const;
+  /// A transactional receiver has not got further than its book says: as `store::plan_rewinding` and
+  /// `journal::recover`.
+  void go_back_with(destination_id d);
 
   /// All of it or nothing. `errc::unavailable`: nothing happened. `errc::in_doubt`: it did; what was accepted then is
   /// handed out by the next commit that succeeds.
@@ -59,6 +62,7 @@ private:
     core::progress_record progress;
     std::map<sequence, core::held_record> held;
     parked_keys parked;
+    std::vector<sequence> letters; ///< dead ones, ascending
   };
 
   [[nodiscard]] lane_record& lane(destination_id d) { return lanes_[d.value() - 1]; }

@@ -43,6 +43,7 @@ void receivers::write_file(const core::send_request& request) {
     auto room = torn ? world_.choose.below(static_cast<std::uint32_t>(request.items.size() + 1)) : request.items.size();
     for (const auto& item : request.items)
       if (item.seq > last && room > 0) {
+        book.follows(item);
         book.took(item, world_.boss->number, false);
         --room;
       }
@@ -137,6 +138,14 @@ void receivers::reply(const core::send_request& request, core::receiver_answer a
 void receivers::go_away(destination_id d) {
   world_.tell("d", d, " goes away");
   away_[d.value() - 1] = true;
+}
+
+void receivers::go_back(destination_id d) {
+  auto& book = world_.book_of(d);
+  const auto to =
+    book.latest_up_to(sequence{world_.choose.below(static_cast<std::uint32_t>(book.highest().value()) + 1)});
+  world_.tell("d", d, " was restored from an older copy, of when it had ", to);
+  book.goes_back(to);
 }
 
 void receivers::poison(destination_id d, std::string key, bool refuses) {

@@ -31,6 +31,8 @@ public:
   void go_away(destination_id d);
   void come_back(destination_id d) { away_[d.value() - 1] = false; }
   [[nodiscard]] bool is_away(destination_id d) const { return away_[d.value() - 1]; }
+  /// A transactional receiver is restored from an older copy of what it has.
+  void go_back(destination_id d);
   /// One receiver fails each request with messages of one key, or refuses these, until it is cured.
   void poison(destination_id d, std::string key, bool refuses);
   void cure() { poisoned_.reset(); }

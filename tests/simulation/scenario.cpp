@@ -34,6 +34,7 @@ fault_rates draw_faults(choices& choose) {
   f.receiver_goes_away = rate(choose, 15);
   f.connection_breaks = rate(choose, 300);
   f.receiver_hangs = rate(choose, 200);
+  f.receiver_goes_back = choose.chance(200) ? 500 : 0;
   f.claims_later_epoch = rate(choose, 60);
   f.operator_acts = rate(choose, 60);
   f.producer_resends = rate(choose, 200);
@@ -106,6 +107,17 @@ void draw_resequencer(choices& choose, scenario& s) {
   s.faults.resequencer_loses = rate(choose, 25);
 }
 
+/// What goes back does so between two owners, and has to have got something before.
+void make_go_back(scenario& s) {
+  for (auto& d : s.destinations) {
+    if (d.by_key()) continue;
+    d.transactional = true;
+    d.checks_epoch = false;
+  }
+  s.messages += 10;
+  s.faults.owner_dies = std::max(s.faults.owner_dies, 15U);
+}
+
 /// So long under one owner that it knows how much time the work takes, and may hedge.
 void make_long(scenario& s) {
   s.retry.timeout *= 20;
@@ -143,7 +155,10 @@ scenario draw_scenario(choices& choose) {
   s.faults = draw_faults(choose);
   s.outcomes = draw_outcomes(choose);
   if (choose.chance(500)) draw_resequencer(choose, s);
-  if (s.retry.hedge && choose.chance(150)) make_long(s);
+  if (s.faults.receiver_goes_back > 0)
+    make_go_back(s);
+  else if (s.retry.hedge && choose.chance(150))
+    make_long(s);
   return s;
 }
 

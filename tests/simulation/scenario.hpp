@@ -30,6 +30,7 @@ struct fault_rates {
   std::uint32_t receiver_goes_away = 0;   ///< a step: until it comes back
   std::uint32_t connection_breaks = 0;    ///< a request: taken in part or whole, and not confirmed
   std::uint32_t receiver_hangs = 0;       ///< a request
+  std::uint32_t receiver_goes_back = 0;   ///< an owner's start: a transactional one was restored from an older copy
   std::uint32_t claims_later_epoch = 0;   ///< a request: 412 with an epoch that nobody has
   std::uint32_t operator_acts = 0;        ///< a step
   std::uint32_t windows_shrink = 0;       ///< an owner's start: it has smaller ones than planned

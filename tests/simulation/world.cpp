@@ -48,6 +48,11 @@ give_up world::on_giving_up(const core::held_record& record) const {
 }
 
 void world::open_shard() {
+  for (const auto& d : plan.destinations) {
+    if (!d.transactional || !fault(plan.faults.receiver_goes_back)) continue;
+    outside.go_back(d.id);
+    disk.go_back_with(d.id);
+  }
   const auto number = disk.open();
   tell("an owner opens the shard with epoch ", number);
   for (const auto& d : plan.destinations) book_of(d.id).opened(disk.progress(d.id));

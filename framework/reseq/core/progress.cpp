@@ -18,6 +18,24 @@ progress_record progress::in_total(progress_record saved) {
   return saved;
 }
 
+bool progress::is_ahead_of(const progress_record& saved, sequence has) {
+  return saved.reached == sequence{} && has < saved.last_delivered;
+}
+
+progress_record progress::gone_back(const progress_record& saved, sequence has, std::span<const sequence> given_up) {
+  std::vector<sequence> settled(given_up.begin(), given_up.end());
+  settled.insert(settled.end(), saved.above.begin(), saved.above.end());
+  std::ranges::sort(settled);
+  progress_record from;
+  from.destination = saved.destination;
+  from.watermark = from.last_delivered = has;
+  from.paused = saved.paused;
+  progress back(std::move(from));
+  for (const auto seq : settled)
+    if (!back.is_settled(seq)) back.settle(seq, false);
+  return back.record();
+}
+
 void progress::settle(sequence seq, bool delivered) {
   auto& above = now_.above;
   if (seq == now_.watermark + 1) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "reseq/core/records.hpp"
@@ -18,6 +19,13 @@ public:
   explicit progress(progress_record saved);
   /// What order by key has saved, for order in total. Everything is settled.
   static progress_record in_total(progress_record saved);
+
+  /// Whether a receiver, the last of whose messages is `has`, lacks what `saved` says it got: it has gone back in time.
+  /// Of order in total.
+  [[nodiscard]] static bool is_ahead_of(const progress_record& saved, sequence has);
+  /// `saved`, gone back to what such a receiver has. What was settled above that without a delivery stays so:
+  /// `saved.above`, and `given_up`, the dead letters up to its watermark.
+  static progress_record gone_back(const progress_record& saved, sequence has, std::span<const sequence> given_up);
 
   /// `seq`, not settled before, is delivered (or dropped, skipped, dead-lettered). Deliveries come in ascending order
   /// and end a row of dead letters.

@@ -119,7 +119,7 @@ void name_cache::ask(const std::string& name, entry& of) {
   of.asking = true;
   if (!of.known.empty()) {
     of.patience = std::make_unique<timer>(io_, patience);
-    of.patience->async_wait([this, &of](error_code cancelled) {
+    of.patience->async_wait([&of](error_code cancelled) {
       if (cancelled || !of.asking) return;
       of.late = true;
       tell(of, of.known);

@@ -122,29 +122,11 @@ result<std::optional<std::string>> find_other_history(journal& from, const shard
   return std::optional<std::string>{};
 }
 
-bool is_behind(const core::progress_record& progress, const receiver_record& has) {
-  return progress.reached == sequence{} && has.last < progress.last_delivered;
-}
-
-core::progress_record rewound(const core::progress_record& progress, sequence has, std::span<const sequence> given_up) {
-  std::vector<sequence> settled(given_up.begin(), given_up.end());
-  settled.insert(settled.end(), progress.above.begin(), progress.above.end());
-  std::ranges::sort(settled);
-  core::progress_record from;
-  from.destination = progress.destination;
-  from.watermark = from.last_delivered = has;
-  from.paused = progress.paused;
-  core::progress back(std::move(from));
-  for (const auto seq : settled)
-    if (!back.is_settled(seq)) back.settle(seq, false);
-  return back.record();
-}
-
 result<rewinding> plan_rewinding(journal& from, const shard_state& shard, std::span<const receiver_seen> seen) {
   rewinding plan;
   for (const auto& [id, has] : seen) {
     const auto* of = find(shard, id);
-    if (of == nullptr || !is_behind(of->progress, has)) continue;
+    if (of == nullptr || !core::progress::is_ahead_of(of->progress, has.last)) continue;
     const auto next = first_after(from, shard.handle, *of, has.last);
     if (!next) return tl::unexpected(next.error());
     const auto given_up = dead_letters_after(from, shard.handle, *of, has.last);
@@ -152,7 +134,7 @@ result<rewinding> plan_rewinding(journal& from, const shard_state& shard, std::s
     const auto gone = missing_of(*of, has.last, *next, *given_up);
     // What is passed over as missing is not settled, too.
     const auto kept = gone.empty() ? given_up->begin() : std::ranges::lower_bound(*given_up, *next);
-    plan.progress.push_back(rewound(of->progress, has.last, std::span(kept, given_up->end())));
+    plan.progress.push_back(core::progress::gone_back(of->progress, has.last, std::span(kept, given_up->end())));
     plan.why += (plan.why.empty() ? "" : "; ") + std::string("the receiver of destination ") + of->name +
                 " has gone back: " + described(has) + ", and sequence " +
                 std::to_string(of->progress.last_delivered.value()) + " was delivered there";

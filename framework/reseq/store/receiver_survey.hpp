@@ -29,13 +29,6 @@ std::optional<std::string> find_ahead(const shard_state& shard, std::span<const 
 result<std::optional<std::string>> find_other_history(journal& from, const shard_state& shard,
                                                       std::span<const receiver_seen> seen);
 
-/// Whether the receiver lacks what `progress` says it got.
-bool is_behind(const core::progress_record& progress, const receiver_record& has);
-
-/// Progress that goes back to what the receiver has. What was settled above that without a delivery stays so:
-/// `progress.above`, and `given_up`.
-core::progress_record rewound(const core::progress_record& progress, sequence has, std::span<const sequence> given_up);
-
 /// Compares what the receivers said with the journal: of those that lack what was delivered to them, how progress goes
 /// back to theirs. Of what the journal no longer has, `missing` tells; only then does it take an operator. Dead letters
 /// stay what they are. What was dropped is worked out again, and so is what was skipped: progress does not tell them

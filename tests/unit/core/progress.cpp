@@ -83,3 +83,28 @@ TEST_CASE("progress goes on from what was saved") {
   book.settle(sequence{8}, true);
   CHECK(book.watermark() == sequence{9});
 }
+
+TEST_CASE("a receiver is behind when it lacks what was delivered, not when it lacks what was never sent") {
+  auto saved = from(5).record();
+  CHECK(progress::is_ahead_of(saved, sequence{4}));
+  CHECK_FALSE(progress::is_ahead_of(saved, sequence{5}));
+  saved.watermark = sequence{9}; // 6 to 9 were dropped
+  CHECK_FALSE(progress::is_ahead_of(saved, sequence{5}));
+  saved.reached = sequence{9}; // in order by key
+  CHECK_FALSE(progress::is_ahead_of(saved, sequence{1}));
+}
+
+TEST_CASE("progress goes back to what the receiver has, and a row of dead letters begins anew") {
+  auto paused = from(9, {sequence{12}}).record();
+  paused.paused = true;
+  paused.dead_letters_in_a_row = 2;
+  CHECK(progress::gone_back(paused, sequence{4}, {}) ==
+        progress_record{destination_id{1}, sequence{4}, {sequence{12}}, sequence{4}, 0, true});
+  CHECK(progress::gone_back(from(9).record(), {}, {}) == progress_record{destination_id{1}, {}, {}, {}});
+}
+
+TEST_CASE("what was given up stays settled when progress goes back, and moves the watermark where it follows on it") {
+  const std::vector<sequence> given_up{sequence{5}, sequence{6}, sequence{8}};
+  CHECK(progress::gone_back(from(9, {sequence{12}}).record(), sequence{4}, given_up) ==
+        progress_record{destination_id{1}, sequence{6}, {sequence{8}, sequence{12}}, sequence{4}});
+}
