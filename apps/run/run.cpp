@@ -11,6 +11,8 @@
 #include "reseq/config/load.hpp"
 #include "reseq/pipeline/builtin.hpp"
 #include "reseq/reseq.hpp"
+#include "reseq/store/postgres/server_url.hpp"
+#include "reseq/store/postgres/table_url.hpp"
 #include "reseq/store/redis/server_url.hpp"
 #include "reseq/store/redis/stream_receiver.hpp"
 #include "run/logging.hpp"
@@ -37,11 +39,19 @@ config::complaint said_of(const result<Url>& read) {
   return read ? config::complaint{} : read.error().what;
 }
 
+/// Of a destination's URL libpq does not see the table.
+config::complaint said_by_libpq(std::string_view url) {
+  auto table = store::postgres::parse_table_url(url);
+  const store::postgres::server_url read(table ? std::move(table->server) : std::string(url));
+  return read.mistake().empty() ? config::complaint{} : read.mistake();
+}
+
 config::source source_of(const config::command_line& line, const program& who, const registry& definitions) {
   config::source from{line.config, line.sets, config::environment(), transforms_in(definitions)};
   from.reader = who.runs == role::worker ? config::role::worker : config::role::supervisor;
   from.check_redis = [](std::string_view url) { return said_of(store::redis::parse_server_url(url)); };
   from.check_stream = [](std::string_view url) { return said_of(store::redis::parse_stream_url(url)); };
+  from.check_postgres = said_by_libpq;
   return from;
 }
 

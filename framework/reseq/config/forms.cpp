@@ -68,6 +68,51 @@ std::string_view parameter(std::string_view url, std::string_view name) {
   return {};
 }
 
+bool is_encoded(std::string_view text) {
+  for (auto at = text.find('%'); at != std::string_view::npos; at = text.find('%', at + 1)) {
+    const auto digits = text.substr(at + 1, 2);
+    const auto is_digit = [](char c) {
+      return std::string_view("0123456789abcdefABCDEF").find(c) != std::string::npos;
+    };
+    if (digits.size() < 2 || !std::ranges::all_of(digits, is_digit) || digits == "00") return false;
+  }
+  return true;
+}
+
+/// Whether libpq finds in a URL, behind its scheme, what it looks for. Where a password holds what has a meaning in a
+/// URL, it takes a part of that for a host, a port, a database or an option, and its errors quote these.
+bool is_divided_as_meant(std::string_view rest) {
+  if (!is_encoded(rest)) return false;
+  if (const auto end = rest.find_first_of("@/"); end != std::string_view::npos && rest[end] == '@') {
+    if (rest.substr(0, end).find('?') != std::string_view::npos) return false;
+    rest.remove_prefix(end + 1);
+  }
+  const auto place = rest.substr(0, rest.find('?'));
+  if (place.find('@') != std::string_view::npos) return false;
+  auto hosts = place.substr(0, place.find('/'));
+  for (auto end = hosts.size(); end != std::string_view::npos;) {
+    end = hosts.find(',');
+    const auto one = hosts.substr(0, end);
+    hosts.remove_prefix(std::min(one.size() + 1, hosts.size()));
+    const auto colon = port_colon(one);
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    if (colon != std::string_view::npos && !std::ranges::all_of(one.substr(colon + 1), is_digit)) return false;
+  }
+  for (rest.remove_prefix(place.size()); rest.size() > 1;) {
+    rest.remove_prefix(1);
+    const auto one = rest.substr(0, rest.find('&'));
+    rest.remove_prefix(one.size());
+    if (one.starts_with('=') || std::ranges::count(one, '=') != 1) return false;
+  }
+  return true;
+}
+
+complaint check_postgres_parts(std::string_view rest) {
+  if (is_divided_as_meant(rest)) return {};
+  return "cannot be read as the URL of a PostgreSQL database: in a user's name, a password and a value write '@' as "
+         "%40, '/' as %2F, ':' as %3A, '?' as %3F, '&' as %26, '=' as %3D and '%' as %25";
+}
+
 /// A table's name, or a schema's, a dot and a table's.
 complaint check_table_name(std::string_view name) {
   const auto dot = name.find('.');
@@ -163,6 +208,7 @@ complaint check_url(std::string_view text) {
     return names_file ? complaint{} : "names no file: file:// and an absolute path, for example file:///tmp/out.jsonl";
   }
   if (scheme == "postgresql") { // whether there must be one depends on who takes the messages
+    if (auto unreadable = check_postgres_parts(rest)) return unreadable;
     const auto table = parameter(text, "table");
     return table.empty() ? complaint{} : check_table_name(table);
   }
@@ -195,7 +241,7 @@ complaint check_postgres_url(std::string_view text) {
   if (!std::ranges::all_of(text, is_visible)) {
     return "a URL holds only visible ASCII characters; write others as %XX";
   }
-  return {};
+  return check_postgres_parts(text.substr(text.find("://") + 3));
 }
 
 complaint check_redis_url(std::string_view text) {

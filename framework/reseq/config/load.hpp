@@ -47,7 +47,8 @@ struct source {
   /// What this build of a supervisor has against the URL of a server that it would open: nothing, or what is wrong.
   /// Empty: any will do.
   std::function<complaint(std::string_view)> check_redis = {};
-  std::function<complaint(std::string_view)> check_stream = {}; ///< of a destination; likewise
+  std::function<complaint(std::string_view)> check_stream = {};   ///< of a destination; likewise
+  std::function<complaint(std::string_view)> check_postgres = {}; ///< the store's, or of a destination
 };
 
 struct loaded {

@@ -75,6 +75,7 @@ private:
     if (s.kind == "postgres") {
       const auto* const why = "has an effect with kind = \"embedded\" only; reseqctl recover is for PostgreSQL";
       refuse_unused(s.accept_loss, "store.accept_loss", "store.kind", why);
+      check_openable(from_.check_postgres, s.postgres, "store.postgres");
       return check_openable(from_.check_redis, s.redis, "store.redis");
     }
     const auto* const why = "has an effect with kind = \"postgres\" only";
@@ -141,6 +142,7 @@ private:
     if (d.order == delivery_order::key) check_by_key(d, label);
     check_unused(d, label);
     if (is_stream(d.url)) check_openable(from_.check_stream, d.url, label + ".url");
+    if (d.url.starts_with("postgresql://")) check_openable(from_.check_postgres, d.url, label + ".url");
     if (!untold) {
       check_table_or_function(d, label);
       check_file(d, label);

@@ -35,9 +35,9 @@ private:
 loaded load_text(const input& from) {
   static const scratch folder;
   std::ofstream(folder.file(), std::ios::binary) << from.file;
-  auto made = load(
-    {folder.file(), from.sets, from.environment, from.transforms, from.reader, from.check_redis, from.check_stream},
-    from.composed);
+  auto made = load({folder.file(), from.sets, from.environment, from.transforms, from.reader, from.check_redis,
+                    from.check_stream, from.check_postgres},
+                   from.composed);
   for (auto* all : {&made.problems, &made.warnings}) {
     for (auto& one : *all) {
       if (one.file == folder.file()) one.file = "t.toml";

@@ -18,6 +18,7 @@ struct input {
   role reader = role::none;
   std::function<complaint(std::string_view)> check_redis = {};
   std::function<complaint(std::string_view)> check_stream = {};
+  std::function<complaint(std::string_view)> check_postgres = {};
 };
 
 loaded load_text(const input& from);

@@ -174,6 +174,36 @@ TEST_CASE("a destination's URL is checked without being shown, for it may hold a
   }
 }
 
+TEST_CASE("a URL in which libpq would take a part of the password for something else is refused, and not quoted") {
+  const auto asked = [](const std::string& url) {
+    auto all = problems_of({"[store]\nkind = \"postgres\"\npostgres = \"" + url + "\"\n", {}, {}, {}});
+    const auto table = url + (url.find('?') == std::string::npos ? "?" : "&") + "table=t";
+    auto more = problems_of(
+      {"[[pipeline]]\nname = \"a\"\n[[pipeline.destination]]\nname = \"b\"\nurl = \"" + table + "\"\n", {}, {}, {}});
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  };
+  const std::string what = ": cannot be read as the URL of a PostgreSQL database: in a user's name, a password and a "
+                           "value write '@' as %40, '/' as %2F, ':' as %3A, '?' as %3F, '&' as %26, '=' as %3D and '%' "
+                           "as %25";
+  for (const auto* url :
+       {"postgresql://u:hush/x@h/db", "postgresql://u:1/hush@h/db", "postgresql://u:a@hush@h/db",
+        "postgresql://u:a@hush/x@h/db", "postgresql://u:hush@h:port/db", "postgresql://u:hush%zz@h/db",
+        "postgresql://u:hush%00@h/db", "postgresql://u:hush%4", "postgresql://u/hush@h/db", "postgresql://u:1/a?hush@h",
+        "postgresql://u:a?hush@h/db", "postgresql://u:x@h/db?password=hush%zz", "postgresql://h/db?password=hush=x",
+        "postgresql://h?password=hush@x", "postgresql://u:hush@h:1,i:j/db", "postgresql://u:hush@[::1]:a/db"}) {
+    CAPTURE(url);
+    CHECK(asked(url) ==
+          std::vector<std::string>{"t.toml:3: store.postgres" + what, "t.toml:5: pipeline.a.destination.b.url" + what});
+  }
+  for (const auto* url : {"postgresql://u:a%2Fb%40c@h/db", "postgresql://u:a#c:d@h/db",
+                          "postgresql://u@h:1,[::1]:2,i/db", "postgresql:///db?host=/run/a@b&user=me@there",
+                          "postgresql://%2Frun%2Fpg/db?password=a@b", "postgresql://", "postgresql://u:p@h:/db"}) {
+    CAPTURE(url);
+    CHECK(asked(url).empty());
+  }
+}
+
 TEST_CASE("what this version does not do is refused, and its defaults are accepted") {
   const std::string later = "is not available in this version";
   check_all({
@@ -267,19 +297,27 @@ TEST_CASE("a key that nothing acts on is accepted from an environment, and where
 
 TEST_CASE("a supervisor is asked what it can open, a worker is not") {
   input from{"[store]\nkind = \"postgres\"\nredis = \"rediss://h\"\n" +
-               destination_with("[[pipeline.destination]]\nname = \"s\"\nurl = \"rediss://h?stream=s\"\n"),
+               destination_with("[[pipeline.destination]]\nname = \"s\"\nurl = \"rediss://h?stream=s\"\n"
+                                "[[pipeline.destination]]\nname = \"t\"\nurl = \"postgresql://h?table=t&x=y\"\n"),
              {},
              {},
              {}};
   from.check_redis = [](std::string_view url) { return complaint("cannot: " + std::string(url)); };
   from.check_stream = [](std::string_view url) { return complaint("no stream: " + std::string(url)); };
+  from.check_postgres = [](std::string_view url) {
+    return url.find("x=y") == std::string_view::npos ? complaint() : complaint("no option: x");
+  };
   from.reader = role::worker;
   CHECK(problems_of(from).empty());
   from.reader = role::supervisor;
   CHECK(problems_of(from) ==
         std::vector<std::string>{"t.toml:3: store.redis: cannot: rediss://h",
-                                 "t.toml:12: pipeline.orders.destination.s.url: no stream: rediss://h?stream=s"});
-  from.sets = {"store.redis=", "pipeline.orders.destination.s.url=http://h/"};
+                                 "t.toml:12: pipeline.orders.destination.s.url: no stream: rediss://h?stream=s",
+                                 "t.toml:15: pipeline.orders.destination.t.url: no option: x"});
+  from.sets = {"store.postgres=postgresql://h?x=y", "store.redis=", "pipeline.orders.destination.s.url=http://h/",
+               "pipeline.orders.destination.t.url=http://h/"};
+  CHECK(problems_of(from) == std::vector<std::string>{"--set: store.postgres: no option: x"});
+  from.sets.erase(from.sets.begin());
   CHECK(problems_of(from).empty());
 }
 

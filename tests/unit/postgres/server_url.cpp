@@ -15,12 +15,31 @@ TEST_CASE("what a URL does not say is added, what it says stays") {
 }
 
 TEST_CASE("a password is in no text, wherever the URL has it") {
-  for (const char* text : {"postgresql://u:hush@h/db", "postgresql://h/db?user=u&password=hush&sslmode=disable"}) {
+  for (const char* text :
+       {"postgresql://u:hush@h/db", "postgresql://h/db?user=u&password=hush&sslmode=disable",
+        "postgresql://u:other@h/db?password=hush", "postgresql://h/db?pass%77ord=hush",
+        "postgresql://h/db?sslpassword=hush&sslmode=disable", "postgresql://h/db?sslmode=disable&password=%68ush"}) {
+    CAPTURE(text);
     const server_url url(text);
+    CHECK(url.mistake().empty());
     CHECK(url.without_secrets("refused: hush").find("hush") == std::string::npos);
+    CHECK(url.without_secrets("as in " + std::string(text).substr(13)).find("hush") == std::string::npos);
     CHECK(url.without_secrets("missing = after \"" + url.conninfo() + "\"\n") == "missing = after \"the URL\"");
   }
   CHECK(server_url("postgresql://u@h/db").without_secrets("as it is") == "as it is");
+}
+
+TEST_CASE("of a URL that cannot be read nothing is quoted but an option that there is not") {
+  for (const char* text :
+       {"postgresql://u:x@h/db?password=hush%zz", "postgresql://u:x@h/db?sslpassword=hush%zz",
+        "postgresql://u:1/?hush@h/db", "postgresql://u:1/?hush=1@h/db", "postgresql://u:hush@[h/db"}) {
+    CAPTURE(text);
+    const server_url url(text);
+    CHECK(url.without_secrets("as in hush").find("hush") == std::string::npos);
+    CHECK(url.mistake().find("hush") == std::string::npos);
+  }
+  CHECK(server_url("postgresql://u:hush@[h/db").mistake().find("write '@' as %40") != std::string::npos);
+  CHECK(server_url("postgresql://u:hush@h/db?sslmod=disable").mistake() == "invalid URI query parameter: \"sslmod\"");
 }
 
 TEST_CASE("a server that is not there, and a URL that is none, are errors that say what to set, without the password") {

@@ -77,6 +77,11 @@ result<void> prepare_journal(pqxx::connection& db) {
 
 result<std::unique_ptr<database>> database::connect(const server_url& url, session_for use) {
   const bool for_journal = use == session_for::journal;
+  const auto cannot = [&](const std::string& why) {
+    return fail(errc::unavailable, "cannot connect: " + why + (for_journal ? "; store.postgres says where to" : ""),
+                "PostgreSQL");
+  };
+  if (!url.mistake().empty()) return cannot(url.mistake());
   try {
     auto connected = std::make_unique<pqxx::connection>(url.conninfo());
     never_reconnect(*connected);
@@ -86,10 +91,7 @@ result<std::unique_ptr<database>> database::connect(const server_url& url, sessi
       return tl::unexpected(std::move(fits.error()));
     return std::make_unique<database>(std::move(connected), url, use);
   } catch (const std::exception& e) {
-    return fail(errc::unavailable,
-                "cannot connect: " + url.without_secrets(e.what()) +
-                  (for_journal ? "; store.postgres says where to" : ""),
-                "PostgreSQL");
+    return cannot(url.without_secrets(e.what()));
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <utility>
 
 #include <libpq-fe.h>
@@ -31,20 +32,42 @@ constexpr std::array<parameter, 7> added{{{"connect_timeout", "5"},
                                           {"tcp_user_timeout", "10000"},
                                           {"target_session_attrs", primary}}};
 
-/// What stands between the first `user:` and the last `@` before the path, or after `password=`.
-std::string password_of(std::string_view url) {
-  const auto scheme = url.find("://");
-  if (scheme == std::string_view::npos) return {};
-  std::string_view rest = url.substr(scheme + 3);
-  const auto authority = rest.substr(0, rest.find_first_of("/?"));
-  const auto at = authority.rfind('@');
-  const auto colon = authority.find(':');
-  if (at != std::string_view::npos && colon < at) return std::string(authority.substr(colon + 1, at - colon - 1));
-  constexpr std::string_view key = "password=";
-  const auto named = rest.find(key);
-  if (named == std::string_view::npos) return {};
-  rest.remove_prefix(named + key.size());
-  return std::string(rest.substr(0, rest.find('&')));
+using read_options = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
+
+constexpr const char* how_to_write =
+  "the URL cannot be read: in a user's name, a password and a value write '@' as %40, '/' as %2F, ':' as %3A, '?' as "
+  "%3F, '&' as %26, '=' as %3D and '%' as %25";
+
+bool names_secret(std::string_view option) { return option.ends_with("password"); }
+
+/// libpq quotes what it cannot read. The name of an option is no secret, unless it is what a password left behind.
+std::string in_safe_words(std::string_view url, std::string_view said) {
+  const auto query = url.substr(std::min(url.find('?'), url.size()));
+  if (!said.starts_with("invalid URI query parameter:") || query.find('@') != std::string_view::npos)
+    return how_to_write;
+  return std::string(said.substr(0, said.find('\n')));
+}
+
+/// The passwords as they stand in `url`, which libpq can read: behind the user's name, and as options.
+std::vector<std::string> written_secrets(std::string_view url) {
+  std::vector<std::string> found;
+  auto rest = url.substr(std::min(url.find("://") + 3, url.size()));
+  if (const auto end = rest.find_first_of("@/"); end != std::string_view::npos && rest[end] == '@') {
+    const auto user = rest.substr(0, end);
+    if (const auto colon = user.find(':'); colon != std::string_view::npos) found.emplace_back(user.substr(colon + 1));
+    rest.remove_prefix(end);
+  }
+  for (auto from = rest.find('?'); from != std::string_view::npos;) {
+    rest.remove_prefix(from + 1);
+    const auto one = rest.substr(0, rest.find('&'));
+    const auto equals = one.find('=');
+    const auto name = one.substr(0, equals);
+    // A name that is written in another way is not shown to anybody, either.
+    if (equals != std::string_view::npos && (names_secret(name) || name.find('%') != std::string_view::npos))
+      found.emplace_back(one.substr(equals + 1));
+    from = rest.find('&');
+  }
+  return found;
 }
 
 std::string replace_all(std::string text, const std::string& what, std::string_view with) {
@@ -56,7 +79,14 @@ std::string replace_all(std::string text, const std::string& what, std::string_v
 
 } // namespace
 
-server_url::server_url(std::string url) : url_(std::move(url)), password_(password_of(url_)), conninfo_(url_) {
+server_url::server_url(std::string url) : url_(std::move(url)), conninfo_(url_) {
+  char* said = nullptr;
+  const read_options read(PQconninfoParse(url_.c_str(), &said), &PQconninfoFree);
+  const std::unique_ptr<char, decltype(&PQfreemem)> words(said, &PQfreemem);
+  if (!read) mistake_ = in_safe_words(url_, words ? words.get() : "");
+  if (read) secrets_ = written_secrets(url_);
+  for (const auto* one = read.get(); one != nullptr && one->keyword != nullptr; ++one)
+    if (one->val != nullptr && names_secret(one->keyword)) secrets_.emplace_back(one->val);
   for (const auto& [name, value] : added) {
     if (url_.find(std::string(name) + "=") != std::string::npos) continue;
     conninfo_ += conninfo_.find('?') == std::string::npos ? '?' : '&';
@@ -65,9 +95,10 @@ server_url::server_url(std::string url) : url_(std::move(url)), password_(passwo
 }
 
 std::string server_url::without_secrets(std::string text) const {
+  if (!mistake_.empty()) return "…";
   text = replace_all(std::move(text), conninfo_, "the URL");
   text = replace_all(std::move(text), url_, "the URL");
-  text = replace_all(std::move(text), password_, "…");
+  for (const auto& one : secrets_) text = replace_all(std::move(text), one, "…");
   // libpq ends its sentences with line feeds, and one event is one line.
   std::replace(text.begin(), text.end(), '\n', ' ');
   text.erase(text.find_last_not_of(' ') + 1);
