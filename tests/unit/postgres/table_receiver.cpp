@@ -161,6 +161,21 @@ TEST_CASE("a row that violates a constraint is refused and nothing of its batch 
   CHECK(sequences_of(at.seen()) == std::vector<std::uint64_t>{1, 2, 4});
 }
 
+TEST_CASE("a row for which a trigger raises an exception is refused, unless it raises one that says to try again") {
+  table_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  at.sql("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS "
+         "$$BEGIN IF NEW.message_id = 'm2' THEN RAISE EXCEPTION 'm2 is not for us'; END IF; "
+         "IF NEW.message_id = 'm3' THEN "
+         "RAISE EXCEPTION 'not now' USING ERRCODE = 'object_not_in_prerequisite_state'; END IF; RETURN NEW; END$$;"
+         "CREATE TRIGGER no BEFORE INSERT ON public.ledger FOR EACH ROW EXECUTE FUNCTION no()");
+  CHECK(said(receiver->deliver(messages({2}, 1))) == "refused: ERROR:  m2 is not for us (P0001)");
+  CHECK(said(receiver->deliver(messages({3}, 1))).starts_with("failing: PostgreSQL: ERROR:  not now"));
+  CHECK(said(receiver->deliver(messages({4}, 1))) == "confirmed");
+  CHECK(sequences_of(at.seen()) == std::vector<std::uint64_t>{1, 4});
+}
+
 TEST_CASE("a table that has no partition for a message is failing until it has one; the message is not to blame") {
   const bool by_function = GENERATE(false, true);
   const auto place = by_function ? function_place() : std::make_unique<table_place>();
@@ -433,7 +448,7 @@ TEST_CASE("a function may take as long between two statements as one may take") 
 }
 
 TEST_CASE("a function hears of every SQLSTATE") {
-  for (const std::string state : {"42501", "40001", "40P01", "40000", "42P01", "57014", "P0001"}) {
+  for (const std::string state : {"42501", "40001", "40P01", "40000", "42P01", "57014", "55000", "P0001"}) {
     std::string heard;
     const auto place = function_place([&](transaction& tx, const delivery&) {
       try {
@@ -443,7 +458,8 @@ TEST_CASE("a function hears of every SQLSTATE") {
         throw;
       }
     });
-    CHECK(said(place->access(owner_with(1))->deliver(messages({1}, 0))).starts_with("failing: ERROR:  no"));
+    const std::string becomes = state == "P0001" ? "refused" : "failing";
+    CHECK(said(place->access(owner_with(1))->deliver(messages({1}, 0))).starts_with(becomes + ": ERROR:  no"));
     CHECK(heard == state);
   }
 }

@@ -1,5 +1,7 @@
 #include "reseq/store/postgres/server_message.hpp"
 
+#include <algorithm>
+#include <array>
 #include <string_view>
 
 #include "reseq/store/postgres/pqxx_versions.hpp"
@@ -39,7 +41,8 @@ server_message read_message(const std::exception& e) {
 }
 
 bool refuses_data(const std::string& state) {
-  return state.starts_with("22") || state.starts_with("23") || state.starts_with("44");
+  constexpr std::array refusing{"22", "23", "44", "P0"};
+  return std::ranges::any_of(refusing, [&](const char* kind) { return state.starts_with(kind); });
 }
 
 bool lacks_partition(const server_message& said) {

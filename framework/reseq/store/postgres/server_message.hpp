@@ -17,7 +17,9 @@ struct server_message {
 
 server_message read_message(const std::exception& e);
 
-/// Whether it is a row's data that the server refuses, or a constraint that it violates (SQLSTATE 22…, 23…, 44…).
+/// Whether it is a row's data that the server refuses, a constraint that it violates (SQLSTATE 22…, 23…, 44…), or a
+/// trigger or function in PL/pgSQL that raises an exception of no other kind (P0…): so tables refuse rows by rules of
+/// their own.
 bool refuses_data(const std::string& state);
 
 /// Whether a partitioned table has no partition for the row. No constraint has a name then.
