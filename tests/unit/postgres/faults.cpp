@@ -293,18 +293,25 @@ TEST_CASE("a journal whose server is away is closed without waiting for it") {
   REQUIRE(closed.get_future().wait_for(5s) == std::future_status::ready);
 }
 
-TEST_CASE("a row that somebody else keeps locked is an error that says so") {
+TEST_CASE("what somebody else keeps locked is an error that says so") {
   place at;
   at.options.takeover_patience = 20ms;
   opened(must(at.open()), specs(1));
   const auto url = postgres_server::shared().url(at.sql("SELECT current_database()")[0][0].c_str());
   pqxx::connection other(url);
   pqxx::work tx(other);
-  tx.exec("SELECT FROM reseq.shard FOR UPDATE");
-  const auto refused = must(at.open())->open({"orders", 0}, {"{}"}, specs(1));
+  std::string pipeline = "orders";
+  SECTION("a pipeline's row") { tx.exec("SELECT FROM reseq.shard FOR UPDATE"); }
+  SECTION("the table that a new pipeline's first partition is for") {
+    tx.exec("LOCK TABLE reseq.message IN SHARE UPDATE EXCLUSIVE MODE");
+    pipeline = "invoices";
+  }
+  const auto refused = must(at.open())->open({pipeline, 0}, {"{}"}, specs(1));
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == errc::unavailable);
   CHECK(refused.error().text().find("pg_stat_activity") != std::string::npos);
+  tx.abort();
+  CHECK(must(at.open())->open({pipeline, 0}, {"{}"}, specs(1)).has_value());
 }
 
 TEST_CASE("a journal that lacks a privilege, a table or its schema is away until it has them again, and says so") {

@@ -19,7 +19,8 @@ struct partition_limits {
 /// Reads `shard.partitions` anew.
 void read_partitions(database& db, pqxx::work& tx, partitioned_shard& shard);
 
-/// Reads them, and makes the first one if there is none. Inside the transaction of a takeover.
+/// Reads them, and makes the first one if there is none. Inside the transaction of a takeover, whose `lock_timeout`
+/// bounds how long it waits for whoever has reseq.message locked.
 void open_partitions(database& db, pqxx::work& tx, partitioned_shard& shard, const partition_limits& limits);
 
 /// Whether the last partition has no room for `messages` more, or soon will not have.

@@ -29,6 +29,7 @@ public:
     if (auto ours = keep(row, before); !ours) return tl::unexpected(std::move(ours.error()));
     take_over(row);
     open_partitions(db_, tx_, owned(), options_.partitions);
+    wait_at_most({}); // as long as it takes
     record_definition(what);
     read_lost();
     read_destinations();
@@ -75,7 +76,6 @@ private:
   void take_over(std::uint64_t number_of_row) {
     wait_at_most(options_.patience);
     db_.run(tx_, "SELECT FROM reseq.shard WHERE number = $1 FOR UPDATE", number_of_row);
-    wait_at_most({}); // as long as it takes
     const auto row = db_.run(tx_,
                              "UPDATE reseq.shard SET epoch = epoch + 1, owner = $2 WHERE number = $1 "
                              "RETURNING epoch, definition_version, indexed_position, forgotten_position",
@@ -245,11 +245,10 @@ result<opened_shard> open_shard(database& db, const open_options& options, const
       db.transact([&](pqxx::work& tx) { return opener(db, tx, options).open(*number, what, destinations, before); });
     if (opened || !is_lock_timeout(opened.error())) return opened;
     if (attempt == attempts)
-      return fail(
-        errc::unavailable,
-        "cannot be taken over: another session keeps its row in reseq.shard locked, and it is not its owner's; "
-        "pg_stat_activity shows it",
-        "pipeline " + shard.pipeline);
+      return fail(errc::unavailable,
+                  "cannot be taken over: another session keeps its row in reseq.shard, or the table reseq.message, "
+                  "locked, and it is not its owner's; pg_stat_activity shows it",
+                  "pipeline " + shard.pipeline);
     if (auto ended = end_recorded_backend(db, *number); !ended) return tl::unexpected(std::move(ended.error()));
   }
 }
