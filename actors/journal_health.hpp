@@ -27,10 +27,16 @@ public:
   void worked_in_part(); ///< it did, and what failed before may fail still
   void failed(std::string why, time_point now);
 
+  /// Of a commit that takes too long; nothing while none does. Whatever waits behind it waits for nobody knows how
+  /// long.
+  [[nodiscard]] std::optional<trouble> hangs(time_point now) const;
+
   /// What keeps it from being written; nothing while commits succeed in time, as far as any was tried.
   [[nodiscard]] std::optional<trouble> look(time_point now) const;
 
 private:
+  [[nodiscard]] std::optional<trouble> under_way_too_long(time_point now) const;
+
   mutable std::mutex mutex_;
   std::optional<time_point> committing_since_;
   std::optional<trouble> failing_; ///< since the first of the commits that failed

@@ -50,6 +50,8 @@ journal_actor::behavior_type writer_state::make_behavior(journal_actor::stateful
 }
 
 void writer_state::take(submit& request) {
+  if (request.decided && request.decided->exchange(true))
+    return; // it has been refused: the commit before took too long
   if (const auto no = refused.find(request.shard); no != refused.end()) return request.done(tl::unexpected(no->second));
   auto& part = batch[request.shard];
   for (auto& s : request.submissions) batch_bytes += s.message->size_bytes() + bytes_beside;

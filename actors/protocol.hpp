@@ -15,6 +15,8 @@
 
 #include <cstdint> // before CAF, which forgets it
 
+#include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,6 +43,9 @@ struct submit {
   store::shard_handle shard;
   std::vector<submission> submissions;
   reply<std::vector<result<receipt>>> done; ///< once durable; an error when nothing of it happened
+  /// Whoever sets it first decides: the journal, which takes the submission up, or who has it wait no longer, answers
+  /// `done` himself, and knows that nothing of it will happen. Null: nobody else may.
+  std::shared_ptr<std::atomic<bool>> decided{};
 };
 
 /// shard → journal: what must be remembered. One at a time for each shard.

@@ -61,6 +61,10 @@ std::string api_pipeline::name_of(destination_id id) const {
 
 http_api::http_api(api_setup setup, net::loop& on) : setup_(std::move(setup)), loop_(on) {}
 
+http_api::~http_api() {
+  loop_.run([this] { *alive_ = false; });
+}
+
 net::server_options http_api::options(std::string host, std::uint16_t port) const {
   net::server_options made;
   made.host = std::move(host);

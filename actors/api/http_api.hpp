@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -52,6 +53,10 @@ struct api_setup {
 class http_api {
 public:
   http_api(api_setup setup, net::loop& on);
+  /// Nothing of it runs on the loop any more when this is done.
+  ~http_api();
+  http_api(const http_api&) = delete;
+  http_api& operator=(const http_api&) = delete;
 
   /// The server's options: who is admitted, and how large a body may be.
   [[nodiscard]] net::server_options options(std::string host, std::uint16_t port) const;
@@ -73,6 +78,12 @@ private:
 
   /// 503 while a pipeline has diverged, with all of them: whoever watches this supervisor is to tell a person.
   [[nodiscard]] std::optional<net::http_response> divergence() const;
+
+  /// Gives it to the journal; refuses it when that hangs, at once or once it has waited for long behind a commit.
+  void pass_on(submit request);
+  void look_later();
+  void look_at_waiting();
+  [[nodiscard]] std::optional<error> journal_hangs() const;
 
   void submit_one(const api_pipeline& to, net::http_request& request, const net::responder& answer);
   void submit_batch(const api_pipeline& to, net::http_request& request, const net::responder& answer);
@@ -105,6 +116,13 @@ private:
   api_setup setup_;
   net::loop& loop_;
   std::atomic<bool> draining_{false};
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true); ///< the loop's
+  struct waiting {
+    std::shared_ptr<std::atomic<bool>> decided;
+    reply<std::vector<result<receipt>>> done;
+  };
+  std::deque<waiting> waiting_; ///< in the journal's mailbox; some of the first ones no longer
+  bool looking_ = false;        ///< at them, in a while
   /// Open connections, and which destinations a connection has been refused for.
   std::unordered_map<std::uint64_t, std::set<std::pair<std::string, std::string>>> connections_;
 };

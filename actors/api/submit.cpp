@@ -1,4 +1,5 @@
 #include <chrono>
+#include <utility>
 
 #include <caf/send.hpp>
 
@@ -12,6 +13,7 @@ using clock = std::chrono::steady_clock;
 
 /// A batch is read in one piece on the thread that all connections share, and is written in one transaction.
 constexpr std::size_t max_batch_lines = 10'000;
+constexpr auto between_looks = std::chrono::seconds{1};
 
 net::http_response receipt_response(const receipt& r) {
   return api::json_response(r.duplicate ? 200 : 202, wire::to_json(r));
@@ -90,6 +92,40 @@ void http_api::remember_refusals(std::uint64_t connection, const api_pipeline& t
   }
 }
 
+std::optional<error> http_api::journal_hangs() const {
+  const auto trouble = setup_.measured->journal.hangs(clock::now());
+  if (!trouble) return std::nullopt;
+  return error{errc::unavailable, "cannot be written: " + trouble->what, "journal"};
+}
+
+void http_api::pass_on(submit request) {
+  if (auto trouble = journal_hangs()) return request.done(tl::unexpected(std::move(*trouble)));
+  while (!waiting_.empty() && *waiting_.front().decided) waiting_.pop_front();
+  request.decided = std::make_shared<std::atomic<bool>>(false);
+  waiting_.push_back({request.decided, request.done});
+  caf::anon_send(setup_.journal, std::move(request));
+  if (!std::exchange(looking_, true)) look_later();
+}
+
+void http_api::look_later() {
+  loop_.after(between_looks, [this, alive = alive_] {
+    if (*alive) look_at_waiting();
+  });
+}
+
+/// The last one first: the journal, should it go on just now, takes up none that is behind a refused one.
+void http_api::look_at_waiting() {
+  const auto trouble = journal_hangs();
+  while (trouble && !waiting_.empty()) {
+    const auto last = std::move(waiting_.back());
+    waiting_.pop_back();
+    if (!last.decided->exchange(true)) last.done(tl::unexpected(*trouble));
+  }
+  while (!waiting_.empty() && *waiting_.front().decided) waiting_.pop_front();
+  looking_ = !waiting_.empty();
+  if (looking_) look_later();
+}
+
 void http_api::submit_one(const api_pipeline& to, net::http_request& request, const net::responder& answer) {
   connections_.try_emplace(request.connection);
   auto in = wire::from_http(request.headers, std::move(request.body));
@@ -110,7 +146,7 @@ void http_api::submit_one(const api_pipeline& to, net::http_request& request, co
     if (one) count(to, *one);
     answer(one ? receipt_response(*one) : refusal(one.error()));
   }};
-  caf::anon_send(setup_.journal, submit{to.shard, {std::move(*made)}, std::move(done)});
+  pass_on({to.shard, {std::move(*made)}, std::move(done)});
 }
 
 void http_api::submit_batch(const api_pipeline& to, net::http_request& request, const net::responder& answer) {
@@ -145,7 +181,7 @@ void http_api::submit_batch(const api_pipeline& to, net::http_request& request, 
       answer({200, "application/x-ndjson", {}, std::move(body), false, closes});
     }};
   if (good.empty()) return done(std::vector<result<receipt>>{});
-  caf::anon_send(setup_.journal, submit{to.shard, std::move(good), std::move(done)});
+  pass_on({to.shard, std::move(good), std::move(done)});
 }
 
 } // namespace reseq::actors

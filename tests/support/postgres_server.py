@@ -136,6 +136,19 @@ class PostgresServer:
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
 
+    @contextlib.contextmanager
+    def locked(self, statement: str, database: str):
+        """Meanwhile another session keeps locked what `statement` locks."""
+        command = [os.path.join(programs(), "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", self.url(database)]
+        other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+                                 env={"PATH": os.environ["PATH"]})  # fmt: skip
+        with other:
+            other.stdin.write(f"BEGIN;\n{statement};\n\\echo it is locked\n")
+            while (line := other.stdout.readline()) != "it is locked\n":
+                if not line:
+                    raise OSError(f"{statement}: failed")
+            yield  # leaving ends its input, and with that the session
+
     def close(self) -> None:
         if self._process.poll() is None:
             self.stop()

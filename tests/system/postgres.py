@@ -11,7 +11,7 @@ import time
 import unittest
 
 from book import check_book, file_entries
-from client import Load, body_of
+from client import Load, body_of, digest
 from harness import FULL, SEED, SystemTest, Supervisor, free_port, pipeline, record_figure
 from postgres_server import PostgresServer, server_user
 from waiting import eventually
@@ -146,18 +146,69 @@ class Away(OnPostgres):
         self.assertEqual(paused.status, 503, "an operation is promised that nobody can record")
 
     def test_a_server_that_hangs_is_told_of_as_well(self):
+        """What it is committing waits for it; what waits behind that, and what comes then, is refused."""
         running = self.start([self.http_destination()])
         sent = running.submit_all("p", ["before"])
+        ids, answers = [f"hung-{number}" for number in range(6)], {}
+
+        def submit(message_id: str) -> None:
+            answers[message_id] = running.submit("p", body_of(message_id), message_id)
+
         with self.server.hung():
-            waiting = threading.Thread(target=lambda: running.submit("p", body_of("hung"), "hung"))
-            waiting.start()
+            waiting = [threading.Thread(target=submit, args=(message_id,)) for message_id in ids]
+            for one in waiting:
+                one.start()
+                running.get("/livez")
             eventually("it is not ready", lambda: running.request("GET", "/readyz").status == 503)
             self.assertIn("has been under way for", running.request("GET", "/readyz").json()["detail"])
-        waiting.join()
+            eventually("what waits is refused", lambda: answers)
+            started = time.monotonic()
+            for number in range(10):
+                submit(f"late-{number}")
+            self.assertLess(time.monotonic() - started, 2, "a refusal waited for something")
+            self.assertTrue(any(one.is_alive() for one in waiting), "what is being committed was answered")
+        for one in waiting:
+            one.join()
+        for message_id, answer in answers.items():
+            if answer.status == 202:
+                sent[message_id] = digest(body_of(message_id))
+            else:
+                self.assertEqual(answer.status, 503, answer.body)
+                self.assertTrue(answer.headers["Retry-After"])
+                self.assertIn("journal: cannot be written: a commit has been under way", answer.json()["detail"])
+        self.assertTrue("before" in sent and set(sent) < {"before", *ids}, sent)
         eventually("it is ready", lambda: running.request("GET", "/readyz").status == 200)
-        sent |= running.submit_all("p", ["hung", "after"])
-        running.wait_until_settled("p", "http", 3)
+        sent |= running.submit_all("p", ["after"])
+        running.wait_until_settled("p", "http", len(sent))
+        self.assertEqual(running.destination("p", "http")["accepted"], len(sent), "what was refused was accepted")
         self.assert_nothing_wrong(check_book(self.book.entries("http"), sent))
+
+    def test_while_somebody_keeps_a_pipelines_row_locked_producers_are_told_so_and_it_can_be_stopped(self):
+        running = self.start([self.http_destination()])
+        sent = running.submit_all("p", ["before"])
+        running.wait_until_settled("p", "http", 1)
+        with self.server.locked("SELECT number FROM reseq.shard FOR UPDATE", "journal"):
+            self.assert_refused(running.submit("p", b"x", "first"))
+            started = time.monotonic()
+            for number in range(5):
+                self.assert_refused(running.submit("p", b"x", f"refused-{number}"))
+            self.assertLess(time.monotonic() - started, 5, "a refusal waited for the lock")
+            self.assertEqual(running.request("GET", "/readyz").status, 503)
+        eventually("it is ready", lambda: running.request("GET", "/readyz").status == 200)
+        sent |= running.submit_all("p", ["after"])
+        running.wait_until_settled("p", "http", len(sent))
+        with self.server.locked("SELECT number FROM reseq.shard FOR UPDATE", "journal"):
+            self.assert_refused(running.submit("p", b"x", "last"))
+            started = time.monotonic()
+            self.assertEqual(running.stop(), 0)
+            self.assertLess(time.monotonic() - started, 5, "it waited for the lock")
+            self.assertEqual(running.logged("took too long"), 0)
+        self.assert_nothing_wrong(check_book(self.book.entries("http"), sent))
+
+    def assert_refused(self, answer) -> None:
+        self.assertEqual(answer.status, 503, answer.body)
+        self.assertTrue(answer.headers["Retry-After"])
+        self.assertIn("another session keeps locked what is needed", answer.json()["detail"])
 
     def test_it_ends_at_once_while_the_server_is_away(self):
         running = self.start([self.http_destination()])

@@ -321,6 +321,27 @@ TEST_CASE("a server that is away is looked for until it is back, and whoever ask
   CHECK(f.journal->commits.size() == all);
 }
 
+TEST_CASE("a submission that was refused while it waited is left out, and one that was taken up is not to be refused") {
+  fixture f;
+  const auto post = [&](const std::string& id, bool refused) {
+    answered<receipts> to;
+    submit request{store::shard_handle{1}, {{make_message(id), {}, {}}}, to.reply()};
+    request.decided = std::make_shared<std::atomic<bool>>(refused);
+    auto decided = request.decided;
+    caf::anon_send(f.writer, std::move(request));
+    return std::pair{to, decided};
+  };
+  const auto [first, first_decided] = post("a", false);
+  const auto [refused, refused_decided] = post("b", true);
+  const auto [last, last_decided] = post("c", false);
+  f.system.run();
+  CHECK(f.commits() == groups{{"a", "c"}});
+  CHECK(first_decided->load());
+  CHECK(first.get()->front()->id == "a");
+  CHECK(last.get()->front()->id == "c");
+  REQUIRE_FALSE(refused.get().has_value()); // its only copy is gone: who refused it has answered before
+}
+
 TEST_CASE("trouble with one kind of commit lasts while the other kind works, and until an empty one does") {
   fixture f;
   const auto trouble = [&] { return f.counted->journal.look(f.system.now()); };

@@ -6,7 +6,7 @@ namespace reseq::store::postgres {
 
 namespace {
 
-constexpr const char* lock_timeout_text = "the lock was not to be had in time";
+constexpr const char* lock_timeout_text = "another session keeps locked what is needed, and pg_stat_activity shows it";
 constexpr int oldest_server = 130000; // has gen_random_uuid
 
 constexpr const char* session_settings =
@@ -20,7 +20,8 @@ constexpr const char* session_settings =
 /// Statements know their plan without statistics, which a young table does not have: no index is ever the worse choice.
 constexpr const char* journal_settings =
   "SET jit = off; SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan; SET search_path = pg_catalog; "
-  "SET work_mem = '32MB'";
+  // Producers wait, and are to be told before they give up.
+  "SET work_mem = '32MB'; SET lock_timeout = '5s'";
 
 /// libpqxx asks a connection for its encoding first, and says only that of one that has ended unnoticed.
 std::string in_other_words(std::string said) {

@@ -18,7 +18,7 @@ namespace reseq::store::postgres {
 
 /// What a session is for.
 enum class session_for {
-  journal,  ///< only the program's own statements: plans and names are settled
+  journal,  ///< only the program's own statements: plans, names, and how long one waits for a lock, are settled
   receiver, ///< other people's tables: planned and looked up as the role is used to
 };
 

@@ -66,6 +66,7 @@ result<void> add_partition(database& db, partitioned_shard& shard, std::uint64_t
                            const partition_limits& limits, std::chrono::milliseconds patience) {
   const auto& newest = shard.partitions.back();
   auto added = db.transact([&](pqxx::work& tx) -> result<message_partition> {
+    tx.exec("SET LOCAL lock_timeout = '" + std::to_string(patience.count()) + "ms'");
     std::array<owned_shard*, 1> ours{&shard};
     if (auto held = hold(db, tx, fence::write, ours); !held) return tl::unexpected(std::move(held.error()));
     const auto age = tx.exec("SELECT (extract(epoch FROM now()) * 1000)::bigint")[0][0].as<std::int64_t>() -
@@ -75,14 +76,13 @@ result<void> add_partition(database& db, partitioned_shard& shard, std::uint64_t
     // After a recovery the next position may lie far behind what any partition was made for.
     const position next = std::max(newest.end, shard.heads.last + 1);
     message_partition made{newest.end, next + std::max(size, 8 * messages), {}};
-    tx.exec("SET LOCAL lock_timeout = '" + std::to_string(patience.count()) + "ms'");
     create(db, tx, shard, made);
     return made;
   });
   if (!added && is_lock_timeout(added.error()))
     return fail(errc::unavailable,
-                "the next partition of reseq.message cannot be added: another session keeps that table locked, and "
-                "pg_stat_activity shows it",
+                "the next partition of reseq.message cannot be added: another session keeps that table, or the "
+                "pipeline's row in reseq.shard, locked, and pg_stat_activity shows it",
                 "PostgreSQL");
   if (!added && added.error().code == errc::in_doubt)
     added.error().code = errc::unavailable; // looked at when it is back

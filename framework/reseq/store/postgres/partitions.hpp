@@ -27,8 +27,8 @@ void open_partitions(database& db, pqxx::work& tx, partitioned_shard& shard, con
 bool partition_is_due(const partitioned_shard& shard, std::uint64_t messages);
 
 /// Adds the next partition, with room for at least `messages`, in a transaction of its own; nobody who reads or writes
-/// waits for it. It waits itself for whoever has reseq.message locked, for at most `patience`: then, as for a
-/// connection that breaks, `errc::unavailable`.
+/// waits for it. It waits itself for whoever has reseq.message or the shard's row locked, for at most `patience` each:
+/// then, as for a connection that breaks, `errc::unavailable`.
 result<void> add_partition(database& db, partitioned_shard& shard, std::uint64_t messages,
                            const partition_limits& limits, std::chrono::milliseconds patience);
 

@@ -209,6 +209,7 @@ result<void> prepare_schema(database& db) {
   if (!current) return tl::unexpected(current.error());
   if (*current == steps.size()) return {};
   return db.transact([](pqxx::work& tx) -> result<void> {
+    tx.exec("SET LOCAL lock_timeout = 0"); // what they do to a schema that is full may take long
     tx.exec(wait_for_others);
     const auto version = version_of(tx); // whoever was first has done it
     if (!version) return tl::unexpected(version.error());

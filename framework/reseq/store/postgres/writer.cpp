@@ -20,6 +20,7 @@ constexpr std::chrono::milliseconds reconnect_patience{200};
 constexpr std::chrono::milliseconds patience_with_locks{1000};
 constexpr std::chrono::milliseconds patience_with_locks_ahead{50}; ///< while there is room in the last partition
 constexpr std::chrono::seconds between_partitions{1};
+constexpr const char* wait_a_moment = "SET LOCAL lock_timeout = '100ms'";
 
 using std::chrono::steady_clock;
 
@@ -78,7 +79,11 @@ result<std::vector<shard_committed>> writer::try_commit(std::span<const commit_p
   if (!db) return tl::unexpected(std::move(db.error()));
   if (auto room = make_room(**db, parts); !room) return tl::unexpected(std::move(room.error()));
   auto next = std::make_unique<batch>(keys_, now, ++batches_);
-  const auto done = (*db)->transact([&](pqxx::work& tx) { return next->write(**db, tx, parts); });
+  const auto done = (*db)->transact([&](pqxx::work& tx) {
+    if (is_locked_out(parts)) tx.exec(wait_a_moment);
+    return next->write(**db, tx, parts);
+  });
+  note_locks(parts, done);
   if (!done && done.error().code == errc::in_doubt) return clear_doubt(std::move(next), parts);
   if (!done) return tl::unexpected(done.error());
   auto answers = next->publish();
@@ -190,6 +195,21 @@ result<void> writer::make_room(database& db, std::span<const commit_part> parts)
     if (!added) shard->next_partition_from = steady_clock::now() + between_partitions;
   }
   return {};
+}
+
+bool writer::is_locked_out(std::span<const commit_part> parts) const {
+  return std::ranges::any_of(
+    parts, [&](const auto& part) { return std::ranges::find(locked_out_, part.shard) != locked_out_.end(); });
+}
+
+void writer::note_locks(std::span<const commit_part> parts, const result<void>& done) {
+  if (locked_out_.empty() && done) return; // as nearly always
+  const bool locked = !done && is_lock_timeout(done.error());
+  if (!done && !locked) return;
+  for (const auto& part : parts) {
+    std::erase(locked_out_, part.shard);
+    if (locked) locked_out_.push_back(part.shard);
+  }
 }
 
 /// Nobody waits for the answers any more, but the messages are there.

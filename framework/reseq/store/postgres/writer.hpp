@@ -33,6 +33,9 @@ struct writer_options {
 /// A new session first rejoins: it takes the fences of all shards, which waits for what the old session had under way,
 /// and sees whether the database still is what this process knows. Only then a commit in doubt can be told from one
 /// that did not happen, and only then anything else is written.
+///
+/// A commit waits five seconds for what another session has locked; the next ones of its shards only a moment, until
+/// one of them has worked.
 class writer {
 public:
   writer(const server_url& url, std::unique_ptr<database> connected, const id_keys& keys, writer_options options);
@@ -58,6 +61,8 @@ private:
   result<void> rejoin(database& db);
   result<bool> look(database& db, pqxx::work& tx);
   result<void> make_room(database& db, std::span<const commit_part> parts);
+  [[nodiscard]] bool is_locked_out(std::span<const commit_part> parts) const;
+  void note_locks(std::span<const commit_part> parts, const result<void>& done);
   result<std::vector<shard_committed>> clear_doubt(std::unique_ptr<batch> what, std::span<const commit_part> parts);
   void adopt_late();
   void report_adopted(std::span<const commit_part> parts, std::vector<shard_committed>& answers);
@@ -69,6 +74,7 @@ private:
   std::vector<partitioned_shard*> shards_;
   std::optional<doubt> doubt_;
   std::uint64_t batches_ = 0;
+  std::vector<const partitioned_shard*> locked_out_; ///< of commits that waited in vain for a lock
   std::map<partitioned_shard*, std::vector<core::accepted_message>> adopted_; ///< durable, and not reported yet
 };
 
