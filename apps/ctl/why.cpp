@@ -171,8 +171,9 @@ std::string explain(const std::string& pipeline, const json& destination, const 
   if (text_in(destination, "state") == "diverged")
     return pipeline + "/" + text_in(destination, "name") +
            " is stopped: its pipeline has diverged.\n  Cause: " + text_in(destination, "reason") +
-           ".\n  To do: if a later copy of the journal exists, restore that; else `reseqctl recover " + pipeline +
-           "` shows how it can go on.\n";
+           ".\n  To do: if a later copy of the journal exists, restore that; else, unless the cause says what to do, "
+           "`reseqctl recover " +
+           pipeline + "` shows how it can go on.\n";
   const auto& head = object_in(destination, "blocked_by");
   const stuck s{pipeline, text_in(destination, "name"), destination, head, hold, text_in(head, "phase"), now};
   auto made = first_line(s) + "\n";

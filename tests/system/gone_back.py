@@ -159,6 +159,26 @@ class GoneBack(SystemTest):
                                    "history: the last that it has is sequence 20, message m-20, which is message other-19")  # fmt: skip
         self.wait_until_it_runs_anew()
         self.assertEqual(self.running.submit("p", b"x", "refused").status, 503)
+        self.redis.start()
+        for command in (("why",), ("recover", "p"), ("recover", "p", "--yes")):
+            with self.subTest(command):
+                self.assert_says_how_to_begin_anew(*command)
+        self.assertEqual(self.running.stop(), 0)
+        self.server.sql("TRUNCATE public.ledger; DELETE FROM reseq.delivered WHERE destination = 'table'", "books")
+        self.redis.ask("DEL", "ledger", "reseq:{ledger}:receiver:p:stream")
+        self.running = self.restart(self.running)
+        eventually("the table has them", lambda: self.rows() == list(range(1, 21)))
+        eventually("the stream has them", lambda: self.entries() == list(range(1, 21)))
+        others = self.server.sql("SELECT count(*) FROM public.ledger WHERE message_id LIKE 'other-%'", "books")
+        self.assertEqual(others, [["20"]])
+
+    def assert_says_how_to_begin_anew(self, *command: str) -> None:
+        try:
+            said = self.running.ctl(*command)
+        except AssertionError as refused:
+            said = str(refused)
+        self.assertIn("No recovery mends that: empty the table and delete its row in reseq.delivered", said)
+        self.assertNotIn("reseqctl held", said)
 
 
 if __name__ == "__main__":

@@ -116,8 +116,12 @@ result<std::optional<std::string>> find_other_history(journal& from, const shard
     if (!items && items.error().code != errc::not_found) return tl::unexpected(items.error());
     if (!items || items->empty() || items->front().seq != has.last) continue;
     if (const auto& ours = items->front().message->id(); ours != has.last_message)
-      return std::optional("the receiver of destination " + of->name + " has another history: " + described(has) +
-                           ", which is message " + ours + " in the journal; give the destination an empty one");
+      return std::optional(
+        "the receiver of destination " + of->name + " has another history: " + described(has) + ", which is message " +
+        ours +
+        " in the journal. No recovery mends that: empty the table and delete its row in "
+        "reseq.delivered (of a stream: delete it, and its key reseq:{…}:receiver:…), or name another "
+        "one, and start again");
   }
   return std::optional<std::string>{};
 }

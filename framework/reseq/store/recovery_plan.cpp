@@ -10,7 +10,9 @@ result<recovery> plan_recovery(const recovery_findings& found, std::string why) 
   for (const auto& [id, assigned, seen, keeps_itself] : found.destinations)
     if (seen > assigned) positions = std::max(positions, seen - assigned);
   if (positions == 0 && found.owner_seen <= found.owner && found.back.progress.empty())
-    return fail(errc::conflict, "nothing is seen any more that the journal is behind of");
+    return fail(errc::conflict, "there is nothing to recover: nothing is seen any more that the journal is behind of, "
+                                "and the next start compares anew. It has diverged because " +
+                                  why);
 
   recovery how{std::max(found.owner, found.owner_seen) + 1, found.assigned + positions, found.back.missing,
                found.back.progress, std::move(why)};
