@@ -324,7 +324,9 @@ class Owners(OnPostgres):
             pass  # it was gone before it could answer
         self.assertNotIn(getattr(refused, "status", 503), (200, 202))
         self.assertEqual(first.wait(), 3)
-        first.wait_for_line("stepping down: .*a later owner has taken the shard over")
+        first.wait_for_line("stepping down: .*a later owner has taken the shard over: node b, under epoch 2")
+        second.wait_for_line("pipeline p is taken over from node a")
+        self.assertEqual(first.logged("is taken over from"), 0)
         sent |= second.submit_all("p", [f"second-{number}" for number in range(30)])
         second.wait_until_settled("p", "http", len(sent))
         self.assert_nothing_wrong(check_book(self.book.entries("http"), sent, max_unsaved=MAX_UNSAVED))

@@ -19,6 +19,14 @@ std::string array_of_numbers(std::span<owned_shard* const> shards) {
   return out + "}";
 }
 
+error taken_over(database& db, pqxx::work& tx, const owned_shard& shard, epoch theirs) {
+  const auto by = db.run(tx, "SELECT owner FROM reseq.shard WHERE number = $1", shard.number);
+  const auto node = by.empty() ? std::string() : std::string(view_of(by[0][0]));
+  return {errc::fenced,
+          "a later owner has taken the shard over: node " + node + ", under epoch " + std::to_string(theirs.value()),
+          "epoch"};
+}
+
 /// Epochs only grow.
 error went_back(epoch ours, epoch theirs) {
   const auto found = theirs == epoch{} ? std::string("the shard's row is gone")
@@ -37,7 +45,7 @@ result<void> hold(database& db, pqxx::work& tx, fence kind, std::span<owned_shar
     epoch owner;
     for (const auto& row : rows)
       if (row[0].as<std::uint64_t>() == shard->number) owner = epoch{row[1].as<std::uint64_t>()};
-    if (owner > shard->owner) return fail(errc::fenced, "a later owner has taken the shard over", "epoch");
+    if (owner > shard->owner) return tl::unexpected(taken_over(db, tx, *shard, owner));
     if (owner < shard->owner) return tl::unexpected(went_back(shard->owner, owner));
   }
   return {};

@@ -24,8 +24,9 @@ inline constexpr const char* advice_after_going_back = "; nothing is written unt
                                                        "takes over must be a synchronous one), or this program is "
                                                        "started again and goes on from there";
 
-/// Holds the fences of `shards`, at least one, until the transaction ends; `errc::fenced` when a shard has a later
-/// owner, `errc::corrupt` when the database knows of an earlier one, or of none: it has gone back in time.
+/// Holds the fences of `shards`, at least one, until the transaction ends; `errc::fenced`, naming its node, when a
+/// shard has a later owner, `errc::corrupt` when the database knows of an earlier one, or of none: it has gone back in
+/// time.
 result<void> hold(database& db, pqxx::work& tx, fence kind, std::span<owned_shard* const> shards);
 
 } // namespace reseq::store::postgres

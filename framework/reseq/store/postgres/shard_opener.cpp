@@ -75,7 +75,8 @@ private:
   /// First the lock, which waits for whoever writes under an older epoch; then the epoch; only then is anything read.
   void take_over(std::uint64_t number_of_row) {
     wait_at_most(options_.patience);
-    db_.run(tx_, "SELECT FROM reseq.shard WHERE number = $1 FOR UPDATE", number_of_row);
+    const auto before = db_.run(tx_, "SELECT owner FROM reseq.shard WHERE number = $1 FOR UPDATE", number_of_row);
+    if (!before.empty() && view_of(before[0][0]) != options_.node) out_.taken_from = view_of(before[0][0]);
     const auto row = db_.run(tx_,
                              "UPDATE reseq.shard SET epoch = epoch + 1, owner = $2 WHERE number = $1 "
                              "RETURNING epoch, definition_version, indexed_position, forgotten_position",

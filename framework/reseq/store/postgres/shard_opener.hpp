@@ -18,7 +18,8 @@ namespace reseq::store::postgres {
 
 struct opened_shard {
   std::unique_ptr<partitioned_shard> owned;
-  shard_state state; ///< without the handle
+  shard_state state;      ///< without the handle
+  std::string taken_from; ///< the node that owned it, if that is another one
 };
 
 struct open_options {

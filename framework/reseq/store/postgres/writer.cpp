@@ -53,6 +53,8 @@ result<opened_shard> writer::open(const shard_id& shard, const definition& what,
   if (!db) return tl::unexpected(std::move(db.error()));
   auto opened = open_shard(**db, options_.opening, shard, what, destinations, shards_);
   if (!opened) return opened;
+  if (!opened->taken_from.empty())
+    options_.tell("PostgreSQL: pipeline " + shard.pipeline + " is taken over from node " + opened->taken_from);
   std::erase_if(shards_, [&](const auto* earlier) { return earlier->number == opened->owned->number; });
   shards_.push_back(opened->owned.get());
   return opened;
