@@ -349,8 +349,6 @@ TEST_CASE("a table of one's own may have other types, and columns more; one that
   CHECK(said(receiver->deliver(messages({1, 2}, 0))) == "confirmed");
   CHECK(at.sql("SELECT count(*) FROM public.ledger WHERE extra = 7 AND delivered_at IS NOT NULL")[0][0].as<int>() == 2);
   at.sql("ALTER TABLE public.ledger DROP COLUMN headers");
-  const auto first = said(receiver->deliver(messages({3}, 2)));
-  CHECK(first.starts_with("failing: "));
   CHECK(said(receiver->deliver(messages({3}, 2))) ==
         "failing: table \"public\".\"ledger\": the table has no column headers");
   at.sql("ALTER TABLE public.ledger ADD headers json");
@@ -400,8 +398,6 @@ TEST_CASE("a message that a table refused is taken once the table was altered") 
     at.sql("ALTER TABLE public.ledger ALTER COLUMN payload TYPE text USING ''");
     CHECK(said(receiver->deliver(messages({1}, 0))).find("(22021)") != std::string::npos);
     at.sql("ALTER TABLE public.ledger ALTER COLUMN payload TYPE bytea USING ''");
-    CHECK(
-      said(receiver->deliver(messages({1}, 0))).starts_with("failing: ")); // PostgreSQL says by itself what is wrong
   }
   CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
   CHECK(at.sql("SELECT FROM public.ledger").size() == 1);

@@ -38,6 +38,9 @@ bool has_records(pqxx::work& tx) {
             .empty();
 }
 
+/// Whether a statement does not fit a table that has been altered since it was made.
+bool is_outdated(const std::string& state) { return state == "42804" || state == "42703"; }
+
 /// Without what follows the first line, which quotes the row.
 std::string first_line(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
 
@@ -64,7 +67,7 @@ result<receiver_record> fenced_receiver::open() {
 core::receiver_answer fenced_receiver::deliver(std::span<const received> items) {
   std::optional<core::receiver_answer> instead;
   auto written = write(items, instead);
-  if (!written && written.error().code == errc::in_doubt) written = write(items, instead);
+  if (!written && (written.error().code == errc::in_doubt || outdated_)) written = write(items, instead);
   if (written) return core::confirmed{};
   return instead ? std::move(*instead) : core::failing{written.error().text(), std::nullopt};
 }
@@ -119,6 +122,7 @@ result<receiver_record> fenced_receiver::recorded(pqxx::work& tx, const char* qu
 }
 
 result<void> fenced_receiver::write(std::span<const received> items, std::optional<core::receiver_answer>& instead) {
+  outdated_ = false;
   if (auto connected = connect(); !connected) return connected;
   std::optional<server_message> refusal;
   auto written = db_->transact([&](pqxx::work& tx) -> result<void> {
@@ -136,6 +140,7 @@ result<void> fenced_receiver::write(std::span<const received> items, std::option
       if (!instead) tx.exec("SET CONSTRAINTS ALL IMMEDIATE");
     } catch (const pqxx::sql_error& e) {
       auto said = read_message(e);
+      outdated_ = is_outdated(said.state);
       if (!refuses_data(said.state)) throw;
       refusal = std::move(said);
     }

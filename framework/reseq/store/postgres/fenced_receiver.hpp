@@ -56,6 +56,7 @@ private:
   receiver_owner owner_;
   duration timeout_;
   std::unique_ptr<database> db_;
+  bool outdated_ = false; ///< what was found out about a table when it connected; it shows when something is written
 };
 
 /// Other sessions that create tables for destinations wait for this one.
