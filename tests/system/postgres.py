@@ -293,13 +293,43 @@ class Poolers(OnPostgres):
         running.submit_all("p", ["m"])
         running.wait_until_settled("p", "http", 1)
 
-    def pooler(self, mode: str) -> str:
-        """A PgBouncer before the journal; says where it is."""
+    def test_before_a_tables_database_one_that_pools_transactions_puts_nothing_into_another_table(self):
+        self.server.create_database("books")
+        names = ("first", "second")
+
+        def start(mode: str) -> Supervisor:
+            url = self.pooler(mode, "books")
+            tables = [{"name": name, "url": f"{url}&table={name}", "retry_max": "200ms"} for name in names]
+            return self.start([*tables, self.http_destination()])
+
+        running = start("transaction")
+        for number in range(10):
+            for name in names:
+                running.submit_all("p", [f"{name}-{number}"], **{"Reseq-Destinations": name})
+        running.submit_all("p", ["other"], **{"Reseq-Destinations": "http"})
+        running.wait_until_settled("p", "http", 1)
+        failing = eventually("one is failing", lambda: self.failing(running, names))
+        self.assertRegex(failing["blocked_by"]["last_error"], "a pooler gives .*pool_mode = session")
+        self.assertEqual(running.stop(), 0)
+        running = start("session")
+        for name in names:
+            running.wait_until_settled("p", name, 10)
+            wanted = [[f"{name}-{number}"] for number in range(10)]
+            found = self.server.sql(f"SELECT message_id FROM public.{name} ORDER BY sequence", "books")
+            self.assertEqual(found, wanted)
+
+    @staticmethod
+    def failing(running: Supervisor, names: tuple):
+        found = [running.destination("p", name) for name in names]
+        return next((one for one in found if one["state"] == "failing"), None)
+
+    def pooler(self, mode: str, database: str = "journal") -> str:
+        """A PgBouncer before the database; says where it is."""
         folder = tempfile.mkdtemp(prefix="reseq-pooler-", dir=self.server.folder)
         os.chmod(folder, 0o777)
         path = os.path.join(folder, "pgbouncer.ini")
         with open(path, "w", encoding="utf-8") as file:
-            file.write(f"[databases]\njournal = host={self.server.folder} dbname=journal user=reseq\n"
+            file.write(f"[databases]\n{database} = host={self.server.folder} dbname={database} user=reseq\n"
                        f"[pgbouncer]\nunix_socket_dir = {folder}\nlisten_addr =\nauth_type = any\n"
                        f"pool_mode = {mode}\nlogfile = {folder}/log\n")  # fmt: skip
         command = ["pgbouncer", *(["-u", server_user()] if server_user() else []), path]
@@ -307,7 +337,7 @@ class Poolers(OnPostgres):
         self.addCleanup(made.wait)
         self.addCleanup(made.kill)
         eventually("the pooler listens", lambda: os.path.exists(f"{folder}/.s.PGSQL.6432") or made.poll() is not None)
-        return f"postgresql:///journal?host={folder}&port=6432&user=reseq"
+        return f"postgresql:///{database}?host={folder}&port=6432&user=reseq"
 
 
 class Owners(OnPostgres):

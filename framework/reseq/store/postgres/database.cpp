@@ -1,6 +1,7 @@
 #include "reseq/store/postgres/database.hpp"
 
 #include "reseq/store/postgres/server_message.hpp"
+#include "reseq/store/postgres/session_check.hpp"
 
 namespace reseq::store::postgres {
 
@@ -31,6 +32,9 @@ std::string in_other_words(std::string said) {
 
 bool starts(const std::string& state, std::string_view with) { return state.starts_with(with); }
 
+/// A statement was prepared, and is not there; or was not, and is.
+bool is_of_other_session(const std::string& state) { return state == "26000" || state == "42P05"; }
+
 /// By SQLSTATE.
 errc meaning(const std::string& state) {
   if (state == "53100") return errc::no_space;
@@ -40,11 +44,13 @@ errc meaning(const std::string& state) {
   for (const auto* away : {"53", "57", "58", "55", "40", "08", "25006", "42501", "42P01", "3F000"})
     if (starts(state, away)) return errc::unavailable;
   if (starts(state, "28") || starts(state, "3D")) return errc::invalid;
+  if (is_of_other_session(state)) return errc::incompatible;
   return errc::internal;
 }
 
 std::string advice(const std::string& state, bool for_journal) {
   if (state == "55P03") return lock_timeout_text;
+  if (is_of_other_session(state)) return not_sessions;
   if (state == "53100") return "the database server's disk is full: make room there";
   const std::string url = for_journal ? "store.postgres" : "the destination's url";
   if (state == "25006") return "the server takes no writes: is it a standby that " + url + " names?";

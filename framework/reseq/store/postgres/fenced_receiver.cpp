@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "reseq/store/postgres/session_check.hpp"
+
 namespace reseq::store::postgres {
 
 namespace {
@@ -22,10 +24,10 @@ CREATE TABLE reseq.delivered (
 constexpr const char* announce =
   "INSERT INTO reseq.delivered AS d VALUES ($1, $2, $3::text::bigint, 0, '') ON CONFLICT (pipeline, destination) "
   "DO UPDATE SET epoch = excluded.epoch WHERE d.epoch < excluded.epoch";
-constexpr const char* look = "SELECT epoch, last_sequence, last_message FROM reseq.delivered WHERE pipeline = $1 AND "
-                             "destination = $2";
-constexpr const char* lock = "SELECT epoch, last_sequence, last_message FROM reseq.delivered WHERE pipeline = $1 AND "
-                             "destination = $2 FOR UPDATE";
+constexpr const char* look = "SELECT epoch, last_sequence, last_message, pg_backend_pid() FROM reseq.delivered WHERE "
+                             "pipeline = $1 AND destination = $2";
+constexpr const char* lock = "SELECT epoch, last_sequence, last_message, pg_backend_pid() FROM reseq.delivered WHERE "
+                             "pipeline = $1 AND destination = $2 FOR UPDATE";
 constexpr const char* advance = "UPDATE reseq.delivered SET epoch = $3::text::bigint, last_sequence = "
                                 "$4::text::bigint, last_message = $5 WHERE pipeline = $1 AND destination = $2";
 
@@ -105,6 +107,7 @@ result<void> fenced_receiver::prepare_records(pqxx::work& tx) {
   tx.exec("SET statement_timeout = " + std::to_string(bound));
   // What a function does between two statements may take as long as one of them.
   tx.exec("SET idle_in_transaction_session_timeout = " + std::to_string(bound + idle_margin.count()));
+  session_ = tx.exec("SELECT pg_backend_pid()")[0][0].as<int>();
   if (has_records(tx)) return {};
   wait_for_others(tx);
   if (has_records(tx)) return {};
@@ -117,6 +120,7 @@ result<void> fenced_receiver::prepare_records(pqxx::work& tx) {
 result<receiver_record> fenced_receiver::recorded(pqxx::work& tx, const char* query) {
   const auto rows = db_->run(tx, query, owner_.pipeline, owner_.destination);
   if (rows.empty()) return fail(errc::conflict, "the destination's row was deleted", "reseq.delivered");
+  if (rows[0][3].as<int>() != session_) return fail(errc::incompatible, not_sessions, "the destination's url");
   return receiver_record{epoch{rows[0][0].as<std::uint64_t>()}, sequence{rows[0][1].as<std::uint64_t>()},
                          std::string(view_of(rows[0][2]))};
 }

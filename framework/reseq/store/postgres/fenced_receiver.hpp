@@ -19,6 +19,10 @@ namespace reseq::store::postgres {
 /// and the last sequence there, takes what is new, and writes both. A transaction whose commit is in doubt is cleared
 /// up by doing it again: the lock waits for the end of the old one, and the row tells what became of it.
 ///
+/// The connection must be a session of the server's. Where a pooler shares these among transactions, a statement that
+/// another destination has prepared would stand under the name of one of ours, and put messages into its table: a
+/// transaction that runs in another session than the one before writes nothing, and the destination is failing.
+///
 /// `reseq.delivered` is created when it is missing and the role may do that. Otherwise USAGE on the schema `reseq` and
 /// SELECT, INSERT and UPDATE on that table are needed.
 class fenced_receiver : public transactional_receiver {
@@ -56,6 +60,7 @@ private:
   receiver_owner owner_;
   duration timeout_;
   std::unique_ptr<database> db_;
+  int session_ = 0;       ///< its process at the server
   bool outdated_ = false; ///< what was found out about a table when it connected; it shows when something is written
 };
 

@@ -28,12 +28,7 @@ result<void> refuse_transaction_pooler(database& one, database& other) {
       return *again == *first;
     });
     if (!own) return tl::unexpected(own.error());
-    if (!*own)
-      return fail(errc::incompatible,
-                  "a pooler gives transactions of one connection different sessions of the server (PgBouncer with "
-                  "pool_mode = transaction?), and the journal needs one of its own: name the server itself, or a pool "
-                  "of sessions (pool_mode = session)",
-                  "store.postgres");
+    if (!*own) return fail(errc::incompatible, not_sessions, "store.postgres");
   }
   return {};
 }

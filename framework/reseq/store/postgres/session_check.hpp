@@ -7,6 +7,11 @@
 
 namespace reseq::store::postgres {
 
+/// What to say where they are not.
+inline constexpr const char* not_sessions =
+  "a pooler gives transactions of one connection different sessions of the server (PgBouncer with pool_mode = "
+  "transaction?), and one of its own is needed: name the server itself, or a pool of sessions (pool_mode = session)";
+
 /// `errc::incompatible`, with advice, when what is between here and the server gives one transaction another session
 /// than the next. `one` and `other` are connections to the same URL that nobody else uses meanwhile.
 result<void> refuse_transaction_pooler(database& one, database& other);
