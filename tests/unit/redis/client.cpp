@@ -190,7 +190,10 @@ TEST_CASE("a server that takes connections and says nothing costs no more than t
 TEST_CASE("a server that is still loading, or only a replica, is away") {
   CHECK(store::redis::meaning("LOADING Redis is loading the dataset in memory").code == errc::unavailable);
   CHECK(store::redis::meaning("READONLY You can't write against a read only replica.").code == errc::unavailable);
-  CHECK(store::redis::meaning("MOVED 1234 10.0.0.1:6379").what.find("cluster") != std::string::npos);
+  for (const std::string redirection : {"MOVED 1234 10.0.0.1:6379", "ASK 1234 10.0.0.1:6379"})
+    CHECK(store::redis::meaning(redirection).what == "Redis answered: " + redirection +
+                                                       "; a cluster's redirections are not followed: name a Redis that "
+                                                       "is no cluster, or the node that keeps this slot");
   CHECK(store::redis::meaning("ERR " + std::string(5000, 'x') + "\nmore").what.size() < 300);
 }
 

@@ -144,7 +144,9 @@ error meaning(std::string_view answered) {
   const auto word = line.substr(0, line.find(' '));
   const auto known = std::ranges::find(known_errors, word, &known_error::word);
   std::string what = "Redis answered: " + std::string(line);
-  if (word == "MOVED" || word == "ASK") what += "; name the node of the cluster that has this shard's slot";
+  if (word == "MOVED" || word == "ASK")
+    what +=
+      "; a cluster's redirections are not followed: name a Redis that is no cluster, or the node that keeps this slot";
   return {known == known_errors.end() ? errc::internal : known->code, std::move(what), {}};
 }
 
