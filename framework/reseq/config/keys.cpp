@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <limits>
 #include <numeric>
 
 #include "reseq/config/options.hpp"
@@ -33,6 +32,9 @@ std::size_t key_distance(std::string_view wanted, std::string_view known) {
   return std::min(distance(wanted, known), 2 * distance(last_part(wanted), last_part(known)) + 1);
 }
 
+/// Of a word's letters, how many may be wrong: the last part of a key, for what stands before it is read off.
+std::size_t most_changes(std::string_view wanted) { return (last_part(wanted).size() + 2) / 3; }
+
 template <class T>
 void append_keys(std::vector<std::string>& to, std::string_view prefix) {
   for (const auto& row : options<T>()) to.push_back(std::string(prefix) + std::string(row.key));
@@ -61,19 +63,18 @@ std::vector<std::string> make_tables(const std::vector<std::string>& keys) {
 
 } // namespace
 
-std::string nearest(std::string_view wanted, const std::vector<std::string>& known) {
-  const std::string* best = nullptr;
-  auto least = std::numeric_limits<std::size_t>::max();
+std::optional<std::string> nearest(std::string_view wanted, const std::vector<std::string>& known) {
+  std::optional<std::string> best;
   // A long key cannot be a typing mistake: what it is compared by is bounded.
   const auto start = wanted.substr(0, 200);
+  auto room = most_changes(start) + 1;
   for (const auto& one : known) {
     const auto changes = key_distance(start, one);
-    if (changes < least) {
-      least = changes;
-      best = &one;
-    }
+    if (changes >= room) continue;
+    room = changes;
+    best = one;
   }
-  return *best;
+  return best;
 }
 
 std::string unknown_key(std::string_view key) {
@@ -81,11 +82,13 @@ std::string unknown_key(std::string_view key) {
   static const auto tables = make_tables(keys);
   if (std::ranges::find(tables, key) != tables.end()) return "is a table; name one of its keys";
   auto known = keys;
-  // A table can be meant only where one stands: "node" is no help with "node.x".
+  // A table can be meant only where one stands, or by its whole name: "node" is no help with "node.x".
   const auto depth = std::ranges::count(key, '.');
-  std::ranges::copy_if(tables, std::back_inserter(known),
-                       [depth](const std::string& name) { return std::ranges::count(name, '.') == depth; });
-  return "is not a known key; the nearest is " + nearest(key, known);
+  std::ranges::copy_if(tables, std::back_inserter(known), [&](const std::string& name) {
+    return std::ranges::count(name, '.') == depth || last_part(name) == key;
+  });
+  const auto meant = nearest(key, known);
+  return "is not a known key; " + (meant ? "the nearest is " + *meant : "conf/reference.toml shows all of them");
 }
 
 std::string variable_of(std::string_view key) {

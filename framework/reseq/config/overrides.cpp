@@ -165,7 +165,8 @@ const option<settings>* option_of_variable(std::string_view variable) {
 std::string unknown_variable(std::string_view variable) {
   std::vector<std::string> known;
   for (const auto& row : options<settings>()) known.push_back(variable_of(row.key));
-  return "names no key; the nearest is " + nearest(variable, known);
+  const auto meant = nearest(variable, known);
+  return "names no key; " + (meant ? "the nearest is " + *meant : "for node.data_dir it would be RESEQ_NODE_DATA_DIR");
 }
 
 } // namespace

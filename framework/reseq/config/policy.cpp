@@ -20,6 +20,14 @@ struct operand {
   std::string shown;
 };
 
+/// Which of `known` was probably meant, or all of them.
+std::string meant(const std::string& wanted, const std::vector<std::string>& known) {
+  if (const auto one = nearest(wanted, known)) return "; the nearest is " + in_quotes(*one);
+  std::string all;
+  for (const auto& one : known) all += (all.empty() ? "; known: " : ", ") + one;
+  return all;
+}
+
 class policy {
 public:
   policy(const source& from, findings& found) : from_(from), transforms_(from.transforms), found_(found) {}
@@ -28,6 +36,10 @@ public:
     refuse_if(all.http.max_batch < all.http.max_message, "http", {"max_batch", format_size(all.http.max_batch)},
               "cannot be less than", {"max_message", format_size(all.http.max_message)});
     check_store(all.store);
+    // Who is told of a wrong name there is to be told of wrong transforms at the same time.
+    selects_none_ = std::ranges::none_of(all.worker.pipelines, [&](const std::string& name) {
+      return std::ranges::find(all.pipelines, name, &pipeline_settings::name) != all.pipelines.end();
+    });
     std::map<std::string, int> names;
     for (const auto& p : all.pipelines) {
       const auto label = member_label("pipeline", p.name);
@@ -88,7 +100,8 @@ private:
   /// Whether this program runs the pipeline's transforms itself.
   bool runs(const worker_settings& worker, const pipeline_settings& p) const {
     return !transforms_.empty() && worker.slots > 0 &&
-           (worker.pipelines.empty() || std::ranges::find(worker.pipelines, p.name) != worker.pipelines.end());
+           (selects_none_ || worker.pipelines.empty() ||
+            std::ranges::find(worker.pipelines, p.name) != worker.pipelines.end());
   }
 
   void check_known(const pipeline_settings& p, const std::string& label) {
@@ -100,20 +113,19 @@ private:
     for (std::size_t i = 0; i < all.size(); ++i) {
       const auto key = member_label(around + ".transform", placeholder_name(i)) + ".use";
       if (found_.faulty(key) || std::ranges::find(transforms_, all[i].use) != transforms_.end()) continue;
-      add(key, in_quotes(all[i].use) + " is no transform of this program; the nearest is " +
-                 in_quotes(nearest(all[i].use, transforms_)) +
-                 " (where only workers elsewhere have it, set worker.slots = 0)");
+      add(key, in_quotes(all[i].use) + " is no transform of this program" + meant(all[i].use, transforms_) +
+                 (from_.reader == role::worker ? "" : " (where only workers elsewhere have it, set worker.slots = 0)"));
     }
   }
 
   void check_selection(const settings& all) {
     std::vector<std::string> names;
-    for (const auto& p : all.pipelines) names.push_back(p.name);
+    for (const auto& p : all.pipelines)
+      if (!is_placeholder(p.name)) names.push_back(p.name);
     if (names.empty() || found_.faulty("worker.pipelines")) return;
     for (const auto& wanted : all.worker.pipelines) {
       if (std::ranges::find(names, wanted) != names.end()) continue;
-      add("worker.pipelines",
-          in_quotes(wanted) + " is no pipeline; the nearest is " + in_quotes(nearest(wanted, names)));
+      add("worker.pipelines", in_quotes(wanted) + " is no pipeline" + meant(wanted, names));
     }
   }
 
@@ -308,6 +320,7 @@ private:
   const source& from_;
   const std::vector<std::string>& transforms_;
   findings& found_;
+  bool selects_none_ = false;                ///< `worker.pipelines` has no pipeline that there is
   std::map<std::string, std::string> files_; ///< the destination that a file belongs to
 };
 

@@ -51,8 +51,21 @@ TEST_CASE("an unknown key names the nearest one, its file and its line") {
      {"t.toml:4: pipeline.a.retry.jiter: is not a known key; the nearest is pipeline.retry.jitter"}},
     {"[[pipeline]]\nname = \"a\"\n[[pipeline.transform]]\nuse = \"x\"\nsed = 1\n",
      {"t.toml:5: pipeline.a.transform[1].sed: is not a known key; the nearest is pipeline.transform.seed"}},
-    {"\"we ird\\n\" = 1\n", {"t.toml:1: \"we ird\\x0a\": is not a known key; the nearest is node"}},
+    {"[[destination]]\nname = \"a\"\n",
+     {"t.toml:1: destination: is not a known key; the nearest is pipeline.destination"}},
+    {"[worker]\nslot = 1\nslosts = 2\n",
+     {"t.toml:2: worker.slot: is not a known key; the nearest is worker.slots",
+      "t.toml:3: worker.slosts: is not a known key; the nearest is worker.slots"}},
   });
+}
+
+TEST_CASE("an unknown key that resembles none names none") {
+  const std::string all = "is not a known key; conf/reference.toml shows all of them";
+  for (const std::string key : {"foo", "node.x", "store.path", "replicas", "http.workers"}) {
+    CAPTURE(key);
+    CHECK(problems_of({"", {key + "=1"}, {}, {}}) == std::vector<std::string>{"--set: " + key + ": " + all});
+  }
+  check_all({{"\"we ird\\n\" = 1\n", {"t.toml:1: \"we ird\\x0a\": " + all}}});
 }
 
 TEST_CASE("a value of the wrong type says which type is right") {
@@ -476,8 +489,8 @@ TEST_CASE("all problems are reported at once, the file's by line, then the other
     std::vector<std::string>{
       "t.toml:2: worker.slots: -1 is below 0",
       "t.toml:4: node.name: \"A B\" is not a name: 1 to 63 of a-z, 0-9, '_' and '-', beginning with a letter or digit",
-      "t.toml:5: node.x: is not a known key; the nearest is node.name",
-      "environment variable RESEQ_X: names no key; the nearest is RESEQ_NODE_NAME",
+      "t.toml:5: node.x: is not a known key; conf/reference.toml shows all of them",
+      "environment variable RESEQ_X: names no key; for node.data_dir it would be RESEQ_NODE_DATA_DIR",
       "--set: log.level: \"loud\" is not one of \"trace\", \"debug\", \"info\", \"warn\", \"error\""});
 }
 
@@ -507,8 +520,16 @@ TEST_CASE(
       "t.toml:11: pipeline.orders.destination.billing.transform[2].use: \"dellay\" is no transform of this program; "
       "the nearest is \"delay\"" +
         hint});
+  const auto at_worker = problems_of({own, {}, {}, {}, known, role::worker});
+  CHECK(at_worker.at(0).ends_with("the nearest is \"enrich\""));
   CHECK(problems_of({own, {"worker.slots=0"}, {}, {}, known}).empty());
   CHECK(problems_of({own, {}, {}, {}}).empty());
+  const auto far = common + "[[pipeline.destination.transform]]\nuse = \"lookup\"\n";
+  CHECK(problems_of({far, {}, {}, {}, known}).at(1) ==
+        "t.toml:9: pipeline.orders.destination.billing.transform[1].use: \"lookup\" is no transform of this program; "
+        "known: identity, delay, enrich" +
+          hint);
+  CHECK(problems_of({common, {"worker.pipelines=nope"}, {}, {}, known}).size() == 2);
   const auto other =
     own + "[[pipeline]]\nname = \"other\"\n[[pipeline.destination]]\nname = \"d\"\nurl = \"http://h/\"\n";
   CHECK(problems_of({other, {"worker.pipelines=other"}, {}, {}, known}).empty());
@@ -556,8 +577,8 @@ TEST_CASE("a worker needs no URL of a destination that C++ composed, a superviso
 
 TEST_CASE("a worker's pipelines are among those that are configured") {
   CHECK(problems_of({destination_with(""), {"worker.pipelines=a,orders,b"}, {}, {}}) ==
-        std::vector<std::string>{"--set: worker.pipelines: \"a\" is no pipeline; the nearest is \"orders\"",
-                                 "--set: worker.pipelines: \"b\" is no pipeline; the nearest is \"orders\""});
+        std::vector<std::string>{"--set: worker.pipelines: \"a\" is no pipeline; known: orders",
+                                 "--set: worker.pipelines: \"b\" is no pipeline; known: orders"});
   CHECK(problems_of({destination_with(""), {"worker.pipelines=ordres"}, {}, {}}) ==
         std::vector<std::string>{"--set: worker.pipelines: \"ordres\" is no pipeline; the nearest is \"orders\""});
 }
