@@ -49,7 +49,7 @@ server_core::server_core(loop& on, server_options options, http_server::handler 
                          http_server::closed_handler closed, http_server::problem_renderer problem)
   : io_(on.core().io), gate_(on.core().gate), options_(std::move(options)), handle_(std::move(handle)),
     closed_(std::move(closed)), problem_(std::move(problem)), acceptor_(io_), accept_timer_(io_), sweep_timer_(io_),
-    budget_(options_.max_buffered) {}
+    bodies_(options_.max_buffered), handling_(options_.max_handling) {}
 
 server_core::~server_core() = default;
 

@@ -25,11 +25,16 @@ struct server_options {
 
   std::uint64_t max_body = 16U << 20U; ///< largest body of any route, in bytes; beyond it: 413
 
-  /// Bytes of bodies over all connections, from the header until the answer. A body is charged its Content-Length, or
-  /// its route's limit when it comes in chunks; what does not fit is not read until it does, and after two body
-  /// timeouts answered 503. A single body larger than all of this is read when nothing else is; one of up to 4 KiB at
-  /// once.
+  /// Bytes of bodies over all connections, from the header until the answer. A body is charged its Content-Length; what
+  /// does not fit is not read until it does, and after two body timeouts answered 503. One that comes in chunks is
+  /// charged as it grows, at most twice what has come, and answered 503 at once when it cannot grow any further. A
+  /// single body larger than all of this is read when nothing else is; the first 4 KiB of each are free.
   std::uint64_t max_buffered = 256U << 20U;
+
+  /// Bytes that requests take beside their bodies while they are handled, over all connections. A request whose body is
+  /// there waits until its `handling_cost` fits, or nothing else is handled; after two body timeouts it is answered
+  /// 503.
+  std::uint64_t max_handling = 64U << 20U;
 
   /// Beyond it, connections are answered 503 and closed; when even those pile up, nothing is accepted for a while.
   std::uint32_t max_connections = 10'000;
@@ -42,6 +47,9 @@ struct server_options {
 
   /// A route's own limit in bytes, asked once the header is read; `max_body` holds besides. Empty: `max_body` alone.
   std::function<std::uint64_t(std::string_view method, std::string_view path)> body_limit;
+
+  /// What a request takes of `max_handling`, until it is answered. Empty: nothing. Like `body_limit`.
+  std::function<std::uint64_t(const http_request& whole)> handling_cost;
 
   /// Asked after the header, before "100 Continue" and the body; `head.body` is empty. An answer refuses the request
   /// without reading its body; if it has one, the connection closes. Empty: all are admitted. Like `body_limit`, runs

@@ -18,6 +18,7 @@ constexpr auto no_timeout = duration::max();
 constexpr duration linger_timeout = std::chrono::seconds{5};
 constexpr std::uint64_t max_lingered_bytes = 16U << 20U;
 constexpr std::size_t direct_read_bytes = 64U << 10U;       ///< at most so much at once straight into a body
+constexpr std::uint64_t first_room_bytes = 64U << 10U;      ///< what a body of unknown length gets first
 constexpr std::uint64_t body_progress_bytes = 1024;         ///< less than this in a body timeout is no progress
 constexpr std::uint64_t crowded_progress_bytes = 1U << 20U; ///< the same while others wait for the room that it takes
 constexpr auto waiting_timeouts =
@@ -60,11 +61,11 @@ void http_session::read() {
 }
 
 /// Large bodies are not copied through the buffer.
-void http_session::read_into_body() {
+void http_session::read_into_body(std::size_t most) {
   reading_ = true;
   auto& body = request_.body;
   direct_from_ = body.size();
-  body.resize(body.size() + static_cast<std::size_t>(std::min<std::uint64_t>(decoder_.expected(), direct_read_bytes)));
+  body.resize(body.size() + std::min(most, direct_read_bytes));
   socket_.async_read_some(
     asio::buffer(body.data() + *direct_from_, body.size() - *direct_from_),
     [self = shared_from_this()](error_code failed, std::size_t got) { self->received(failed, got); });
@@ -91,7 +92,7 @@ void http_session::received(error_code failed, std::size_t size) {
     } else {
       in_.commit(size);
     }
-    if (progress_ >= (server_->budget().contended() ? crowded_progress_bytes : body_progress_bytes)) {
+    if (progress_ >= (server_->bodies().contended() ? crowded_progress_bytes : body_progress_bytes)) {
       progress_ = 0;
       extend(server_->options().body_timeout);
     }
@@ -146,26 +147,50 @@ void http_session::begin(request_head head) {
   reserve_room(head.body);
 }
 
-/// Bodies are charged in advance: many half-read ones that wait for each other's room would wait for ever. What is no
-/// larger than a connection's buffer costs no more than the connection does.
-void http_session::reserve_room(body_framing framing) {
-  const auto bytes = framing.by == body_framing::kind::length ? framing.length : body_limit_;
-  if (framing.by == body_framing::kind::length && bytes <= input_buffer::initial_bytes) return invite_body();
-  enter(phase::waiting, waiting_timeouts * server_->options().body_timeout);
-  const auto granted = [weak = weak_from_this(), bytes] {
+void http_session::take_room(byte_budget& from, std::uint64_t bytes, room which, step then) {
+  const auto granted = [weak = weak_from_this(), bytes, which, then] {
     const auto self = weak.lock();
     if (!self || self->phase_ != phase::waiting) return false;
-    self->reserved_ = bytes;
+    self.get()->*which = bytes;
     // Not from here: a chain of waiting requests that are answered at once would nest as deep as it is long.
-    asio::post(self->socket_.get_executor(), [self] {
-      if (self->phase_ == phase::waiting) self->invite_body();
+    asio::post(self->socket_.get_executor(), [self, then] {
+      if (self->phase_ == phase::waiting) (self.get()->*then)();
     });
     return true;
   };
-  if (!server_->budget().take(bytes, granted)) return;
-  reserved_ = bytes;
-  if (framing.by == body_framing::kind::length) request_.body.reserve(framing.length);
-  invite_body();
+  enter(phase::waiting, waiting_timeouts * server_->options().body_timeout);
+  if (!from.take(bytes, granted)) return;
+  this->*which = bytes;
+  (this->*then)();
+}
+
+/// Bodies of a known length are charged in advance: many half-read ones that wait for each other's room would wait for
+/// ever. What is no larger than a connection's buffer costs no more than the connection does.
+void http_session::reserve_room(body_framing framing) {
+  room_ = input_buffer::initial_bytes;
+  if (framing.by != body_framing::kind::length || framing.length <= room_) return invite_body();
+  room_ = framing.length;
+  take_room(server_->bodies(), room_, &http_session::reserved_, &http_session::invite_body);
+}
+
+/// Gets a body that has outgrown its room twice as much of it, or at least some. Returns false when it has to wait,
+/// which is for those only who hold nothing yet, or is refused.
+bool http_session::grow() {
+  const std::uint64_t size = request_.body.size();
+  const auto wanted = std::min(std::max(2 * size, first_room_bytes), body_limit_);
+  if (reserved_ == 0) {
+    room_ = wanted;
+    take_room(server_->bodies(), wanted, &http_session::reserved_, &http_session::go_on_with_body);
+    return false;
+  }
+  for (const auto next : {wanted, std::min(size + direct_read_bytes, body_limit_)}) {
+    if (!server_->bodies().grow(reserved_, next - reserved_)) continue;
+    room_ = reserved_ = next;
+    request_.body.reserve(room_);
+    return true;
+  }
+  refuse({503, "too many bodies are under way; try again"});
+  return false;
 }
 
 void http_session::invite_body() {
@@ -182,12 +207,20 @@ void http_session::invite_body() {
 
 void http_session::start_body() {
   progress_ = 0;
+  go_on_with_body();
+}
+
+void http_session::go_on_with_body() {
+  request_.body.reserve(reserved_);
   enter(phase::body, server_->options().body_timeout);
   take_body();
 }
 
 void http_session::take_body() {
-  while (!decoder_.done() && !in_.empty()) {
+  for (;;) {
+    // What is over the room has left the connection's buffer for it, and is no more than that held.
+    if (request_.body.size() > room_ && !grow()) return;
+    if (decoder_.done() || in_.empty()) break;
     const auto piece = decoder_.next(in_.view());
     if (!piece) return refuse(piece.error());
     // `expected` as well: a chunk that cannot fit is refused when its size is known.
@@ -198,11 +231,20 @@ void http_session::take_body() {
     in_.consume(piece->consumed);
   }
   if (decoder_.done()) return dispatch();
-  if (decoder_.expected() >= input_buffer::initial_bytes) return read_into_body();
+  const auto direct = static_cast<std::size_t>(std::min(decoder_.expected(), room_ - request_.body.size()));
+  if (direct >= input_buffer::initial_bytes) return read_into_body(direct);
   read();
 }
 
+/// Who waits here holds the room of its body, but who is handled never waits for that: it comes to an end.
 void http_session::dispatch() {
+  const auto& cost = server_->options().handling_cost;
+  const auto bytes = cost ? cost(request_) : 0;
+  if (bytes == 0) return hand_over();
+  take_room(server_->handling(), bytes, &http_session::cost_, &http_session::hand_over);
+}
+
+void http_session::hand_over() {
   enter(phase::handling, no_timeout);
   auto answered = [weak = weak_from_this(), gate = server_->gate(),
                    number = ++number_](std::optional<http_response> given) {
@@ -302,7 +344,8 @@ void http_session::close() {
 }
 
 void http_session::give_room() {
-  if (reserved_ > 0) server_->budget().give(std::exchange(reserved_, 0));
+  if (reserved_ > 0) server_->bodies().give(std::exchange(reserved_, 0));
+  if (cost_ > 0) server_->handling().give(std::exchange(cost_, 0));
 }
 
 } // namespace reseq::net::detail

@@ -243,3 +243,23 @@ TEST_CASE("a budget serves those who wait in line, each once there is room") {
   CHECK(order == "bcd");
   CHECK(budget.used() == 1);
 }
+
+TEST_CASE("memory that somebody has grows before those in line, or not at all") {
+  byte_budget budget(100);
+  REQUIRE(budget.take(10, {}));
+  REQUIRE(budget.take(40, {}));
+  CHECK(budget.grow(40, 30));
+  CHECK(!budget.contended());
+  CHECK(!budget.grow(70, 21));
+  CHECK(budget.used() == 80);
+  CHECK(budget.contended());
+  bool told = false;
+  CHECK(!budget.take(50, [&] { return told = true; }));
+  CHECK(budget.grow(70, 20));
+  budget.give(90);
+  CHECK(told);
+  CHECK(!budget.contended());
+  budget.give(10);
+  CHECK(budget.grow(50, 500)); // nobody else has any
+  CHECK(budget.used() == 550);
+}

@@ -1,3 +1,5 @@
+#include <sstream>
+
 #include "reseq/net/http_server.hpp"
 #include "served.hpp"
 
@@ -9,6 +11,17 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr std::string_view expect = "Expect: 100-continue\r\n";
+
+constexpr std::string_view in_chunks = " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+/// A chunk of so many bytes.
+std::string chunk(std::size_t size) {
+  std::ostringstream made;
+  made << std::hex << size << "\r\n" << std::string(size, 'x') << "\r\n";
+  return made.str();
+}
+
+constexpr std::string_view last_chunk = "0\r\n\r\n";
 
 /// Requests that were not answered yet, by path.
 using kept_requests = inbox<std::pair<std::string, responder>>;
@@ -229,6 +242,108 @@ TEST_CASE("many requests in line for memory are all served, and one larger than 
     REQUIRE(clients.back().send(post("/", std::string(static_cast<std::size_t>(i + 4'990), 'x'))));
   }
   for (auto& client : clients) CHECK(status_line(client.read_message()) == "HTTP/1.1 200 OK");
+}
+
+TEST_CASE("bodies in chunks take the memory that they have filled, whatever they may become") {
+  kept_requests held;
+  server_options options;
+  options.max_body = 16U << 20U;
+  options.max_buffered = 1U << 20U;
+  served at(options, keep_in(held));
+  std::vector<raw_socket> slow;
+  for (int i = 0; i < 8; ++i) {
+    slow.push_back(at.connect());
+    REQUIRE(slow.back().send("POST /slow" + std::string(in_chunks) + chunk(5'000)));
+  }
+  auto other = at.connect();
+  REQUIRE(other.send(post("/other", std::string(400'000, 'x'))));
+  auto next = held.next();
+  CHECK(next.first == "/other");
+  next.second({200, "", {}, ""});
+  CHECK(status_line(other.read_message()) == "HTTP/1.1 200 OK");
+  REQUIRE(slow.front().send(chunk(200'000) + chunk(200'000) + std::string(last_chunk)));
+  next = held.next();
+  CHECK(next.first == "/slow");
+  next.second({200, "", {}, ""});
+  CHECK(status_line(slow.front().read_message()) == "HTTP/1.1 200 OK");
+}
+
+TEST_CASE("a body in chunks that cannot grow any further is refused, and holds nobody up") {
+  kept_requests held;
+  server_options options;
+  options.max_buffered = 170'000;
+  served at(options, keep_in(held));
+  auto first = at.connect();
+  REQUIRE(first.send(post("/first", std::string(100'000, 'x'))));
+  auto before = held.next();
+  auto growing = at.connect();
+  REQUIRE(growing.send("POST /growing" + std::string(in_chunks) + chunk(50'000) + chunk(50'000)));
+  const auto answer = growing.read_all();
+  CHECK(status_line(answer) == "HTTP/1.1 503 Service Unavailable");
+  CHECK(has(answer, "Connection: close"));
+  auto small = at.connect();
+  REQUIRE(small.send("POST /small" + std::string(in_chunks) + chunk(50'000) + std::string(last_chunk)));
+  auto next = held.next();
+  CHECK(next.first == "/small");
+  next.second({200, "", {}, ""});
+  before.second({200, "", {}, ""});
+  REQUIRE(small.read_message().starts_with("HTTP/1.1 200"));
+  auto again = at.connect();
+  REQUIRE(again.send("POST /again" + std::string(in_chunks) + chunk(50'000) + chunk(50'000) + std::string(last_chunk)));
+  CHECK(held.next().first == "/again");
+}
+
+TEST_CASE("a body in chunks waits for its first memory beyond what each has") {
+  kept_requests held;
+  server_options options;
+  options.max_buffered = 10'000;
+  served at(options, keep_in(held));
+  auto first = at.connect();
+  REQUIRE(first.send(post("/first", std::string(9'000, 'x'))));
+  auto before = held.next();
+  auto waiting = at.connect();
+  REQUIRE(waiting.send("POST /waiting" + std::string(in_chunks) + chunk(5'000) + std::string(last_chunk)));
+  auto small = at.connect();
+  REQUIRE(small.send("POST /small" + std::string(in_chunks) + chunk(1'000) + std::string(last_chunk)));
+  CHECK(held.next().first == "/small");
+  CHECK(held.empty());
+  before.second({200, "", {}, ""});
+  CHECK(held.next().first == "/waiting");
+}
+
+TEST_CASE("a body in chunks may be larger than all memory when nothing else is") {
+  server_options options;
+  options.max_buffered = 100'000;
+  served at(options);
+  auto client = at.connect();
+  REQUIRE(client.send("POST /" + std::string(in_chunks) + chunk(300'000) + chunk(300'000) + std::string(last_chunk)));
+  const auto answer = client.read_message();
+  CHECK(status_line(answer) == "HTTP/1.1 200 OK");
+  CHECK(answer.size() > 600'000);
+}
+
+TEST_CASE("requests wait until what handling them takes is there") {
+  kept_requests held;
+  server_options options;
+  options.max_handling = 1'000;
+  options.handling_cost = [](const http_request& whole) { return whole.body.size() == 4 ? 5'000U : whole.body.size(); };
+  served at(options, keep_in(held));
+  auto first = at.connect();
+  REQUIRE(first.send(post("/first", std::string(600, 'x'))));
+  auto before = held.next();
+  auto second = at.connect();
+  REQUIRE(second.send(post("/second", std::string(600, 'x'))));
+  auto third = at.connect();
+  REQUIRE(third.send(get("/third"))); // takes nothing
+  CHECK(held.next().first == "/third");
+  CHECK(held.empty());
+  before.second({200, "", {}, ""});
+  auto next = held.next();
+  CHECK(next.first == "/second");
+  auto more_than_there_is = at.connect();
+  REQUIRE(more_than_there_is.send(post("/more", "xxxx")));
+  next.second({200, "", {}, ""});
+  CHECK(held.next().first == "/more");
 }
 
 TEST_CASE("connections beyond the limit are told so, and taken again once there is room") {

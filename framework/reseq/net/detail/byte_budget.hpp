@@ -26,9 +26,21 @@ public:
     return false;
   }
 
+  /// Takes `bytes` more for somebody who has `held` already, before those who wait in line, or returns false: who holds
+  /// something and waits for more may wait for ever.
+  bool grow(std::uint64_t held, std::uint64_t bytes) {
+    if (used_ != held && !fits(bytes)) {
+      missed_ = bytes;
+      return false;
+    }
+    used_ += bytes;
+    return true;
+  }
+
   /// Gives back what was taken.
   void give(std::uint64_t bytes) {
     used_ -= bytes;
+    if (fits(missed_)) missed_ = 0;
     while (!waiting_.empty() && fits(waiting_.front().bytes)) {
       auto next = std::move(waiting_.front());
       waiting_.pop_front();
@@ -38,8 +50,8 @@ public:
   }
 
   [[nodiscard]] std::uint64_t used() const { return used_; }
-  /// Whether somebody waits in line.
-  [[nodiscard]] bool contended() const { return !waiting_.empty(); }
+  /// Whether somebody waits in line, or could not grow and could not yet.
+  [[nodiscard]] bool contended() const { return missed_ > 0 || !waiting_.empty(); }
 
 private:
   struct waiter {
@@ -53,6 +65,7 @@ private:
 
   std::uint64_t total_;
   std::uint64_t used_ = 0;
+  std::uint64_t missed_ = 0; ///< by how much somebody could not grow last
   std::deque<waiter> waiting_;
 };
 

@@ -37,7 +37,8 @@ public:
 
   // What follows is for the connections.
   [[nodiscard]] const server_options& options() const { return options_; }
-  [[nodiscard]] byte_budget& budget() { return budget_; }
+  [[nodiscard]] byte_budget& bodies() { return bodies_; }
+  [[nodiscard]] byte_budget& handling() { return handling_; }
   [[nodiscard]] const std::shared_ptr<loop_gate>& gate() const { return gate_; }
   [[nodiscard]] bool draining() const { return draining_; }
   [[nodiscard]] http_response problem(unsigned status, std::string what) const;
@@ -64,7 +65,8 @@ private:
   acceptor acceptor_;
   timer accept_timer_;
   timer sweep_timer_;
-  byte_budget budget_;
+  byte_budget bodies_;
+  byte_budget handling_;
   std::unordered_map<std::uint64_t, std::shared_ptr<http_session>> sessions_;
   std::vector<std::function<void()>> when_drained_;
   std::string date_;

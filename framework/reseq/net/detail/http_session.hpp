@@ -41,7 +41,7 @@ private:
   enum class phase {
     idle,      ///< between requests
     head,      ///< some bytes of a request's head are here
-    waiting,   ///< for room for the body
+    waiting,   ///< for room for the body, or for what is made of it
     inviting,  ///< writing "100 Continue"
     body,      ///< reading the body
     handling,  ///< the handler has the request
@@ -50,20 +50,27 @@ private:
     closed
   };
 
+  using room = std::uint64_t http_session::*; ///< where it is noted that it was taken
+  using step = void (http_session::*)();
+
   static bool under_way(phase at) { return at >= phase::head && at <= phase::answering; }
   void enter(phase next, duration timeout);
   void extend(duration timeout);
 
   void read();
-  void read_into_body();
+  void read_into_body(std::size_t most);
   void received(error_code failed, std::size_t size);
   void advance();
   void begin(request_head head);
+  void take_room(byte_budget& from, std::uint64_t bytes, room which, step then);
   void reserve_room(body_framing framing);
   void invite_body();
   void start_body();
+  void go_on_with_body();
   void take_body();
+  bool grow();
   void dispatch();
+  void hand_over();
   void answer(std::uint64_t number, std::optional<http_response> given);
   void send(http_response given);
   void write();
@@ -87,7 +94,9 @@ private:
   body_decoder decoder_;
   std::uint64_t number_ = 0;               ///< of the request under way: answers to others come too late
   std::uint64_t body_limit_ = 0;           ///< of the request under way, in bytes
-  std::uint64_t reserved_ = 0;             ///< taken from the server's budget
+  std::uint64_t room_ = 0;                 ///< how large the body may get before it has to `grow`
+  std::uint64_t reserved_ = 0;             ///< taken from the server's budget for bodies
+  std::uint64_t cost_ = 0;                 ///< taken from that for handling
   std::uint64_t progress_ = 0;             ///< bytes of the body since its deadline was set
   std::optional<std::size_t> direct_from_; ///< the read under way puts its bytes here in the body
   bool is_head_request_ = false;
