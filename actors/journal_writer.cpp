@@ -15,7 +15,7 @@ namespace {
 
 constexpr auto expire_every = std::chrono::seconds{30};
 constexpr auto probe_every = std::chrono::milliseconds{500};
-constexpr std::uint64_t bytes_beside = 300;    ///< what a message takes in memory beside its own
+constexpr std::uint64_t bytes_beside = 300;    // what a message takes in memory beside its own
 constexpr std::uint32_t expire_at_once = 2000; // keeps each transaction short: producers wait behind it
 
 bool is_away(const error& why) { return why.code == errc::in_doubt || why.code == errc::unavailable; }
@@ -172,7 +172,7 @@ void writer_state::settle(collecting& part, result<store::shard_committed> outco
 
 void writer_state::tell(const shard_actor& owner, std::vector<core::accepted_message> news) {
   accepted told{std::move(news), 0};
-  for (const auto& m : told.messages) told.bytes += m.message->size_bytes();
+  for (const auto& m : told.messages) told.bytes += m.message->size_bytes() + bytes_beside;
   untaken_bytes += told.bytes;
   self->send(owner, std::move(told));
 }

@@ -32,6 +32,11 @@ namespace {
 constexpr std::size_t descriptors_besides = 512; // the journal, workers, connections that are being refused
 constexpr rlim_t fewest_connections = 16;
 
+/// What a message of a batch takes in memory beside its bytes, from reading it until its receipt.
+constexpr std::uint64_t bytes_a_line = 1000;
+
+bool is_batch(std::string_view path) { return path.ends_with("/messages/batch"); }
+
 bool has_bearer(const header_list& headers, const std::string& token) {
   constexpr std::string_view scheme = "Bearer ";
   const auto given = find_header(headers, "authorization");
@@ -73,8 +78,13 @@ net::server_options http_api::options(std::string host, std::uint16_t port) cons
   made.max_body = std::max(setup_.http.max_batch, setup_.http.max_message);
   made.body_limit = [one = setup_.http.max_message, batch = setup_.http.max_batch](std::string_view,
                                                                                    std::string_view path) {
-    if (path.ends_with("/messages/batch")) return batch;
+    if (is_batch(path)) return batch;
     return path.ends_with("/messages") ? one : std::uint64_t{64} << 10U;
+  };
+  made.handling_cost = [](const net::http_request& whole) -> std::uint64_t {
+    if (!is_batch(whole.path)) return 0;
+    const auto lines = std::ranges::count(whole.body, '\n') + 1;
+    return bytes_a_line * std::min(static_cast<std::size_t>(lines), max_batch_lines);
   };
   made.admit = [this](const net::http_request& head) { return admit(head); };
   return made;

@@ -23,6 +23,9 @@
 
 namespace reseq::actors {
 
+/// A batch is read in one piece on the thread that all connections share, and is written in one transaction.
+constexpr std::size_t max_batch_lines = 10'000;
+
 /// A pipeline as the API reaches it.
 struct api_pipeline {
   std::string name;
@@ -58,7 +61,7 @@ public:
   http_api(const http_api&) = delete;
   http_api& operator=(const http_api&) = delete;
 
-  /// The server's options: who is admitted, and how large a body may be.
+  /// The server's options: who is admitted, how large a body may be, and what it takes besides.
   [[nodiscard]] net::server_options options(std::string host, std::uint16_t port) const;
 
   void handle(net::http_request request, const net::responder& answer);

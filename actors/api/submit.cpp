@@ -11,8 +11,6 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-/// A batch is read in one piece on the thread that all connections share, and is written in one transaction.
-constexpr std::size_t max_batch_lines = 10'000;
 constexpr auto between_looks = std::chrono::seconds{1};
 
 net::http_response receipt_response(const receipt& r) {
@@ -157,15 +155,17 @@ void http_api::submit_batch(const api_pipeline& to, net::http_request& request, 
     return answer(api::error_response(lines.error()));
   }
   std::vector<submission> good;
-  std::vector<std::optional<error>> bad; // by line; nothing: it is among `good`
-  for (auto& in : *lines) {
-    auto made = make_submission(to, std::move(in), request.connection);
-    if (made) good.push_back(std::move(*made));
-    bad.push_back(made ? std::nullopt : std::optional{made.error()});
+  std::map<std::size_t, error> bad; // by line; all others are in `good`
+  for (std::size_t i = 0; i < lines->size(); ++i) {
+    auto made = make_submission(to, std::move((*lines)[i]), request.connection);
+    if (made)
+      good.push_back(std::move(*made));
+    else
+      bad.emplace(i, std::move(made.error()));
   }
   const auto started = clock::now();
   reply<std::vector<result<receipt>>> done{
-    [this, &to, answer, started, bad = std::move(bad),
+    [this, &to, answer, started, bad = std::move(bad), count_of_lines = lines->size(),
      connection = request.connection](const result<std::vector<result<receipt>>>& receipts) {
       if (!receipts) return answer(refusal(receipts.error()));
       setup_.measured->accept.Observe(seconds(clock::now() - started));
@@ -173,10 +173,14 @@ void http_api::submit_batch(const api_pipeline& to, net::http_request& request, 
       std::string body;
       bool closes = false;
       auto next = receipts->begin();
-      for (const auto& line : bad) {
-        closes = closes || (line && ends_connection(*line));
-        if (!line && *next) count(to, **next);
-        body += line_of(line ? result<receipt>{tl::unexpected(*line)} : *next++);
+      for (std::size_t i = 0; i < count_of_lines; ++i) {
+        if (const auto wrong = bad.find(i); wrong != bad.end()) {
+          closes = closes || ends_connection(wrong->second);
+          body += line_of(tl::unexpected(wrong->second));
+          continue;
+        }
+        if (*next) count(to, **next);
+        body += line_of(*next++);
       }
       answer({200, "application/x-ndjson", {}, std::move(body), false, closes});
     }};

@@ -1,6 +1,7 @@
 """HTTP at its edges: whatever comes in gets a clear answer, and nothing else changes."""
 
 import json
+import socket
 import unittest
 
 import client
@@ -263,6 +264,17 @@ class Batches(HttpTest):
         self.assert_problem(at.request("POST", f"{MESSAGES}/batch", line * 10_001, headers), 413, "10000 messages")
         answer = at.request("POST", f"{MESSAGES}/batch", line * 10_000, headers)
         self.assertEqual((answer.status, answer.body.count(b'"positions"')), (200, 10_000))
+
+    def test_bodies_that_come_slowly_in_chunks_keep_nobody_waiting(self):
+        other = {"data_dir": self.path("other")}
+        at = self.supervisor(self.config([pipeline("p", [{"name": "d", "url": self.book.url()}])], node=other))
+        host, port = at.http.rsplit(":", 1)
+        head = f"POST {MESSAGES}/batch HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        for _ in range(40):  # each may become as large as http.max_batch, and all memory is for 16 of those
+            connection = socket.create_connection((host, int(port)), timeout=20)
+            self.addCleanup(connection.close)
+            connection.sendall(head.encode() + b"2000\r\n" + b" " * 5000)
+        self.assertEqual(at.submit("p", bytes(200_000), "large").status, 202)
 
     def test_each_line_gets_its_own_receipt_or_problem_in_order(self):
         lines = [{"id": "a", "payload": {"n": 1}}, {"id": "b", "payload": "x", "destinations": ["none"]}]
