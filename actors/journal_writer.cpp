@@ -159,7 +159,6 @@ void writer_state::settle(collecting& part, result<store::shard_committed> outco
     for (auto& request : part.submits) request.done(tl::unexpected(outcome.error()));
     return;
   }
-  measured->accepted.Increment(static_cast<double>(outcome->accepted.size()));
   // Before the receipts: who has one finds the message in the shard's state.
   if (!outcome->accepted.empty() && owner != shards.end()) tell(owner->second, std::move(outcome->accepted));
   auto next = outcome->receipts.begin();

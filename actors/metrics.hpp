@@ -1,14 +1,15 @@
-/// What a supervisor counts and measures. Every member may be used from any
-/// thread.
+/// What a supervisor counts and measures. Every member may be used from any thread.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <memory>
 #include <string>
 
 #include <prometheus/counter.h>
 #include <prometheus/family.h>
 #include <prometheus/histogram.h>
+#include <prometheus/labels.h>
 #include <prometheus/registry.h>
 
 #include "actors/divergences.hpp"
@@ -23,6 +24,20 @@ namespace reseq::actors {
 /// Of `core::drift`, in its order.
 constexpr std::array<const char*, core::drift_kinds> drift_names{"contents", "version", "silence", "results"};
 
+/// A pipeline with more destinations than this has no series for each, only sums: a scrape would be megabytes.
+constexpr std::size_t max_labelled_destinations = 200;
+
+/// The labels of what concerns one of a pipeline's `count` destinations.
+prometheus::Labels labels_of(const std::string& pipeline, const std::string& destination, std::size_t count);
+
+/// Requests to a destination, by how they were answered.
+struct delivery_counters {
+  prometheus::Counter* confirmed = nullptr;
+  prometheus::Counter* refused = nullptr;
+  prometheus::Counter* failing = nullptr;
+  prometheus::Counter* stale = nullptr;
+};
+
 /// The metrics of one supervisor. Gauges of lanes are not here: they are read from the shards when somebody asks.
 class metrics {
 public:
@@ -30,8 +45,6 @@ public:
 
   prometheus::Registry registry;
 
-  prometheus::Counter& accepted;
-  prometheus::Counter& duplicates;
   prometheus::Counter& commits;
   prometheus::Counter& dispatched;
   prometheus::Counter& attempts_done;
@@ -48,24 +61,30 @@ public:
   prometheus::Counter& out_of_order;
   std::array<prometheus::Counter*, core::drift_kinds> rebuilds; ///< of what the resequencer has, by why
   prometheus::Counter& results_adopted;
-  prometheus::Counter& deliveries_confirmed;
-  prometheus::Counter& deliveries_refused;
-  prometheus::Counter& deliveries_failing;
-  prometheus::Counter& deliveries_stale;
+  prometheus::Family<prometheus::Counter>& accepted;     ///< by pipeline
+  prometheus::Family<prometheus::Counter>& duplicates;   ///< by pipeline
   prometheus::Family<prometheus::Counter>& unrouted;     ///< by pipeline
-  prometheus::Family<prometheus::Counter>& dead_letters; ///< by pipeline and destination
+  prometheus::Family<prometheus::Counter>& dead_letters; ///< by `labels_of`
   prometheus::Histogram& accept;
   prometheus::Histogram& transform;
   prometheus::Histogram& release_overhead;
   prometheus::Histogram& delivery;
-  prometheus::Histogram& end_to_end;
 
   journal_health journal;
   divergences diverged;
 
+  /// Of the destinations with these `labels_of`.
+  delivery_counters deliveries_to(const prometheus::Labels& labels);
+
+  prometheus::Histogram& end_to_end(const std::string& pipeline);
+
   /// Adds what has come since the last call with the same `seen`, and remembers it there. For the counters that
   /// state machines keep themselves.
   void publish(const core::dispatch_counters& now, core::dispatch_counters& seen);
+
+private:
+  prometheus::Family<prometheus::Counter>& deliveries_;
+  prometheus::Family<prometheus::Histogram>& end_to_end_;
 };
 
 /// Seconds as Prometheus wants them.

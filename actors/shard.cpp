@@ -31,6 +31,7 @@ shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_poin
                                                       shard_setup with) {
   self = to_self;
   setup = std::move(with);
+  begin_counting();
   self->send(setup.journal, setup.handle, shard_actor{self}); // before the first save, whose outcome it waits for
   perform();
   return {
@@ -66,6 +67,7 @@ shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_poin
 time_point shard_state::now() const { return self->clock().now(); }
 
 void shard_state::on(accepted& news) {
+  accepted_so_far->Increment(static_cast<double>(news.messages.size()));
   setup.machine->accepted(news.messages, now());
   self->send(setup.journal, accepted_taken{news.bytes});
   perform();
@@ -116,7 +118,7 @@ void shard_state::on(const no_later_owner& news) {
 }
 
 void shard_state::on(const delivered& answer) {
-  count(answer.answer);
+  count(answer);
   if (std::holds_alternative<core::stale>(answer.answer) && setup.transactional.contains(answer.destination))
     later_owner_at = "the receiver of destination " + std::string(setup.machine->name(answer.destination));
   if (const auto sent = handed_over.extract({answer.destination, answer.request}))
@@ -126,13 +128,30 @@ void shard_state::on(const delivered& answer) {
   perform();
 }
 
-void shard_state::count(const core::receiver_answer& answer) {
-  auto& m = *setup.measured;
-  std::visit(overloaded{[&](const core::confirmed&) { m.deliveries_confirmed.Increment(); },
-                        [&](const core::refused&) { m.deliveries_refused.Increment(); },
-                        [&](const core::stale&) { m.deliveries_stale.Increment(); },
-                        [&](const core::failing&) { m.deliveries_failing.Increment(); }},
-             answer);
+/// Everything is there from the start: a rate wants to have seen the zero.
+void shard_state::begin_counting() {
+  auto& all = *setup.measured;
+  accepted_so_far = &all.accepted.Add({{"pipeline", setup.pipeline}});
+  all.duplicates.Add({{"pipeline", setup.pipeline}});
+  all.unrouted.Add({{"pipeline", setup.pipeline}});
+  end_to_end = &all.end_to_end(setup.pipeline);
+  for (const auto& [destination, sink] : setup.sinks) {
+    deliveries.emplace(destination, all.deliveries_to(labels_of(destination)));
+    all.dead_letters.Add(labels_of(destination));
+  }
+}
+
+prometheus::Labels shard_state::labels_of(destination_id which) const {
+  return actors::labels_of(setup.pipeline, std::string{setup.machine->name(which)}, setup.sinks.size());
+}
+
+void shard_state::count(const delivered& answer) {
+  const auto& of = deliveries.at(answer.destination);
+  std::visit(overloaded{[&](const core::confirmed&) { of.confirmed->Increment(); },
+                        [&](const core::refused&) { of.refused->Increment(); },
+                        [&](const core::stale&) { of.stale->Increment(); },
+                        [&](const core::failing&) { of.failing->Increment(); }},
+             answer.answer);
 }
 
 /// The beginning and the end of a failure; not each of its many tries, nor the failures of single keys. Runs for each
@@ -152,8 +171,7 @@ void shard_state::log(const core::abandoned_message& what) {
   const auto& why = what.why;
   const std::string destination{setup.machine->name(why.destination)};
   const auto becomes = what.held ? "is held" : "is a dead letter";
-  if (!what.held)
-    setup.measured->dead_letters.Add({{"pipeline", setup.pipeline}, {"destination", destination}}).Increment();
+  if (!what.held) setup.measured->dead_letters.Add(labels_of(why.destination)).Increment();
   const auto cause = [&]() -> std::string {
     switch (why.reason) {
     case core::hold_reason::exhausted: return "used up its " + std::to_string(why.attempts) + " attempts";
@@ -264,7 +282,7 @@ void shard_state::measure(const handed_over_request& sent, const core::receiver_
   if (!std::holds_alternative<core::confirmed>(answer)) return;
   const auto wall = exact_wall_now();
   for (const auto received : sent.received) // the host's clock may have been set back meanwhile
-    setup.measured->end_to_end.Observe(std::max(0.0, seconds(wall - received)));
+    end_to_end->Observe(std::max(0.0, seconds(wall - received)));
 }
 
 void shard_state::send_work(core::effects& todo) {

@@ -66,7 +66,9 @@ struct shard_state {
   void send_work(core::effects& todo);
   void remember(const core::send_request& what);
   void measure(const handed_over_request& sent, const core::receiver_answer& answer);
-  void count(const core::receiver_answer& answer);
+  void begin_counting();
+  [[nodiscard]] prometheus::Labels labels_of(destination_id which) const;
+  void count(const delivered& answer);
   void log(const delivered& answer);
   void log(const core::abandoned_message& what);
   void log_drifts();
@@ -83,6 +85,9 @@ struct shard_state {
   std::optional<time_point> scheduled;
   std::map<std::pair<destination_id, core::request_id>, handed_over_request> handed_over; ///< under way
   failure_log failures;
+  prometheus::Counter* accepted_so_far = nullptr;
+  prometheus::Histogram* end_to_end = nullptr;
+  std::unordered_map<destination_id, delivery_counters> deliveries;
   std::uint64_t out_of_order_seen = 0;
   std::array<std::uint64_t, core::drift_kinds> drifts_seen{};
   std::array<std::pair<std::uint64_t, std::optional<time_point>>, core::drift_kinds> drifts_told{}; ///< how many, when

@@ -12,8 +12,6 @@ namespace {
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 
-constexpr std::size_t max_labelled_destinations = 200;
-
 MetricFamily gauge(std::string label, std::string help) {
   MetricFamily made;
   made.name = std::move(label);
@@ -29,7 +27,7 @@ void add(MetricFamily& to, std::vector<ClientMetric::Label> labels, double value
   to.metric.push_back(std::move(metric));
 }
 
-/// The lanes' gauges. With very many destinations only the sums, or each scrape would be megabytes.
+/// The lanes' gauges. With very many destinations only the sums.
 struct lane_gauges {
   MetricFamily lag = gauge("reseq_destination_lag_messages", "Accepted and not settled");
   MetricFamily pending = gauge("reseq_lane_pending", "In the window, without a result");

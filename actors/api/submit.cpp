@@ -72,10 +72,13 @@ result<submission> http_api::make_submission(const api_pipeline& to, wire::incom
 }
 
 void http_api::count(const api_pipeline& to, const receipt& given) const {
-  if (given.duplicate)
-    setup_.measured->duplicates.Increment();
-  else if (given.at == position{})
-    setup_.measured->unrouted.Add({{"pipeline", to.name}}).Increment();
+  const prometheus::Labels labels{{"pipeline", to.name}};
+  if (given.duplicate) {
+    setup_.measured->duplicates.Add(labels).Increment();
+  } else if (given.at == position{}) { // those with a position are counted by their shard
+    setup_.measured->accepted.Add(labels).Increment();
+    setup_.measured->unrouted.Add(labels).Increment();
+  }
 }
 
 /// What was sent later may be on its way already, so a destination that was full stays refused on this connection.

@@ -81,6 +81,10 @@ struct fixture {
     return asked.get().value().at(0);
   }
 
+  [[nodiscard]] delivery_counters deliveries(const std::string& to) const {
+    return measured->deliveries_to(labels_of("orders", to, 2));
+  }
+
   virtual_system system;
   std::shared_ptr<journal_mail> journal = std::make_shared<journal_mail>();
   std::shared_ptr<reader_mail> reader = std::make_shared<reader_mail>();
@@ -121,7 +125,8 @@ TEST_CASE("a message goes from acceptance by the dispatcher and its sink to save
   CHECK(f.status(billing).settled == sequence{});
   f.save();
   CHECK(f.status(billing).settled == sequence{1});
-  CHECK(f.measured->deliveries_confirmed.Value() == 1);
+  CHECK(f.measured->accepted.Add({{"pipeline", "orders"}}).Value() == 1);
+  CHECK(f.deliveries("billing").confirmed->Value() == 1);
 }
 
 TEST_CASE("each destination's request goes to its own sink") {
@@ -202,8 +207,10 @@ TEST_CASE("a failing receiver is tried again, later and later, without delaying 
   CHECK(f.to_audit->requests.size() == 2);
   f.answer(f.to_billing->requests.back());
   CHECK(f.status(billing).state == core::lane_state::running);
-  CHECK(f.measured->deliveries_failing.Value() == 1);
-  CHECK(f.measured->deliveries_confirmed.Value() == 2);
+  CHECK(f.deliveries("billing").failing->Value() == 1);
+  CHECK(f.deliveries("billing").confirmed->Value() == 1);
+  CHECK(f.deliveries("audit").failing->Value() == 0);
+  CHECK(f.deliveries("audit").confirmed->Value() == 1);
 }
 
 TEST_CASE("a shard with nothing to wait for sets no timers") {
@@ -259,7 +266,7 @@ TEST_CASE("a held message is skipped on demand, and the next one goes out after 
   CHECK(skipped.get() == 1);
   REQUIRE(f.to_billing->requests.size() == 2);
   CHECK(f.to_billing->requests[1].items.at(0).seq == sequence{2});
-  CHECK(f.measured->deliveries_refused.Value() == 1);
+  CHECK(f.deliveries("billing").refused->Value() == 1);
 }
 
 TEST_CASE("operators' calls are answered each on its own, in whatever order they end") {
@@ -363,7 +370,7 @@ TEST_CASE("a receiver that has seen a later epoch makes the shard ask the journa
   f.reader->epochs[0].done(epoch{3});
   f.system.pass(1min);
   CHECK(f.to_billing->requests.size() == 2);
-  CHECK(f.measured->deliveries_stale.Value() == 1);
+  CHECK(f.deliveries("billing").stale->Value() == 1);
 }
 
 TEST_CASE("late answers of receivers and workers change nothing") {
