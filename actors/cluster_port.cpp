@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -84,6 +85,24 @@ private:
   std::uint64_t last_ = 0;
 };
 
+/// A worker that is refused tries again every other second, for hours: of one host and for one reason, that is said
+/// once a minute. Used by one thread, the multiplexer's.
+class complaints {
+public:
+  bool may_be_told(const std::string& host, const char* why) {
+    const auto now = std::chrono::steady_clock::now();
+    if (told_.size() >= most_hosts) told_.clear();
+    const auto [found, first] = told_.try_emplace({host, why}, now);
+    if (!first && now - found->second < std::chrono::minutes{1}) return false;
+    found->second = now;
+    return true;
+  }
+
+private:
+  static constexpr std::size_t most_hosts = 1000;
+  std::map<std::pair<std::string, std::string>, std::chrono::steady_clock::time_point> told_;
+};
+
 /// A connection whose reads grow with what comes.
 class bounded_scribe : public io::network::scribe_impl {
 public:
@@ -111,11 +130,6 @@ public:
     return scribe_impl::consume(context, rd_buf().data(), whole);
   }
 
-protected:
-  void log_closing(const std::string& why) const {
-    spdlog::warn("cluster port: {}:{} {}: its connection is closed", addr(), port(), why);
-  }
-
 private:
   std::size_t wanted_ = 0;     ///< of a message that is gathered; 0: none is
   std::vector<char> gathered_; ///< of it, so far
@@ -134,8 +148,9 @@ bool introduces_a_client(std::string_view header) {
 class greeted_scribe : public bounded_scribe {
 public:
   greeted_scribe(default_multiplexer& on, native_socket connected, const greeting& wanted,
-                 std::shared_ptr<silent_connections> silent)
-    : bounded_scribe(on, connected), greeting_(wanted), silent_(std::move(silent)), silence_(silent_->add(connected)) {}
+                 std::shared_ptr<silent_connections> silent, std::shared_ptr<complaints> told)
+    : bounded_scribe(on, connected), greeting_(wanted), silent_(std::move(silent)), silence_(silent_->add(connected)),
+      complaints_(std::move(told)) {}
   ~greeted_scribe() override { silent_->remove(silence_); }
 
   void configure_read(receive_policy::config wanted) override {
@@ -164,7 +179,8 @@ private:
   static constexpr const char* not_ours = "is no worker of this version";
 
   bool refuse(caf::execution_unit* context, const char* why) {
-    log_closing(why);
+    if (complaints_->may_be_told(addr(), why))
+      spdlog::warn("cluster port: {}:{} {}: its connection is closed", addr(), port(), why);
     io_failure(context, io::network::operation::read);
     return false;
   }
@@ -172,6 +188,7 @@ private:
   const greeting greeting_;
   const std::shared_ptr<silent_connections> silent_;
   const std::uint64_t silence_;
+  const std::shared_ptr<complaints> complaints_;
   bool greeted_ = false;
   bool introduced_ = false; ///< its first header has come
   receive_policy::config then_ = receive_policy::at_most(1);
@@ -187,7 +204,7 @@ public:
     auto& on = acceptor_.backend();
     const auto socket = acceptor_.accepted_socket();
     io::network::keepalive(socket, true);
-    auto connected = caf::make_counted<greeted_scribe>(on, socket, greeting_, silent_);
+    auto connected = caf::make_counted<greeted_scribe>(on, socket, greeting_, silent_, complaints_);
     const auto handle = connected->hdl();
     parent()->add_scribe(std::move(connected));
     return doorman::new_connection(&on, handle);
@@ -196,6 +213,7 @@ public:
 private:
   const greeting greeting_;
   const std::shared_ptr<silent_connections> silent_ = std::make_shared<silent_connections>();
+  const std::shared_ptr<complaints> complaints_ = std::make_shared<complaints>();
 };
 
 class cluster_middleman : public io::middleman_actor_impl {

@@ -6,6 +6,7 @@
 #include <caf/actor_cast.hpp>
 #include <spdlog/spdlog.h>
 
+#include "actors/network_words.hpp"
 #include "reseq/pipeline/chain.hpp"
 
 namespace reseq::actors {
@@ -47,7 +48,7 @@ dispatcher_state::make_behavior(dispatcher_actor::stateful_pointer<dispatcher_st
     for (const auto& [label, id] : p.destinations) one.names.emplace(id, label);
     pipelines.push_back(std::move(one));
   }
-  self->set_down_handler([this](const caf::down_msg& down) { on_down(down.source, to_string(down.reason)); });
+  self->set_down_handler([this](const caf::down_msg& down) { on_down(down.source, why_gone(down.reason)); });
   return {
     [this](const hello& who, const worker_actor& handle) { on(who, handle); },
     [this](answers& given) { on(given); },

@@ -395,11 +395,14 @@ result<void> supervisor::parts::listen_for_workers() {
   cluster = spawn_cluster_port(*actors, settings.cluster.token);
   watch(cluster, "the cluster port's");
   const auto port = publish(cluster, caf::actor_cast<caf::strong_actor_ptr>(dispatcher), where->port, where->host);
-  if (!port)
+  if (!port) {
+    spdlog::debug("cluster port: {}", actors->render(port.error()));
     return fail(errc::unavailable,
-                "cannot listen on " + settings.cluster.listen + " (" + actors->render(port.error()) +
-                  "); is another supervisor running there? port 0 takes any free one",
+                "cannot listen on " + settings.cluster.listen +
+                  ": another program does, a supervisor perhaps, or this machine has no such address; port 0 takes any "
+                  "free one",
                 "cluster.listen");
+  }
   cluster_port = *port;
   return {};
 }

@@ -9,6 +9,7 @@
 #include <spdlog/spdlog.h>
 
 #include "actors/cluster_port.hpp"
+#include "actors/network_words.hpp"
 
 namespace reseq::actors {
 namespace {
@@ -82,9 +83,7 @@ void worker_state::connect() {
         else
           retry("there is no supervisor there");
       },
-      [this](const caf::error& why) {
-        retry("no connection to a supervisor's cluster.listen (" + self->system().render(why) + ")");
-      });
+      [this](const caf::error& why) { retry(why_not_connected(why)); });
 }
 
 void worker_state::greet(const gate_actor& found) {
