@@ -418,6 +418,7 @@ result<void> supervisor::parts::listen_for_http(std::vector<api_pipeline> pipeli
     [this](net::http_request request, const net::responder& answer) { api->handle(std::move(request), answer); },
     [this](std::uint64_t connection) { api->closed(connection); },
     [](unsigned status, std::string detail) {
+      if (status == 413) detail += ": http.max_message, or http.max_batch of batches, is the limit";
       return api::problem_response(wire::make_problem(status, std::move(detail)));
     });
   if (!listening) return fail(listening.error().code, listening.error().text(), "http.listen");

@@ -29,8 +29,8 @@ public:
     constexpr std::string_view hex = "0123456789abcdef";
     for (const char c : std::string_view(what.payload.data(), what.payload.size())) {
       const auto code = static_cast<unsigned char>(c);
-      if (code >= 0x20 && code != 0x7f) {
-        to.push_back(c);
+      if (c == '\t' || (code >= 0x20 && code != 0x7f)) {
+        to.push_back(c == '\t' ? ' ' : c);
         continue;
       }
       for (const char part : {'\\', 'x', hex[code >> 4U], hex[code & 15U]}) to.push_back(part);

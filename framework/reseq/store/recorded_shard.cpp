@@ -83,10 +83,12 @@ std::vector<std::pair<std::string, std::uint64_t>> recorded_shard::backlogs(cons
 result<void> recorded_shard::check_leavers(std::span<const destination_spec> specs, const owned_shard& owned) const {
   for (const auto& [name, messages] : backlogs(owned))
     if (std::ranges::find(specs, name, &destination_spec::name) == specs.end())
-      return fail(errc::conflict,
-                  "is no longer configured and still has " + std::to_string(messages) +
-                    " undelivered messages: deliver them first by configuring it again",
-                  "destination " + name);
+      return fail(
+        errc::conflict,
+        "is no longer configured and still has " + std::to_string(messages) +
+          " undelivered messages: deliver them first by configuring it again (to a file:// if its receiver is "
+          "gone for good)",
+        "destination " + owned.name.pipeline + "/" + name);
   return {};
 }
 

@@ -42,7 +42,7 @@ result<std::vector<reply>> client::run(std::span<const command> commands) {
 }
 
 result<void> client::connect() {
-  if (waits_until()) return fail(errc::unavailable, "Redis failed just now, and is not asked again yet");
+  if (waits_until()) return fail(errc::unavailable, last_failure_ + "; that was just now, and it is not asked yet");
   if (connection_) return {};
   auto made = connection::open(where_, options_.timeout);
   if (!made) return failed(std::move(made.error()));
@@ -87,6 +87,7 @@ tl::unexpected<error> client::failed(error why) {
   if (why.code != errc::no_space) connection_.reset();
   wait_longer();
   if (why.where.empty()) why.where = where_.text();
+  last_failure_ = why.text();
   return tl::unexpected(std::move(why));
 }
 

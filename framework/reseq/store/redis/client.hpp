@@ -28,8 +28,8 @@ public:
   client(server_url where, const client_options& options);
 
   /// Sends all of `commands`, and waits for their answers. While the wait after a failure lasts, `errc::unavailable` at
-  /// once. After that error any of them may have been done, or be done later. An answer that is an error ends it with
-  /// that error.
+  /// once, with that failure. After that error any of them may have been done, or be done later. An answer that is an
+  /// error ends it with that error.
   result<std::vector<reply>> run(std::span<const command> commands);
   /// The same for calls of `what`, each EVALSHA and its SHA-1 first. Redis may have forgotten the script; then it is
   /// told again, and all of the calls run again.
@@ -55,6 +55,7 @@ private:
   std::uint64_t connects_ = 0;
   std::uint32_t failures_ = 0; ///< in a row
   time_point not_before_{};
+  std::string last_failure_;
 };
 
 } // namespace reseq::store::redis
