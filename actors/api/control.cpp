@@ -66,8 +66,8 @@ void log(const api_pipeline& of, const core::enrolment& place, operate::kind wha
                what == operate::kind::retry ? "tried again" : "skipped");
 }
 
-/// Adds up what each destination changed. Only if none could, the first reason is the answer.
-net::http_response sum_up(const std::vector<result<std::uint64_t>>& outcomes) {
+/// Adds up what each destination changed of a message. Only if none could, the first reason is the answer.
+net::http_response sum_up(const store::stored_message& about, const std::vector<result<std::uint64_t>>& outcomes) {
   std::uint64_t changed = 0;
   const error* first = nullptr;
   for (const auto& one : outcomes) {
@@ -76,7 +76,13 @@ net::http_response sum_up(const std::vector<result<std::uint64_t>>& outcomes) {
     else if (!first)
       first = &one.error();
   }
-  return changed == 0 && first ? operation_problem(*first) : changed_response(changed);
+  if (changed > 0 || !first)
+    return api::json_response(
+      200,
+      json{{"changed", changed}, {"id", about.message->id()}, {"shard", 0}, {"position", about.at.value()}}.dump());
+  auto why = *first;
+  why.where = "message " + about.message->id() + " (0:" + std::to_string(about.at.value()) + "), " + why.where;
+  return operation_problem(why);
 }
 
 } // namespace
@@ -108,7 +114,7 @@ void http_api::operate_message(const api_pipeline& of, const api::route& where, 
       [&of, what, places, answer, about = **found](const std::vector<result<std::uint64_t>>& outcomes) {
         for (std::size_t i = 0; i < outcomes.size(); ++i)
           if (outcomes[i] && *outcomes[i] > 0) log(of, places[i], what, about);
-        answer(sum_up(outcomes));
+        answer(sum_up(about, outcomes));
       });
   };
   caf::anon_send(setup_.reader,

@@ -166,7 +166,8 @@ void http_api::handle(net::http_request request, const net::responder& answer) {
   case endpoint::pipelines: return list_pipelines(answer);
   case endpoint::pipeline: return show_pipeline(*pipeline, answer);
   case endpoint::destination: return show_destination(*pipeline, destination, answer);
-  case endpoint::message: return show_message(*pipeline, where, answer);
+  case endpoint::message: return show_message(*pipeline, where.at, answer);
+  case endpoint::message_by_id: return find_message(*pipeline, request, answer);
   case endpoint::held: return show_held(*pipeline, answer);
   case endpoint::dead_letters: return show_dead_letters(*pipeline, request, answer);
   case endpoint::submit: return submit_one(*pipeline, request, answer);

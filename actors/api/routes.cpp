@@ -22,6 +22,7 @@ constexpr std::array entries{
   entry{"GET", "/v1/pipelines", endpoint::pipelines},
   entry{"GET", "/v1/pipelines/{p}", endpoint::pipeline},
   entry{"POST", "/v1/pipelines/{p}/messages", endpoint::submit},
+  entry{"GET", "/v1/pipelines/{p}/messages", endpoint::message_by_id},
   entry{"POST", "/v1/pipelines/{p}/messages/batch", endpoint::submit_batch},
   entry{"GET", "/v1/pipelines/{p}/messages/{m}", endpoint::message},
   entry{"POST", "/v1/pipelines/{p}/messages/{m}/retry", endpoint::retry_message},
@@ -97,6 +98,10 @@ std::variant<route, wrong_method, wire::problem> match(std::string_view method, 
     if (candidate.method == "GET") allow += ", HEAD";
   }
   if (!allow.empty()) return wrong_method{allow};
+  if (parts.size() > 4 && parts[1] == "pipelines" && parts[3] == "messages")
+    return wire::make_problem(404,
+                              "a message is at /v1/pipelines/PIPELINE/messages/SHARD:POSITION, as its receipt says, "
+                              "or found by /v1/pipelines/PIPELINE/messages?id=ID");
   return wire::make_problem(404, "there is nothing at this path; messages go to /v1/pipelines/PIPELINE/messages");
 }
 

@@ -20,6 +20,7 @@ enum class endpoint {
   pipeline,
   destination,
   message,
+  message_by_id,
   held,
   dead_letters,
   submit,

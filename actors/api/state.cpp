@@ -168,6 +168,19 @@ void http_api::show_destination(const api_pipeline& of, destination_id which, co
 
 namespace {
 
+/// Of headers that came several times, the list of their values.
+json headers_json(const header_list& headers) {
+  json made = json::object();
+  for (const auto& [name, value] : headers) {
+    auto& slot = made[name];
+    if (slot.is_null())
+      slot = value;
+    else
+      slot = slot.get<std::string>() + ", " + value;
+  }
+  return made;
+}
+
 json message_json(const store::stored_message& found) {
   return {{"shard", 0},
           {"position", found.at.value()},
@@ -175,13 +188,32 @@ json message_json(const store::stored_message& found) {
           {"key", found.message->key().empty() ? json(nullptr) : json(found.message->key())},
           {"content_type", found.message->content_type()},
           {"bytes", found.message->payload().size()},
+          {"headers", headers_json(found.message->headers())},
           {"accepted", api::timestamp(found.accepted)},
           {"destinations", json::array()}};
 }
 
-net::http_response no_such_message(const api::route& where) {
-  return api::problem_response(wire::make_problem(
-    404, "there is no message at position " + std::to_string(where.at.value()) + ", or retention has removed it"));
+/// `?id=…`, percent-encoded as far as a query wants it.
+result<std::string> wanted_id(std::string_view query) {
+  constexpr std::string_view name = "id=";
+  const auto malformed = [] { return fail(errc::invalid, "takes ?id=ID, the message's, percent-encoded", "id"); };
+  if (!query.starts_with(name) || query.size() == name.size() || query.find('&') != std::string_view::npos)
+    return malformed();
+  query.remove_prefix(name.size());
+  std::string made;
+  for (std::size_t i = 0; i < query.size(); ++i) {
+    if (query[i] != '%') {
+      made += query[i];
+      continue;
+    }
+    unsigned char byte = 0;
+    if (i + 2 >= query.size()) return malformed();
+    const auto* const digits = query.data() + i + 1;
+    if (const auto read = std::from_chars(digits, digits + 2, byte, 16); read.ptr != digits + 2) return malformed();
+    made += static_cast<char>(byte);
+    i += 2;
+  }
+  return made;
 }
 
 } // namespace
@@ -204,7 +236,7 @@ void http_api::tell_ends(const api_pipeline& of, std::vector<core::sequence_stat
     });
 }
 
-void http_api::show_message(const api_pipeline& of, const api::route& where, const net::responder& answer) {
+void http_api::describe(const api_pipeline& of, const store::stored_message& what, const net::responder& answer) {
   using attempts = std::optional<named_task_status>;
   using sequences = std::vector<core::sequence_status>;
   const auto ask_attempts = [this, &of, answer](json made, const sequences& found, position at) {
@@ -225,21 +257,39 @@ void http_api::show_message(const api_pipeline& of, const api::route& where, con
         answer(api::json_response(200, dump(made)));
       });
   };
-  const auto ask_shard = [this, &of, answer, ask_attempts](const store::stored_message& found) {
-    auto use = [this, &of, made = message_json(found), at = found.at, answer,
-                ask_attempts](const result<sequences>& of_each) {
-      if (!of_each) return answer(api::error_response(of_each.error()));
-      tell_ends(of, *of_each, [=](const sequences& all) { ask_attempts(made, all, at); });
-    };
-    caf::anon_send(of.actor, ask_sequences{found.enrolled, found.message->key(), reply<sequences>(std::move(use))});
+  auto use = [this, &of, made = message_json(what), at = what.at, answer,
+              ask_attempts](const result<sequences>& of_each) {
+    if (!of_each) return answer(api::error_response(of_each.error()));
+    tell_ends(of, *of_each, [=](const sequences& all) { ask_attempts(made, all, at); });
   };
-  auto use = [answer, where, ask_shard](const result<std::optional<store::stored_message>>& found) {
+  caf::anon_send(of.actor, ask_sequences{what.enrolled, what.message->key(), reply<sequences>(std::move(use))});
+}
+
+void http_api::show_message(const api_pipeline& of, position at, const net::responder& answer) {
+  auto use = [this, &of, answer, at](const result<std::optional<store::stored_message>>& found) {
     if (!found) return answer(api::error_response(found.error()));
-    if (!*found) return answer(no_such_message(where));
-    ask_shard(**found);
+    if (*found) return describe(of, **found, answer);
+    answer(
+      api::problem_response(wire::make_problem(404, "there is no message at position " + std::to_string(at.value()) +
+                                                      ", or retention or a recovery has removed it")));
   };
   caf::anon_send(setup_.reader,
-                 ask_message{of.shard, where.at, {}, reply<std::optional<store::stored_message>>(std::move(use))});
+                 ask_message{of.shard, at, {}, reply<std::optional<store::stored_message>>(std::move(use))});
+}
+
+void http_api::find_message(const api_pipeline& of, const net::http_request& request, const net::responder& answer) {
+  const auto id = wanted_id(request.query);
+  if (!id) return answer(api::error_response(id.error()));
+  auto use = [this, &of, answer](const result<std::optional<store::stored_message>>& found) {
+    if (!found) return answer(api::error_response(found.error()));
+    if (*found) return describe(of, **found, answer);
+    answer(api::problem_response(
+      wire::make_problem(404, "pipeline " + of.name +
+                                " has no message with this id: none was accepted, it went to no destination, or "
+                                "retention has removed it")));
+  };
+  caf::anon_send(setup_.reader,
+                 ask_message{of.shard, std::nullopt, *id, reply<std::optional<store::stored_message>>(std::move(use))});
 }
 
 void http_api::show_held(const api_pipeline& of, const net::responder& answer) {

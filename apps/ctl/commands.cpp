@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,21 @@ using namespace std::chrono_literals;
 
 /// A pause waits for what is under way, a whole request to a slow receiver.
 constexpr auto longest_operation = 120s;
+
+/// As a query takes it.
+std::string percent_encoded(const std::string& text) {
+  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+  constexpr std::string_view hex = "0123456789ABCDEF";
+  std::string made;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (plain.find(c) == std::string_view::npos)
+      made += {'%', hex[byte >> 4U], hex[byte & 15U]};
+    else
+      made += c;
+  }
+  return made;
+}
 
 std::string line_of(const json& what) { return what.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
 
@@ -54,7 +70,8 @@ public:
   }
 
   [[nodiscard]] result<std::string> message() const {
-    return shown(get(message_path()), [&](const json& one) { return show_message(what_.pipeline, one, now()); });
+    return shown(get(is_place(what_.message) ? message_path(what_.message) : id_path()),
+                 [&](const json& one) { return show_message(what_.pipeline, one, now()); });
   }
 
   [[nodiscard]] result<std::string> held() const {
@@ -91,19 +108,20 @@ public:
 
   [[nodiscard]] result<std::string> retry() const {
     if (!what_.message.empty())
-      return shown(post(message_path() + "/retry", wanted_destinations()), [&](const json& done) {
-        return what_.message + " is tried again for " + counted(number_in(done, "changed"), "destination") + "\n";
+      return shown(operate_message("retry"), [&](const json& done) {
+        return name_in(done) + " is tried again for " + counted(number_in(done, "changed"), "destination") + "\n";
       });
     const auto show = [](const json& done) {
       const auto changed = number_in(done, "changed");
       return changed == 0 ? "Nothing is held.\n" : counted(changed, "held message") + " will be tried again\n";
     };
-    return shown(what_.to.empty() ? post(held_path(what_.pipeline) + "/retry", "") : retry_held_at(what_.to), show);
+    return shown(what_.to.empty() ? post(held_path(what_.pipeline) + "/retry", "") : operate_held("retry"), show);
   }
 
   [[nodiscard]] result<std::string> skip() const {
-    return shown(post(message_path() + "/skip", wanted_destinations()), [&](const json& done) {
-      return what_.message + " is given up for " + counted(number_in(done, "changed"), "destination") + "\n";
+    if (what_.message.empty()) return what_.yes ? skip_all_held() : show_what_would_be_skipped();
+    return shown(operate_message("skip"), [&](const json& done) {
+      return name_in(done) + " is given up for " + counted(number_in(done, "changed"), "destination") + "\n";
     });
   }
 
@@ -144,8 +162,11 @@ private:
   [[nodiscard]] std::string pipelines_path() const {
     return what_.pipeline.empty() ? "/v1/pipelines" : "/v1/pipelines/" + what_.pipeline;
   }
-  [[nodiscard]] std::string message_path() const {
-    return "/v1/pipelines/" + what_.pipeline + "/messages/" + what_.message;
+  [[nodiscard]] std::string message_path(const std::string& place) const {
+    return "/v1/pipelines/" + what_.pipeline + "/messages/" + place;
+  }
+  [[nodiscard]] std::string id_path() const {
+    return "/v1/pipelines/" + what_.pipeline + "/messages?id=" + percent_encoded(what_.message);
   }
   static std::string held_path(const std::string& pipeline) { return "/v1/pipelines/" + pipeline + "/held"; }
   static std::string destination_path(const std::string& pipeline, const std::string& destination) {
@@ -225,24 +246,71 @@ private:
     return json();
   }
 
-  /// The API retries all that is held, or single messages.
-  [[nodiscard]] result<json> retry_held_at(const std::vector<std::string>& destinations) const {
-    for (const auto& one : destinations)
+  /// An id is looked up first: operations are on places.
+  [[nodiscard]] result<json> operate_message(const std::string& verb) const {
+    auto place = what_.message;
+    if (!is_place(place)) {
+      const auto found = get(id_path());
+      if (!found) return found;
+      place = place_in(*found);
+    }
+    return post(message_path(place) + "/" + verb, wanted_destinations());
+  }
+
+  /// What was asked for, and what else the supervisor calls it.
+  [[nodiscard]] std::string name_in(const json& done) const {
+    const auto id = text_in(done, "id");
+    const auto place = place_in(done);
+    return id.empty() || place.empty() ? what_.message : id + " (" + place + ")";
+  }
+
+  /// The held messages of the destinations that were named.
+  [[nodiscard]] result<json> wanted_held() const {
+    for (const auto& one : what_.to)
       if (auto known = get(destination_path(what_.pipeline, one)); !known) return known;
-    auto list = get(held_path(what_.pipeline));
+    const auto list = get(held_path(what_.pipeline));
+    if (!list) return list;
+    json wanted = json::array();
+    for (const auto& one : list_in(*list, "held"))
+      if (std::find(what_.to.begin(), what_.to.end(), text_in(one, "destination")) != what_.to.end())
+        wanted.push_back(one);
+    return json{{"held", std::move(wanted)}};
+  }
+
+  /// The API retries all that is held, or single messages, and skips single ones.
+  [[nodiscard]] result<json> operate_held(const std::string& verb) const {
+    const auto list = wanted_held();
     if (!list) return list;
     std::uint64_t changed = 0;
     for (const auto& one : list_in(*list, "held")) {
-      const auto destination = text_in(one, "destination");
-      if (std::find(destinations.begin(), destinations.end(), destination) == destinations.end()) continue;
-      const auto path = "/v1/pipelines/" + what_.pipeline + "/messages/" + place_in(one) + "/retry";
-      auto done = post(path, json{{"destinations", json::array({destination})}}.dump());
+      auto done = post(message_path(place_in(one)) + "/" + verb,
+                       json{{"destinations", json::array({text_in(one, "destination")})}}.dump());
       if (done)
         changed += number_in(*done, "changed");
-      else if (done.error().code != errc::conflict)
-        return done; // a conflict: somebody else was faster
+      else if (done.error().code != errc::conflict) { // a conflict: somebody else was faster
+        if (changed > 0) done.error().what += "; " + counted(changed, "message") + " had been done before";
+        return done;
+      }
     }
     return json{{"changed", changed}};
+  }
+
+  [[nodiscard]] result<std::string> skip_all_held() const {
+    return shown(operate_held("skip"), [](const json& done) {
+      const auto changed = number_in(done, "changed");
+      return changed == 0 ? "Nothing is held.\n" : counted(changed, "held message") + " given up\n";
+    });
+  }
+
+  [[nodiscard]] result<std::string> show_what_would_be_skipped() const {
+    return shown(wanted_held(), [&](const json& list) {
+      const auto count = list_in(list, "held").size();
+      const auto all = show_held({{what_.pipeline, list}}, now());
+      return count == 0
+               ? all
+               : all + "\nWith --yes, " + (count == 1 ? "this is" : "these " + std::to_string(count) + " are") +
+                   " given up and never delivered there; nothing is done yet.\n";
+    });
   }
 
   [[nodiscard]] result<std::string> read_input() const {

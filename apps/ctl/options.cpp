@@ -39,13 +39,6 @@ std::string check_name(const std::string& text) {
   return "\"" + text + "\" is no name: it takes 1 to 63 of a-z, 0-9, _ and -, the first a letter or digit";
 }
 
-std::string check_place(const std::string& text) {
-  const auto colon = text.find(':');
-  if (colon != std::string::npos && all_in(text.substr(0, colon), digits) && all_in(text.substr(colon + 1), digits))
-    return {};
-  return "\"" + text + "\" names no message: it takes SHARD:POSITION, for example 0:17";
-}
-
 bool has_controls(std::string_view text) {
   return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
 }
@@ -53,6 +46,12 @@ bool has_controls(std::string_view text) {
 std::string check_id(const std::string& text) {
   const bool ascii = std::ranges::all_of(text, [](char c) { return c >= 0x20 && c < 0x7F; });
   return ascii && !text.empty() && text.size() <= 255 ? "" : "an id is 1 to 255 printable ASCII characters";
+}
+
+std::string check_message(const std::string& text) {
+  return is_place(text) || check_id(text).empty()
+           ? ""
+           : "\"" + text + "\" names no message: it takes SHARD:POSITION, for example 0:17, or the message's id";
 }
 
 std::string check_value(const std::string& text) { return has_controls(text) ? "it holds a control character" : ""; }
@@ -100,8 +99,8 @@ private:
     return to->add_option("DESTINATION", into_.destination, "Its name")->check(check_name)->type_name("");
   }
   CLI::Option* message(CLI::App* to) {
-    return to->add_option("PLACE", into_.message, "SHARD:POSITION, as in its receipt, for example 0:17")
-      ->check(check_place)
+    return to->add_option("MESSAGE", into_.message, "SHARD:POSITION, as in its receipt, for example 0:17; or its id")
+      ->check(check_message)
       ->type_name("");
   }
 
@@ -116,6 +115,10 @@ private:
     auto* status = add("status", command::status, "How far each destination is, and what its head waits for");
     pipeline(status);
     destination(status);
+    status->footer(status->get_footer() + R"(
+ACCEPTED and SETTLED are sequences: the last one given, and the one up to which all is delivered, dropped, skipped or a
+dead letter. LAG: messages not settled. PENDING, READY: of those in the window, without and with a result. HELD wait for
+a person. HEAD: the oldest message, what it waits for, and for how long.)");
     auto* why = add("why", command::why, "For each destination that waits: for what, since when, and what to do");
     pipeline(why);
     destination(why);
@@ -140,7 +143,7 @@ private:
     send
       ->add_option_function<std::string>(
         "--header", [&out](const std::string& text) { out.headers.push_back(read_header(text)); },
-        "A header for the destinations; may be repeated")
+        "A header: for routing, and for the destinations if the pipeline's carry names it; may be repeated")
       ->trigger_on_parse()
       ->type_name("NAME=VALUE");
     send->add_option("--patience", patience_s_, "How long to try again while the supervisor is away")
@@ -154,10 +157,13 @@ private:
     pipeline(retry)->required();
     message(retry);
     destinations(retry, "Only for these destinations");
-    auto* skip = add("skip", command::skip, "Gives a held message up: it is never delivered, the others go on");
+    auto* skip = add("skip", command::skip,
+                     "Gives a held message up: it is never delivered, the others go on; or all that --to holds, which "
+                     "it shows, and with --yes does");
     pipeline(skip)->required();
-    message(skip)->required();
+    message(skip);
     destinations(skip, "Only for these destinations");
+    skip->add_flag("--yes", into_.yes, "Without a message: do it, nothing brings them back");
     auto* pause = add("pause", command::pause, "Stops deliveries; waits until nothing is under way");
     auto* resume = add("resume", command::resume, "Lets deliveries go on");
     for (auto* one : {pause, resume}) {
@@ -195,6 +201,11 @@ early_exit usage_error(const std::string& what) { return {2, {}, "reseqctl: " + 
 
 } // namespace
 
+bool is_place(const std::string& text) {
+  const auto colon = text.find(':');
+  return colon != std::string::npos && all_in(text.substr(0, colon), digits) && all_in(text.substr(colon + 1), digits);
+}
+
 std::variant<options, early_exit> parse(int argc, const char* const* argv, const environment& variable) {
   options parsed;
   std::string url;
@@ -220,6 +231,8 @@ std::variant<options, early_exit> parse(int argc, const char* const* argv, const
     if (app.get_subcommands().empty() && !left.empty()) return usage_error("there is no command or option " + left[0]);
     return usage_error(e.what());
   }
+  if (parsed.what == command::skip && parsed.message.empty() && parsed.to.empty())
+    return usage_error("skip: name a message, or with --to the destinations whose held messages are to be given up");
   const auto address = first_of(url, first_of(variable("RESEQ_URL"), "http://127.0.0.1:8080"));
   auto read = read_url(address);
   if (!read) return usage_error((url.empty() ? "RESEQ_URL: " : "--url: ") + read.error().what);

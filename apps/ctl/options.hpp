@@ -32,11 +32,14 @@ struct options {
   bool json = false;
   std::string pipeline;        ///< empty: all
   std::string destination;     ///< empty: all
-  std::string message;         ///< "SHARD:POSITION"; empty: all
+  std::string message;         ///< "SHARD:POSITION", else a message id; empty: all
   std::vector<std::string> to; ///< destinations; empty: as the pipeline routes, or all
-  bool yes = false;            ///< `recover` only shows what it would do without this
+  bool yes = false;            ///< `recover` and `skip` without a message only show what they would do without this
   outgoing submission;
 };
+
+/// Whether `text` is "SHARD:POSITION".
+bool is_place(const std::string& text);
 
 /// The program is to print this and exit: after --help and --version with 0, after bad usage with 2.
 struct early_exit {

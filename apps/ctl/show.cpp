@@ -45,6 +45,13 @@ std::string meaning_of(const std::string& state) {
   return "";
 }
 
+std::string names_in(const json& object) {
+  std::string made;
+  if (object.is_object())
+    for (const auto& [name, value] : object.items()) made += (made.empty() ? "" : ", ") + printable(name);
+  return made;
+}
+
 std::string fields_text(const std::vector<std::pair<std::string, std::string>>& fields) {
   std::size_t widest = 0;
   for (const auto& [name, value] : fields) widest = std::max(widest, name.size());
@@ -107,7 +114,8 @@ std::string show_message(const std::string& pipeline, const json& message, wall_
                            {"accepted", ago_in(message, "accepted", now)},
                            {"key", or_dash(text_in(message, "key"))},
                            {"type", or_dash(text_in(message, "content_type"))},
-                           {"bytes", number_text(message, "bytes")}});
+                           {"bytes", number_text(message, "bytes")},
+                           {"headers", or_dash(names_in(object_in(message, "headers")))}});
   table places({{"DESTINATION"}, {"SEQUENCE", align::right}, {"STATE"}, {"MEANING"}});
   std::string attempts;
   for (const auto& one : list_in(message, "destinations")) {

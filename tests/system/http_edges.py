@@ -126,14 +126,17 @@ class Paths(HttpTest):
             ("GET", f"{there}/messages/0:1", 404), ("GET", f"{there}/messages/1:1", 404),
             ("GET", f"{there}/messages/0:0", 404), ("GET", f"{there}/messages/x", 404),
             ("GET", f"{there}/messages/0:99999999999999999999", 404), ("GET", f"{there}/../p", 404),
-            ("GET", f"{MESSAGES}", 405), ("DELETE", there, 405), ("POST", "/livez", 405), ("PUT", "/metrics", 405),
+            ("GET", f"{MESSAGES}?id=none", 404), ("PUT", f"{MESSAGES}", 405), ("DELETE", there, 405), ("POST", "/livez", 405), ("PUT", "/metrics", 405),
             ("GET", f"{there}/held/retry", 405), ("POST", f"{there}/held", 405),
         ):  # fmt: skip
             with self.subTest(f"{method} {path}"):
                 answer = self.running.request(method, path)
                 self.assert_problem(answer, status)
                 self.assertEqual(answer.headers["Allow"] is not None, status == 405)
-        self.assertEqual(self.running.request("GET", MESSAGES).headers["Allow"], "POST")
+        self.assertEqual(self.running.request("PUT", MESSAGES).headers["Allow"], "POST, GET, HEAD")
+        self.assert_problem(self.running.request("GET", f"{there}/messages/x"), 404, r"messages\?id=ID")
+        for query in ("", "?id=", "?id=%", "?id=%4", "?id=%g0", "?id=a&b=c", "?no=a"):
+            self.assert_problem(self.running.request("GET", MESSAGES + query), 400, r"\?id=ID")
         self.assertEqual(self.running.request("POST", "/livez").headers["Allow"], "GET, HEAD")
         self.assert_nothing_accepted()
 
@@ -227,7 +230,7 @@ class CarriedHeaders(HttpTest):
         self.running.submit("p", b"x", "small")
         held = eventually("it is held", lambda: self.running.get("/v1/pipelines/p/held")["held"])[0]
         self.assertEqual((held["position"], held["reason"]), (1, "refused"))
-        self.assertEqual(self.running.post("/v1/pipelines/p/messages/0:1/skip").json(), {"changed": 1})
+        self.assertEqual(self.running.post("/v1/pipelines/p/messages/0:1/skip").json()["changed"], 1)
         self.running.wait_until_settled("p", "d", 2)
 
 

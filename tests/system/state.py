@@ -72,18 +72,30 @@ class State(SystemTest):
             self.running = self.restart(self.running)
 
     def test_a_message_shows_where_it_stands_at_each_destination_and_what_was_tried(self):
-        self.running.submit("p", b"payload", "a", {"Reseq-Key": "k"})
+        self.running.submit("p", b"payload", "a", {"Reseq-Key": "k", "Traceparent": "00-1", "Not-Carried": "x"})
         self.running.wait_until_settled("p", "d", 1)
         held = eventually("it is held", lambda: self.running.get("/v1/pipelines/p/held")["held"])
         shown = self.running.get("/v1/pipelines/p/messages/0:1")
         self.assertEqual((shown["id"], shown["key"], shown["position"], shown["bytes"]), ("a", "k", 1, 7))
         self.assertEqual(shown["content_type"], "text/plain")
+        self.assertEqual(shown["headers"], {"Traceparent": "00-1"})
         self.assert_recent(shown["accepted"])
         states = {one["destination"]: (one["sequence"], one["state"]) for one in shown["destinations"]}
         self.assertEqual(states, {"d": (1, "settled"), "bad": (1, "held")})
         self.assertEqual([(one["destination"], one["sequence"], one["position"]) for one in held], [("bad", 1, 1)])
         self.assert_recent(held[0]["since"])
         self.assertEqual(self.running.get("/v1/pipelines/p/dead-letters"), {"dead_letters": [], "next": None})
+
+    def test_a_message_is_found_by_its_id_wherever_a_person_names_one(self):
+        self.running.submit_all("p", ["a/b + c", "0:9"])
+        eventually("it is held", lambda: self.running.get("/v1/pipelines/p/held")["held"])
+        shown = self.running.get("/v1/pipelines/p/messages?id=a%2Fb%20+%20c")
+        self.assertEqual(shown, self.running.get("/v1/pipelines/p/messages/0:1"))
+        self.assertEqual(self.running.get("/v1/pipelines/p/messages?id=0:9")["position"], 2)
+        self.assertEqual(self.running.request("GET", "/v1/pipelines/q/messages?id=0:9").status, 404)
+        self.assertIn("place     0:1 in p", self.running.ctl("messages", "p", "a/b + c"))
+        self.assertEqual(self.running.ctl("retry", "p", "a/b + c", "--to", "bad"),
+                         "a/b + c (0:1) is tried again for 1 destination\n")
 
     def test_a_head_that_waits_for_its_receiver_says_since_when_why_and_what_next(self):
         self.book.answer = lambda request: Reply(500, body=b"out of\norder\x00")

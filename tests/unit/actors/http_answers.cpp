@@ -67,6 +67,7 @@ TEST_CASE("each endpoint is found under its method and path") {
     {"GET", "/v1/pipelines/orders", endpoint::pipeline},
     {"POST", "/v1/pipelines/orders/messages", endpoint::submit},
     {"POST", "/v1/pipelines/orders/messages/batch", endpoint::submit_batch},
+    {"GET", "/v1/pipelines/orders/messages", endpoint::message_by_id},
     {"GET", "/v1/pipelines/orders/messages/0:17", endpoint::message},
     {"POST", "/v1/pipelines/orders/messages/0:17/retry", endpoint::retry_message},
     {"POST", "/v1/pipelines/orders/messages/0:17/skip", endpoint::skip_message},
@@ -106,8 +107,7 @@ TEST_CASE("a pipeline may be called like a part of a path") {
 TEST_CASE("a known path with another method says which methods it has") {
   CHECK(allowed("POST", "/livez") == "GET, HEAD");
   CHECK(allowed("DELETE", "/v1/pipelines/orders") == "GET, HEAD");
-  CHECK(allowed("GET", "/v1/pipelines/orders/messages") == "POST");
-  CHECK(allowed("HEAD", "/v1/pipelines/orders/messages") == "POST");
+  CHECK(allowed("PUT", "/v1/pipelines/orders/messages") == "POST, GET, HEAD");
   CHECK(allowed("GET", "/v1/pipelines/orders/messages/batch") == "POST");
   CHECK(allowed("GET", "/v1/pipelines/orders/messages/0:17/skip") == "POST");
   CHECK(allowed("POST", "/v1/pipelines/orders/messages/0:17") == "GET, HEAD");
@@ -136,8 +136,8 @@ TEST_CASE("only probes and submissions are open without the control token") {
   CHECK(is_public(endpoint::submit_batch));
   const auto closed =
     GENERATE(endpoint::metrics, endpoint::pipelines, endpoint::pipeline, endpoint::destination, endpoint::message,
-             endpoint::held, endpoint::dead_letters, endpoint::retry_message, endpoint::skip_message,
-             endpoint::retry_held, endpoint::pause, endpoint::resume, endpoint::recover);
+             endpoint::message_by_id, endpoint::held, endpoint::dead_letters, endpoint::retry_message,
+             endpoint::skip_message, endpoint::retry_held, endpoint::pause, endpoint::resume, endpoint::recover);
   CHECK_FALSE(is_public(closed));
   CHECK_FALSE(is_submission(closed));
 }

@@ -186,6 +186,41 @@ TEST_CASE("retry and skip of one message name the destinations, if any were name
   CHECK(supervisor.asked.back().body.empty());
 }
 
+TEST_CASE("a message is named by its id as well, and called by both") {
+  scripted supervisor;
+  const json found{{"id", "a/b 1"}, {"shard", 0}, {"position", 17}};
+  supervisor.on("GET /v1/pipelines/orders/messages?id=a%2Fb%201", found);
+  supervisor.on("POST /v1/pipelines/orders/messages/0:17/retry",
+                {{"changed", 1}, {"id", "a/b 1"}, {"shard", 0}, {"position", 17}});
+  auto what = wanted(command::messages, "orders");
+  what.message = "a/b 1";
+  CHECK(contains(supervisor.run(what).value(), "0:17 in orders"));
+  what.what = command::retry;
+  CHECK(supervisor.run(what) == "a/b 1 (0:17) is tried again for 1 destination\n");
+}
+
+TEST_CASE("skip of all that destinations hold shows it first, and does it when told so") {
+  scripted supervisor;
+  auto elsewhere = hold("exhausted");
+  elsewhere["destination"] = "audit";
+  auto second = hold("refused");
+  second["position"] = 18;
+  supervisor.on("GET /v1/pipelines/orders/destinations/billing", destination("held", nullptr));
+  supervisor.on("GET /v1/pipelines/orders/held", {{"held", {elsewhere, hold("exhausted"), second}}});
+  supervisor.on("POST /v1/pipelines/orders/messages/0:17/skip", {{"changed", 1}});
+  supervisor.on("POST /v1/pipelines/orders/messages/0:18/skip", {{"detail", "is not held"}}, 409);
+  auto what = wanted(command::skip, "orders");
+  what.to = {"billing"};
+  const auto shown = supervisor.run(what).value();
+  CHECK(supervisor.asked.size() == 2);
+  CHECK(contains(shown, "billing      0:18"));
+  CHECK(!contains(shown, "audit"));
+  CHECK(contains(shown, "With --yes, these 2 are given up"));
+  what.yes = true;
+  CHECK(supervisor.run(what) == "1 held message given up\n");
+  CHECK(supervisor.asked.back().body == R"({"destinations":["billing"]})");
+}
+
 TEST_CASE("retry without a message retries all that is held") {
   scripted supervisor;
   supervisor.on("POST /v1/pipelines/orders/held/retry", {{"changed", 3}});

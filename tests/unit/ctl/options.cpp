@@ -84,13 +84,14 @@ TEST_CASE("options of the whole program may stand behind the command") {
   CHECK(good({"retry", "orders", "0:17", "--to", "billing", "--json"}).json);
   CHECK(good({"retry", "orders", "0:17"}).message == "0:17");
   CHECK(good({"retry", "orders"}).message.empty());
+  CHECK(good({"messages", "orders", "a/b c"}).message == "a/b c");
+  CHECK(good({"skip", "orders", "--to", "a,b"}).to == std::vector<std::string>{"a", "b"});
 }
 
 TEST_CASE("names and places that cannot exist are refused before anything is asked") {
   CHECK(contains(refusal({"status", "Orders"}), "\"Orders\" is no name"));
   CHECK(contains(refusal({"status", "../x"}), "is no name"));
-  CHECK(contains(refusal({"messages", "orders", "17"}), "SHARD:POSITION"));
-  CHECK(contains(refusal({"messages", "orders", "0:x"}), "SHARD:POSITION"));
+  CHECK(contains(refusal({"messages", "orders", "order\n17"}), "SHARD:POSITION"));
   CHECK(contains(refusal({"send", "orders", "--to", "a,,b"}), "--to"));
   CHECK(contains(refusal({"send", "orders", "--header", "no-equals"}), "NAME=VALUE"));
   CHECK(contains(refusal({"send", "orders", "--header", "a b=c"}), "NAME=VALUE"));

@@ -38,6 +38,7 @@ TEST_CASE("a message is shown with its place at each destination and the attempt
                      {"key", nullptr},
                      {"content_type", "application/json"},
                      {"bytes", 218},
+                     {"headers", {{"ce-type", "order"}, {"traceparent", "00-1"}}},
                      {"accepted", "2026-11-21T11:56:48.000Z"},
                      {"destinations",
                       {{{"destination", "audit"}, {"sequence", 16}, {"state", "settled"}},
@@ -56,6 +57,7 @@ TEST_CASE("a message is shown with its place at each destination and the attempt
         "key       -\n"
         "type      application/json\n"
         "bytes     218\n"
+        "headers   ce-type, traceparent\n"
         "\n"
         "DESTINATION  SEQUENCE  STATE    MEANING\n"
         "audit              16  settled  delivered, or dropped by a transform\n"
