@@ -125,6 +125,17 @@ class Exhausted(HeldTest):
         shown = self.running.get("/v1/pipelines/p/messages/0:1")["destinations"]
         self.assertEqual({one["destination"]: one["state"] for one in shown}, {"bad": "skipped", "good": "settled"})
 
+    def test_reseqctl_skips_all_that_a_destination_holds_once_it_is_told_so(self):
+        self.start_bad_and_good()
+        self.running.submit_all("p", ["a", "b"])
+        self.wait_for_held("bad")
+        shown = self.running.ctl("skip", "p", "--to", "bad")
+        self.assertRegex(shown, r"p +bad +0:1 ")
+        self.assertIn("With --yes, this is given up and never delivered there; nothing is done yet.", shown)
+        self.assertEqual([one["sequence"] for one in self.held("bad")], [1])
+        self.assertEqual(self.running.ctl("skip", "p", "--to", "bad", "--yes"), "1 held message given up\n")
+        self.wait_for_held("bad", after=1)
+
     def test_what_an_operator_does_leaves_a_line_in_the_log(self):
         self.start_bad_and_good()
         self.running.submit_all("p", ["a", "b"])
