@@ -267,6 +267,7 @@ void http_session::answer(std::uint64_t number, std::optional<http_response> giv
 
 void http_session::refuse(protocol_error problem) {
   closing_ = true;
+  if (!reading_) release(request_.body); // its room is given back with the answer
   send(server_->problem(problem.status, std::move(problem.detail)));
 }
 
