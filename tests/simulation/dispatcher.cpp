@@ -99,6 +99,17 @@ bool dispatcher::strike(worker_id dead) {
   return suspects && unanswered == 1;
 }
 
+/// A suspect was on two workers that died, or its chain is quarantined, or was when it began to wait.
+void dispatcher::check_suspicion(const core::dispatch& copy, core::chain_index chain, const wish& wanted) const {
+  const auto known = quarantined_.find(chain);
+  const bool accused = wanted.deaths >= 2;
+  const bool has_to_be = accused || (known != quarantined_.end() && known->second);
+  const bool may_be = accused || known != quarantined_.end();
+  require(copy.hedge || (copy.suspect ? may_be : !has_to_be), promise, [&] {
+    return "position " + std::to_string(copy.at.value()) + (copy.suspect ? " is a suspect for no reason" : " is none");
+  });
+}
+
 /// Suspects run beside nothing else that might still be running, and nothing else beside them.
 void dispatcher::check_company(const core::dispatch& copy, bool of_suspects) const {
   for (const auto& [other, flown] : flights_) {
@@ -246,13 +257,13 @@ void dispatcher::check_given_up(const core::given_up& lost) {
 }
 
 void dispatcher::assign() {
+  for (const auto& change : table_.take_quarantine_changes()) quarantined_[change.chain] = change.quarantined;
   for (auto& copy : table_.assign(world_.now)) {
     const auto to = addresses_.at(copy.worker);
-    std::size_t suspects = 0;
     for (const auto chain : copy.chains) {
       auto* wanted = find(copy.at, chain);
       require(wanted != nullptr, promise, [] { return "work was dispatched that nobody wants"; });
-      if (wanted->deaths >= 2) ++suspects;
+      check_suspicion(copy, chain, *wanted);
       copy.hedge ? check_hedge(copy, *wanted) : check_first_copy(copy, *wanted);
       if (!wanted->first_sent) wanted->first_sent = world_.now;
     }
@@ -260,16 +271,14 @@ void dispatcher::assign() {
     require(hedges_ * 20 <= first_copies_, promise,
             [&] { return std::to_string(hedges_) + " hedges of " + std::to_string(first_copies_) + " copies"; });
     if (copy.hedge) world_.tell("position ", copy.at, " holds results back, and gets a second copy");
-    require(suspects == 0 || suspects == copy.chains.size(), promise,
-            [] { return "chains travel together of which some are suspects"; });
-    check_company(copy, suspects > 0);
+    check_company(copy, copy.suspect);
     flights_.emplace(copy.id, flight{++sent_,
                                      copy.worker,
                                      copy.at,
                                      world_.now,
                                      {copy.chains.begin(), copy.chains.end()},
                                      copy.chains.size(),
-                                     suspects > 0});
+                                     copy.suspect});
     world_.mail.post(
       dispatcher_party, static_cast<party>(first_worker + to),
       [this, to, over = peers_.at(to).connection, order = std::move(copy)] { world_.pool.ordered(to, over, order); });

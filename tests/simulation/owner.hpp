@@ -103,6 +103,7 @@ private:
   void check_given_up(const core::given_up& lost);
   /// What a death may have been the fault of; whether that is exactly one suspect.
   bool strike(worker_id dead);
+  void check_suspicion(const core::dispatch& copy, core::chain_index chain, const wish& wanted) const;
   void check_company(const core::dispatch& copy, bool of_suspects) const;
   /// One chain of a copy that goes out now.
   void check_first_copy(const core::dispatch& copy, wish& wanted);
@@ -123,7 +124,8 @@ private:
   std::map<std::uint32_t, peer> peers_; ///< by worker
   std::unordered_map<worker_id, std::uint32_t> addresses_;
   std::map<dispatch_id, flight> flights_;
-  std::uint64_t sent_ = 0; ///< copies
+  std::map<core::chain_index, bool> quarantined_; ///< now, of those that ever were
+  std::uint64_t sent_ = 0;                        ///< copies
   std::uint64_t first_copies_ = 0;
   std::uint64_t hedges_ = 0;
   std::optional<time_point> scheduled_;

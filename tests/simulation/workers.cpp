@@ -78,8 +78,10 @@ void workers::work() {
       if (!processes_[w].jobs[j].hangs) running.emplace_back(w, j);
   const auto [worker, index] = running[world_.choose.below(static_cast<std::uint32_t>(running.size()))];
   auto& jobs = processes_[worker].jobs;
-  if (is_poison(jobs[index].copy.at)) {
-    world_.tell("worker ", worker, " is killed by position ", jobs[index].copy.at);
+  const auto& chosen = jobs[index];
+  if (is_poison(chosen.copy.at) || is_deadly(chosen.copy.at, chosen.copy.chains[chosen.next])) {
+    world_.tell("worker ", worker, " is killed by position ", chosen.copy.at, ", chain ",
+                chosen.copy.chains[chosen.next]);
     return end(worker, core::departure::died);
   }
   const auto item = run(jobs[index]);
@@ -142,6 +144,12 @@ void workers::tamper(std::uint32_t worker, const answer& item) {
 }
 
 bool workers::is_poison(position at) const { return share(mix(at.value(), 77), 4) < world_.plan.outcomes.poison; }
+
+bool workers::is_deadly(position at, core::chain_index chain) const {
+  const auto first = std::ranges::find(world_.plan.destinations, true, &destination_plan::own_chain);
+  return !world_.calm && first != world_.plan.destinations.end() && chain.value() == first->id.value() &&
+         share(mix(at.value(), 78), 4) < world_.plan.outcomes.deadly;
+}
 
 void workers::die() {
   const auto worker = world_.choose.below(static_cast<std::uint32_t>(processes_.size()));

@@ -69,6 +69,8 @@ private:
   void restart_later(std::uint32_t worker);
   /// Whether the transform kills whoever runs it on this message: always, or never.
   [[nodiscard]] bool is_poison(position at) const;
+  /// Whether the destination's own chain does.
+  [[nodiscard]] bool is_deadly(position at, core::chain_index chain) const;
   void send(std::uint32_t worker, const answer& item);
   void tamper(std::uint32_t worker, const answer& item);
   [[nodiscard]] answer run(const job& of);

@@ -54,8 +54,9 @@ void dispatch_table::state::stop_timer(slot which) {
   queue[which].timer_place = no_slot;
 }
 
-void dispatch_table::state::assign_rank(dispatch_rank rank, time_point now, std::size_t limit,
+bool dispatch_table::state::assign_rank(dispatch_rank rank, time_point now, std::size_t limit,
                                         std::vector<dispatch>& out) {
+  bool diverted = false;
   auto& turns = queue.turns(rank);
   blocked.clear();
   while (!turns.empty() && out.size() < limit && workers.free_slots() > 0) {
@@ -71,10 +72,16 @@ void dispatch_table::state::assign_rank(dispatch_rank rank, time_point now, std:
     }
     turns.push_back(pipeline);
     queue.take_next(pipeline, rank, batch);
+    if (!quarantine.empty() && divert_quarantined()) {
+      diverted = true;
+      if (batch.empty()) continue;
+    }
+    for (const auto which : batch) recent.ran(pipeline, queue[which].chain, now);
     hedges.dispatched(pipeline);
     out.push_back(send(workers.pick(pipeline, worker_to_avoid(), random), false, now));
   }
   turns.insert(turns.begin(), blocked.begin(), blocked.end()); // they come first when a slot is free for them
+  return diverted;
 }
 
 dispatch dispatch_table::state::send(slot worker, bool hedge, time_point now) {
@@ -97,7 +104,15 @@ dispatch dispatch_table::state::send(slot worker, bool hedge, time_point now) {
   ++counters.dispatched;
 
   const auto at = queue.key(batch.front()).at;
-  dispatch out{id_of(copy_slot), workers.id(worker), pipeline, at, queue.content(batch.front()), {}, attempt{}, hedge};
+  dispatch out{id_of(copy_slot),
+               workers.id(worker),
+               pipeline,
+               at,
+               queue.content(batch.front()),
+               {},
+               attempt{},
+               hedge,
+               queue[batch.front()].suspect};
   out.chains.reserve(batch.size());
   auto leg = legs(copy_slot).begin();
   for (auto which : batch) {
@@ -131,12 +146,14 @@ std::optional<answered_task> dispatch_table::state::settle(slot which, slot copy
   if (end == attempt_end::done) {
     ++counters.done;
     if (take_hedge(copy_slot)) ++counters.hedges_won;
+    survive(which);
     return answered_task{key, abandon(which, copy_slot, now)};
   }
   // The attempt of a copy that timed out has failed already.
   if (!is_running(which, copy_slot)) return std::nullopt;
   answered_task counted{key, {queue.content(which), queue[which].asked}};
   queue[which].permanent = queue[which].permanent || end == attempt_end::permanent;
+  survive(which);
   clear(which); // its worker has survived it
   if (goes_on_without(which, copy_slot, "failed", error, now)) {
     if (end == attempt_end::permanent) queue[which].trouble->last_error = std::move(error);
@@ -260,7 +277,7 @@ void dispatch_table::state::record(slot which, slot copy_slot, const char* outco
 
 void dispatch_table::state::make_due(slot which, time_point now) {
   auto& t = queue[which];
-  if (t.suspect && !t.head &&
+  if (t.accused() && !t.head &&
       exhausted(policies[queue.pipeline(which).value()], t.failed(), now - t.trouble->first_started)) {
     t.phase = task_phase::spent; // no outage that may be over by now: it would kill a worker each time
     return;

@@ -11,11 +11,12 @@ using detail::slot;
 
 namespace {
 
-constexpr std::uint8_t deaths_of_a_suspect = 2;
-
 /// Where all workers that could do something else are rooms, the others have their turn after so many groups: enough to
 /// find one killer among some thousand messages.
 constexpr std::uint32_t patience = 16;
+
+/// Work that ran beside others so recently is reason enough not to take workers from it all the time.
+constexpr auto recently = std::chrono::seconds{10};
 
 } // namespace
 
@@ -24,6 +25,8 @@ void dispatch_table::state::bury(slot worker, departure how, time_point now) {
   const auto room = suspects.owner(worker);
   const bool ran_suspects = room && !suspects.of(*room).clearing;
   const auto killer = ran_suspects && how == departure::died ? only_task(worker) : no_slot;
+  if (killer != no_slot) convict(killer);
+  if (ran_suspects && how == departure::died) rest_after_death(worker, now);
   if (killer != no_slot) {
     ++counters.crashed;
     fail_attempt(killer, "crashed", "its worker died, and ran nothing else", now);
@@ -77,8 +80,9 @@ slot dispatch_table::state::only_task(slot worker) const {
 
 void dispatch_table::state::strike(slot which) {
   auto& t = queue[which];
-  if (t.deaths < deaths_of_a_suspect) ++t.deaths;
-  if (t.deaths < deaths_of_a_suspect || t.suspect) return;
+  if (t.accused()) return;
+  ++t.deaths;
+  if (!t.accused()) return;
   t.suspect = true;
   ++suspected;
   ++counters.suspected;
@@ -86,14 +90,17 @@ void dispatch_table::state::strike(slot which) {
 
 void dispatch_table::state::clear(slot which) {
   auto& t = queue[which];
+  if (t.accused()) --suspected;
   t.deaths = 0;
-  if (t.suspect) --suspected;
   t.suspect = false;
 }
 
 void dispatch_table::state::isolate(slot which) {
   queue.isolate(which);
-  suspects.add(queue.pipeline(which), {{which, queue[which].life}});
+  if (is_quarantined(which))
+    admit(which);
+  else
+    suspects.add(queue.pipeline(which), {{which, queue[which].life}});
 }
 
 suspect_group dispatch_table::state::set_apart(const std::vector<slot>& tasks, pipeline_index of) {
@@ -105,6 +112,7 @@ suspect_group dispatch_table::state::set_apart(const std::vector<slot>& tasks, p
     queue.isolate(which);
     group.push_back({which, t.life});
   }
+  keep_quarantined(group);
   return group;
 }
 
@@ -136,7 +144,8 @@ void dispatch_table::state::run_suspects(pipeline_index pipeline, time_point now
 }
 
 bool dispatch_table::state::some_wait(pipeline_index pipeline) {
-  return suspects.has_waiting(pipeline, [this](const suspect& s) { return still_waits(s); });
+  const auto waits = [this](const suspect& s) { return still_waits(s); };
+  return suspects.has_waiting(pipeline, waits) || quarantine.has_ready(pipeline, waits);
 }
 
 bool dispatch_table::state::find_room(pipeline_index pipeline) {
@@ -156,15 +165,29 @@ bool dispatch_table::state::find_room(pipeline_index pipeline) {
 }
 
 bool dispatch_table::state::find_group(pipeline_index pipeline) {
-  auto& room = suspects.of(pipeline);
-  const bool some = some_wait(pipeline);
-  if (some && room.used && is_others_turn(room.worker)) suspects.yielded = true;
-  if (some && (!room.used || (!suspects.yielded && !suspects.others_wait(pipeline, workers.offers(room.worker))))) {
-    suspects.take_next(pipeline);
+  const auto& room = suspects.of(pipeline);
+  if (room.used && some_wait(pipeline) && is_others_turn(room.worker)) suspects.yielded = true;
+  while (some_wait(pipeline) && (!room.used || (!suspects.yielded && !others_wait_for(room.worker, pipeline)))) {
+    auto group = next_group(pipeline);
+    if (group.empty()) continue; // all of it was in quarantine
+    suspects.begin(pipeline, std::move(group));
     return true;
   }
   give_room_back(pipeline);
   return false;
+}
+
+suspect_group dispatch_table::state::next_group(pipeline_index pipeline) {
+  if (suspects.has_groups(pipeline)) {
+    auto group = suspects.take_next(pipeline);
+    keep_quarantined(group);
+    return group;
+  }
+  suspects.runs += patience; // then it is the others' turn
+
+  // A room without a free slot is given back.
+  const auto most = std::max(workers.free_slots(suspects.of(pipeline).worker), 1U);
+  return quarantine.take(pipeline, most, [this](const suspect& s) { return still_waits(s); });
 }
 
 void dispatch_table::state::give_room_back(pipeline_index pipeline) {
@@ -192,6 +215,76 @@ bool dispatch_table::state::is_others_turn(slot room) const {
     const bool due = queue.has_due(p, dispatch_rank::heads) || queue.has_due(p, dispatch_rank::others);
     return due && workers.offering(p).open == 0;
   });
+}
+
+bool dispatch_table::state::others_wait_for(slot room, pipeline_index but) const {
+  const auto& offers = workers.offers(room);
+  return std::any_of(offers.begin(), offers.end(), [&](pipeline_index p) {
+    return p != but && !suspects.has_room(p) && (suspects.has_groups(p) || quarantine.is_ready(p));
+  });
+}
+
+void dispatch_table::state::admit(slot which) {
+  const auto key = queue.key(which);
+  const auto& t = queue[which];
+  quarantine.admit(key.pipeline, key.chain, key.at, {which, t.life}, t.trouble && t.trouble->crashed);
+}
+
+void dispatch_table::state::keep_quarantined(suspect_group& some) {
+  if (quarantine.empty()) return;
+  std::erase_if(some, [this](const suspect& s) {
+    const bool keep = still_waits(s) && is_quarantined(s.task);
+    if (keep) admit(s.task);
+    return keep;
+  });
+}
+
+bool dispatch_table::state::divert_quarantined() {
+  const auto quarantined = std::erase_if(batch, [this](slot which) {
+    if (!is_quarantined(which)) return false;
+    queue[which].phase = task_phase::isolated;
+    queue[which].suspect = true;
+    admit(which);
+    return true;
+  });
+  return quarantined > 0;
+}
+
+/// It killed its worker, alone.
+void dispatch_table::state::convict(slot which) {
+  auto& t = queue[which];
+  make_trouble(which);
+  quarantine.convict(queue.pipeline(which), t.chain, std::exchange(t.trouble->crashed, true));
+  if (!t.accused()) ++suspected; // so far only its chain was
+  t.deaths = deaths_of_a_suspect;
+}
+
+/// Its worker has survived it.
+void dispatch_table::state::survive(slot which) {
+  if (quarantine.empty()) return;
+  const auto pipeline = queue.pipeline(which);
+  suspect_group accused;
+  for (const auto& freed : quarantine.survive(pipeline, queue[which].chain)) {
+    if (!still_waits(freed)) continue;
+    if (queue[freed.task].accused()) {
+      accused.push_back(freed);
+    } else {
+      queue[freed.task].suspect = false;
+      queue.make_due(freed.task);
+    }
+  }
+  suspects.add(pipeline, std::move(accused));
+}
+
+void dispatch_table::state::rest_after_death(slot room, time_point now) {
+  if (quarantine.empty()) return;
+  for (const auto copy_slot : workers.copies(room))
+    for (const auto& l : legs(copy_slot))
+      if (is_current(l) && is_running(l.task, copy_slot) && is_quarantined(l.task)) {
+        const auto pipeline = copies[copy_slot].pipeline;
+        const auto other = recent.last_but(pipeline, l.chain);
+        return quarantine.rest(pipeline, l.chain, other && now - *other <= recently, now); // all are of one chain
+      }
 }
 
 /// From now on its pipeline's copies are counted as such that may hang, until it is done.

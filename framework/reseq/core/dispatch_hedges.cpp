@@ -50,12 +50,17 @@ std::optional<duration> dispatch_hedges::patience(pipeline_index pipeline, chain
   return found == p.own.end() ? std::nullopt : found->second.p95();
 }
 
+bool dispatch_table::state::may_kill(slot which) const {
+  const auto& t = queue[which];
+  return t.deaths > 0 || t.suspect || (!quarantine.empty() && is_quarantined(which));
+}
+
 void dispatch_table::state::arm_hedge(slot which) {
   const auto& t = queue[which];
   const auto pipeline = queue.pipeline(which);
   // What may have killed a worker is not sent to a second one.
   auto& held = holding[t.holds_back];
-  if (!policies[pipeline.value()].hedge || !t.head || t.deaths > 0 || held.timer_place != no_slot) return;
+  if (!policies[pipeline.value()].hedge || !t.head || may_kill(which) || held.timer_place != no_slot) return;
   if (t.copies.size() == attempt_copies::most) return;
   const auto patience = hedges.patience(pipeline, t.chain);
   if (!patience) return;
@@ -82,7 +87,7 @@ void dispatch_table::state::assign_hedges(time_point now, std::size_t limit, std
   const auto still_runs = [this](const overdue_head& h) {
     const auto& t = queue[h.task];
     return queue.is(h.task, h.life) && t.phase == task_phase::running && id_of(t.copies.latest()) == h.copy &&
-           t.deaths == 0;
+           !may_kill(h.task);
   };
   for (std::uint32_t i = 0; i < hedges.pipelines(); ++i) {
     const pipeline_index pipeline{i};

@@ -24,7 +24,7 @@ enum class dispatch_rank : std::uint8_t { heads, others };
 
 enum class task_phase : std::uint8_t {
   due,         ///< waits for a free slot
-  isolated,    ///< a suspect that waits for a worker of its own
+  isolated,    ///< a suspect that waits for a worker of its own, or for its chain's turn in quarantine
   backing_off, ///< waits for its next attempt's time
   running,     ///< a copy that has not timed out is at a worker
   spent,       ///< failed for good, or too often for a suspect; waits to become a head and be given up
@@ -34,6 +34,7 @@ enum class task_phase : std::uint8_t {
 struct task_trouble {
   std::uint32_t failed = 0;
   bool timed_out = false; ///< once: it may hang
+  bool crashed = false;   ///< once: it killed its worker alone
   time_point first_started;
   worker_id last_worker; ///< of the attempt that ended last
   std::string last_error;
@@ -70,6 +71,8 @@ private:
 /// has not changed. Odd while there is a task.
 using incarnation = std::uint32_t;
 
+inline constexpr std::uint8_t deaths_of_a_suspect = 2;
+
 /// There is one for each chain in flight: its size matters.
 struct task {
   std::unique_ptr<task_trouble> trouble;
@@ -84,7 +87,10 @@ struct task {
   bool head : 1 = false;
   bool permanent : 1 = false;  ///< an error that no other attempt can help
   bool suspect : 1 = false;    ///< it may kill workers: it does not run beside others
-  std::uint8_t deaths : 2 = 0; ///< workers that died while they had it; only up to two are counted
+  std::uint8_t deaths : 2 = 0; ///< workers that died while they had it; only up to `deaths_of_a_suspect` are counted
+
+  /// A suspect by itself, and not only because its chain is quarantined.
+  [[nodiscard]] bool accused() const { return deaths == deaths_of_a_suspect; }
 
   /// Others of its message, while due.
   [[nodiscard]] detail::slot& previous_due() { return copies.lent(0); }
@@ -139,7 +145,7 @@ public:
   void retire_turn(dispatch_rank rank);
 
   /// Takes all that is due of the pipeline's next message into `tasks`, by ascending chain. Something is due. The
-  /// caller gives them their new phase.
+  /// caller gives them their new phase, before anything else happens to them.
   void take_next(pipeline_index pipeline, dispatch_rank rank, std::vector<detail::slot>& tasks);
 
   [[nodiscard]] std::size_t size() const { return tasks_.size(); }

@@ -15,6 +15,7 @@
 #include "reseq/core/detail/ascending_queue.hpp"
 #include "reseq/core/detail/slab.hpp"
 #include "reseq/core/dispatch_hedges.hpp"
+#include "reseq/core/dispatch_quarantine.hpp"
 #include "reseq/core/dispatch_queue.hpp"
 #include "reseq/core/dispatch_suspects.hpp"
 #include "reseq/core/dispatch_table.hpp"
@@ -55,7 +56,8 @@ struct dispatch_table::state {
   explicit state(std::uint64_t seed) : random(seed) {}
 
   // Attempts.
-  void assign_rank(dispatch_rank rank, time_point now, std::size_t limit, std::vector<dispatch>& out);
+  /// Whether something of a quarantined chain was found, which waits for its chain's turn from now on.
+  bool assign_rank(dispatch_rank rank, time_point now, std::size_t limit, std::vector<dispatch>& out);
   /// Sends `batch`, tasks of one message by ascending chain, which nobody runs; or as a second copy.
   dispatch send(detail::slot worker, bool hedge, time_point now);
   void start(detail::slot which, time_point now);
@@ -94,6 +96,7 @@ struct dispatch_table::state {
   }
 
   // Hedges.
+  bool may_kill(detail::slot which) const;
   void arm_hedge(detail::slot which);
   void disarm_hedge(detail::slot which);
   auto hedge_place() {
@@ -108,9 +111,9 @@ struct dispatch_table::state {
   std::vector<detail::slot> tasks_at(detail::slot worker) const;
   void strike(detail::slot which);
   void clear(detail::slot which);
-  /// A suspect that is due waits for a worker of its own from now on.
+  /// A suspect that is due waits for a worker of its own, or for its chain's turn, from now on.
   void isolate(detail::slot which);
-  /// Those of them that are suspects and due, as a group.
+  /// Those of them that are suspects and due, and in no quarantine, as a group.
   suspect_group set_apart(const std::vector<detail::slot>& tasks, pipeline_index of);
   /// The only thing that the worker had to do; `no_slot` when it had more to do, or nothing.
   detail::slot only_task(detail::slot worker) const;
@@ -121,12 +124,27 @@ struct dispatch_table::state {
   bool some_wait(pipeline_index pipeline);
   bool find_room(pipeline_index pipeline);
   bool find_group(pipeline_index pipeline);
+  suspect_group next_group(pipeline_index pipeline);
   void give_room_back(pipeline_index pipeline);
   bool take_message(suspect_group& from);
   bool is_others_turn(detail::slot room) const;
+  bool others_wait_for(detail::slot room, pipeline_index but) const;
   bool still_waits(const suspect& s) const {
     return queue.is(s.task, s.life) && queue[s.task].phase == task_phase::isolated;
   }
+
+  // Chains of which many kill their workers.
+  bool is_quarantined(detail::slot which) const { return quarantine.holds(queue.pipeline(which), queue[which].chain); }
+  /// It waits for its chain's turn from now on.
+  void admit(detail::slot which);
+  /// What of it is in quarantine waits there.
+  void keep_quarantined(suspect_group& some);
+  /// The batch goes without what is quarantined of it. Whether there was something.
+  bool divert_quarantined();
+  void convict(detail::slot which);
+  void survive(detail::slot which);
+  /// The worker died, which was a room. A quarantined chain that ran there rests.
+  void rest_after_death(detail::slot room, time_point now);
 
   // Work and workers that hang.
   void note_timeout(detail::slot which);
@@ -150,6 +168,7 @@ struct dispatch_table::state {
   dispatch_queue queue;
   dispatch_workers workers;
   dispatch_suspects suspects;
+  dispatch_quarantine quarantine;
   dispatch_hedges hedges;
   detail::slab<dispatch_copy> copies;
   std::unordered_map<detail::slot, std::vector<dispatch_leg>> legs_of_many; ///< of copies with more than one chain
@@ -158,7 +177,8 @@ struct dispatch_table::state {
   detail::ascending_queue<time_point> hedge_timers;      ///< heads that will have held results back for too long
   std::set<std::pair<time_point, detail::slot>> hanging; ///< workers, by when they have hung for long enough
   std::size_t running = 0;
-  std::size_t suspected = 0; ///< tasks that are suspects
+  std::size_t suspected = 0; ///< tasks that are suspects by themselves
+  recent_chains recent;      ///< that ran beside others
   std::mt19937_64 random;
   std::vector<detail::slot> batch; ///< what `send` sends, kept for its capacity
   std::vector<pipeline_index> blocked;

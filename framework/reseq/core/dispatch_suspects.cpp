@@ -29,12 +29,18 @@ void dispatch_suspects::add_halves(pipeline_index pipeline, suspect_group killer
   add_first(pipeline, std::move(killers));
 }
 
-void dispatch_suspects::take_next(pipeline_index pipeline) {
-  auto& p = pipelines_[pipeline.value()];
-  p.own.left = std::move(p.groups.front());
-  p.groups.pop_front();
+suspect_group dispatch_suspects::take_next(pipeline_index pipeline) {
+  auto& groups = pipelines_[pipeline.value()].groups;
+  auto next = std::move(groups.front());
+  groups.pop_front();
   --groups_;
-  p.own.used = true;
+  return next;
+}
+
+void dispatch_suspects::begin(pipeline_index pipeline, suspect_group next) {
+  auto& own = pipelines_[pipeline.value()].own;
+  own.left = std::move(next);
+  own.used = true;
   ++runs;
 }
 
@@ -52,13 +58,6 @@ std::optional<pipeline_index> dispatch_suspects::owner(slot worker) const {
                                   [worker](const of_pipeline& p) { return p.own.worker == worker; });
   if (found == pipelines_.end()) return std::nullopt;
   return pipeline_index{static_cast<std::uint32_t>(found - pipelines_.begin())};
-}
-
-bool dispatch_suspects::others_wait(pipeline_index but, const std::vector<pipeline_index>& of) const {
-  return std::any_of(of.begin(), of.end(), [&](pipeline_index p) {
-    const auto& other = pipelines_[p.value()];
-    return p != but && other.own.worker == no_slot && !other.groups.empty();
-  });
 }
 
 void dispatch_suspects::move_in(pipeline_index pipeline, slot worker, bool clearing) {

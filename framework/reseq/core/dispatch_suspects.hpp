@@ -58,8 +58,10 @@ public:
     return !groups.empty();
   }
 
-  /// The group that is next is the room's from now on. There is one.
-  void take_next(pipeline_index pipeline);
+  /// The group that is next. There is one.
+  suspect_group take_next(pipeline_index pipeline);
+  /// The room's from now on, not empty.
+  void begin(pipeline_index pipeline, suspect_group next);
   void move_in(pipeline_index pipeline, detail::slot worker, bool clearing);
 
   /// The room's worker is gone, or for others again: what had no slot yet waits again, first.
@@ -68,8 +70,10 @@ public:
   [[nodiscard]] room& of(pipeline_index pipeline) { return pipelines_[pipeline.value()].own; }
   /// Whose room the worker is.
   [[nodiscard]] std::optional<pipeline_index> owner(detail::slot worker) const;
-  /// Whether another one of those pipelines waits for a room.
-  [[nodiscard]] bool others_wait(pipeline_index but, const std::vector<pipeline_index>& of) const;
+  [[nodiscard]] bool has_room(pipeline_index pipeline) const {
+    return pipelines_[pipeline.value()].own.worker != detail::no_slot;
+  }
+  [[nodiscard]] bool has_groups(pipeline_index pipeline) const { return !pipelines_[pipeline.value()].groups.empty(); }
   /// Nothing waits, and nobody has a room.
   [[nodiscard]] bool idle() const { return groups_ == 0 && rooms_ == 0; }
   [[nodiscard]] std::uint32_t pipelines() const { return static_cast<std::uint32_t>(pipelines_.size()); }

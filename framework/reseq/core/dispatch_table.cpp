@@ -20,6 +20,7 @@ pipeline_index dispatch_table::add_pipeline(const retry_settings& policy) {
   state_->timed_out.push_back(0);
   state_->workers.add_pipeline();
   state_->suspects.add_pipeline();
+  state_->quarantine.add_pipeline();
   state_->hedges.add_pipeline();
   return state_->queue.add_pipeline();
 }
@@ -114,6 +115,7 @@ void dispatch_table::tick(time_point now) {
       s.make_due(which, now);
     }
   }
+  s.quarantine.wake(now);
   s.find_overdue(now);
   s.find_hung(now);
 }
@@ -124,19 +126,24 @@ std::optional<time_point> dispatch_table::next_deadline() const {
   if (!s.timers.empty()) due = s.timers.top_key();
   if (!s.hedge_timers.empty() && (!due || s.hedge_timers.top_key() < *due)) due = s.hedge_timers.top_key();
   if (!s.hanging.empty() && (!due || s.hanging.begin()->first < *due)) due = s.hanging.begin()->first;
+  if (const auto rested = s.quarantine.next_wake(); rested && (!due || *rested < *due)) due = rested;
   return due;
 }
 
 std::vector<dispatch> dispatch_table::assign(time_point now, std::size_t limit) {
   std::vector<dispatch> out;
-  if (!state_->suspects.idle()) state_->assign_suspects(now, limit, out);
-  if (!state_->hedges.idle()) state_->assign_hedges(now, limit, out);
-  state_->assign_rank(dispatch_rank::heads, now, limit, out);
-  state_->assign_rank(dispatch_rank::others, now, limit, out);
+  auto& s = *state_;
+  if (!s.suspects.idle() || !s.quarantine.idle()) s.assign_suspects(now, limit, out);
+  if (!s.hedges.idle()) s.assign_hedges(now, limit, out);
+  const bool heads = s.assign_rank(dispatch_rank::heads, now, limit, out);
+  const bool others = s.assign_rank(dispatch_rank::others, now, limit, out);
+  if (heads || others) s.assign_suspects(now, limit, out); // perhaps it is their turn at once
   return out;
 }
 
 std::vector<given_up> dispatch_table::take_given_up() { return std::exchange(state_->hopeless, {}); }
+
+std::vector<quarantine_change> dispatch_table::take_quarantine_changes() { return state_->quarantine.take_changes(); }
 
 std::vector<worker_id> dispatch_table::take_hung() { return std::exchange(state_->hung, {}); }
 

@@ -53,6 +53,7 @@ struct dispatch {
   std::vector<chain_index> chains; ///< ascending
   attempt number;                  ///< of the chain that was tried most often
   bool hedge = false;              ///< a further copy of an attempt that is under way
+  bool suspect = false;            ///< its worker runs nothing but suspects beside it
 };
 
 /// How an attempt ended at the worker.
@@ -66,6 +67,13 @@ enum class attempt_end {
 enum class departure {
   died, ///< its connection was closed or reset: what it ran may have killed it
   lost, ///< it fell silent, took its leave, was dismissed, or begins anew: its work is not to blame
+};
+
+/// Several messages of a chain were found to kill their workers, or enough were answered since.
+struct quarantine_change {
+  pipeline_index pipeline;
+  chain_index chain;
+  bool quarantined = false;
 };
 
 /// One attempt, for `GET …/messages/{shard}:{position}`.
@@ -134,6 +142,12 @@ public:
   /// which gets nothing else meanwhile; if that dies, too, half of them at a time. One that is alone on a worker when
   /// it dies has failed an attempt, and is not tried again once it has used up its attempts; one that is answered is no
   /// suspect any more. An unknown worker changes nothing.
+  ///
+  /// A chain of which several messages have killed a worker alone is quarantined: all its messages run as suspects do,
+  /// and by themselves, lowest position first: one, then one more for each that was answered. Those that have killed
+  /// one have every second turn, alone. When that worker dies, they rest for a second, or twice as long as the last
+  /// time (at most four), if work of another chain was dispatched within the last ten. One that kills outweighs 128
+  /// that are answered, but after 33 in a row the quarantine is over.
   void leave(worker_id worker, departure how, time_point now);
 
   /// The worker is leaving: it gets nothing new, and keeps what it has until it answers or leaves.
@@ -180,11 +194,14 @@ public:
   /// task of a pipeline has timed out and is not done, the pipeline's copies take at most half of the slots of a worker
   /// that serves others, too. Chains of one message that are due together travel in one copy. Hedges go first; suspects
   /// before them, on a worker that is kept free for them: finding one costs the number of workers. Where there is only
-  /// one, the others have their turn, too.
+  /// one, the others have their turn, too: after some groups of suspects, and after each of a quarantined chain.
   std::vector<dispatch> assign(time_point now, std::size_t limit = SIZE_MAX);
 
   /// Tasks given up since the last call.
   std::vector<given_up> take_given_up();
+
+  /// Chains that were quarantined since the last call, or are no longer.
+  std::vector<quarantine_change> take_quarantine_changes();
 
   /// Workers that hang, since the last call. All slots of one have been taken for the longest `max_timeout` of its
   /// pipelines by copies that nobody waits for any more; if it serves several, for their longest `timeout`. Or half of

@@ -10,6 +10,7 @@
 #include <optional>
 #include <random>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "catch.hpp"
@@ -33,6 +34,7 @@ struct model_task {
   bool suspect = false;
   bool holds_back = false;
   bool timed_out = false; // once
+  bool crashed = false;   // once
   int deaths = 0;
   std::uint32_t failed = 0;
   std::optional<time_point> first_started;
@@ -61,11 +63,20 @@ struct model_worker {
   std::optional<time_point> hung_until;
 };
 
+/// A chain of which a message was found to kill its worker.
+struct model_ward {
+  int guilt = 0;
+  bool quarantined = false;
+  std::size_t together = 1; // so many run at once
+  duration pause{};
+  std::optional<time_point> rests_until;
+};
+
 /// Drives the table and the model with the same operations.
 class world {
 public:
   explicit world(std::uint64_t seed)
-    : random_(seed), table_(seed), workers_die_(seed % 2 == 0), hedges_(seed % 3 == 0) {
+    : random_(seed), table_(seed), workers_die_(seed % 2 == 0), hedges_(seed % 3 == 0), deadly_(seed % 4 == 0) {
     retry_settings usual;
     usual.give_up_after = 10s;
     usual.max_attempts = 3;
@@ -98,7 +109,7 @@ public:
       withdraw();
     else if (dice < 36)
       join();
-    else if (dice < 38)
+    else if (dice < (deadly_ ? 50 : 38))
       leave();
     else if (dice < 65)
       answer();
@@ -127,6 +138,8 @@ public:
     }
     for (const auto& [id, w] : workers_)
       if (w.hung_until && (!deadline || *w.hung_until < *deadline)) deadline = w.hung_until;
+    for (const auto& [chain, w] : wards_)
+      if (w.rests_until && (!deadline || *w.rests_until < *deadline)) deadline = w.rests_until;
     REQUIRE(table_.suspects() == suspects());
     REQUIRE(table_.waiting() == tasks_.size() - running);
     if (!hedges_)
@@ -153,12 +166,15 @@ public:
         answer(copies_.begin()->first, copies_.begin()->second.open.begin()->first, attempt_end::done);
       if (const auto next = table_.next_deadline()) pass(*next - now_);
     }
+    while (const auto next = table_.next_deadline()) pass(*next - now_); // chains without messages that rest
     compare();
     REQUIRE(ended_.size() == last_incarnation_);
     REQUIRE_FALSE(table_.next_deadline().has_value());
     const auto& c = table_.counters();
     REQUIRE(c.hedged == c.hedges_won + c.hedges_lost + c.hedges_failed);
   }
+
+  int quarantines = 0; // so far
 
 private:
   std::size_t below(std::size_t bound) { return random_() % bound; }
@@ -233,6 +249,8 @@ private:
 
   void leave(worker_id worker, departure how) {
     const auto killer = how == departure::died ? killer_on(worker) : std::nullopt;
+    if (killer) convict(*killer);
+    if (how == departure::died) rest_after_death_of(worker);
     table_.leave(worker, how, now_);
     workers_.erase(worker);
     std::vector<task_key> hopeless;
@@ -260,6 +278,61 @@ private:
     }
     expect_given_up();
   }
+
+  static constexpr int too_much_guilt = 192;
+
+  void convict(const task_key& key) {
+    auto& t = tasks_.at(key);
+    t.suspect = true;
+    t.deaths = 2;
+    const bool again = std::exchange(t.crashed, true);
+    if (again && !quarantined(key)) return;
+    auto& w = wards_[{key.pipeline, key.chain}];
+    w.guilt = std::min(w.guilt + 128, 224);
+    if (w.quarantined || w.guilt < too_much_guilt) return;
+    w = {w.guilt, true, 1, {}, {}};
+    ++quarantines;
+    quarantines_.insert(key.pipeline);
+  }
+
+  void survive(const task_key& key) {
+    const auto found = wards_.find({key.pipeline, key.chain});
+    if (found == wards_.end()) return;
+    auto& w = found->second;
+    ++w.together;
+    w.pause = {};
+    if (--w.guilt < too_much_guilt && w.quarantined) w = {w.guilt, false, 1, {}, {}};
+    if (w.guilt == 0) wards_.erase(found);
+  }
+
+  /// What ran there of a quarantined chain ran by itself.
+  void rest_after_death_of(worker_id worker) {
+    for (const auto& [key, t] : tasks_) {
+      if (!quarantined(key)) continue;
+      const bool ran = std::ranges::any_of(t.copies, [&](dispatch_id copy) {
+        return t.runs(copy) && copies_.at(copy).worker == worker && copies_.at(copy).of_suspects;
+      });
+      if (!ran) continue;
+      auto& w = wards_.at({key.pipeline, key.chain});
+      w.together = 1;
+      const bool others = std::ranges::any_of(last_open_, [&](const auto& entry) {
+        return entry.first != std::pair{key.pipeline, key.chain} && now_ - entry.second <= 10s;
+      });
+      if (!others) return;
+      w.pause = std::min<duration>(w.pause == 0s ? 1s : 2 * w.pause, 4s);
+      w.rests_until = now_ + w.pause;
+      return;
+    }
+  }
+
+  bool quarantined(const task_key& key) const {
+    const auto found = wards_.find({key.pipeline, key.chain});
+    return found != wards_.end() && found->second.quarantined;
+  }
+  /// Since then it is not known exactly what waits where.
+  bool had_quarantine(pipeline_index of) const { return quarantines_.contains(of); }
+  /// Nobody has a worker for itself.
+  bool all_is_open() const { return suspects() == 0 && quarantines_.empty(); }
 
   /// Copies of its attempt are gone, and others are left.
   void go_on(const task_key& key, model_task& t) {
@@ -393,9 +466,11 @@ private:
       ++expected_.late;
     } else if (ending == attempt_end::done) {
       ++expected_.done;
+      survive(key);
       end(key);
     } else {
       auto& t = task->second;
+      survive(key);
       t.permanent = t.permanent || ending == attempt_end::permanent;
       t.suspect = false;
       t.deaths = 0;
@@ -440,6 +515,8 @@ private:
       if (t != tasks_.end() && t->second.now == phase::backing_off && t->second.until <= now_) resume(key, t->second);
     }
     expect_given_up();
+    for (auto& [chain, w] : wards_)
+      if (w.rests_until && *w.rests_until <= now_) w.rests_until.reset();
     watch();
     std::set<worker_id> hung;
     for (auto& [id, w] : workers_) {
@@ -493,9 +570,9 @@ private:
       if (d.hedge)
         follow_hedge(d);
       else
-        is_suspect(d) ? follow_suspects(d) : follow(d);
+        d.suspect ? follow_suspects(d) : follow(d);
     }
-    if (copies.size() < limit && suspects() == 0) REQUIRE_FALSE(best(std::nullopt).has_value());
+    if (copies.size() < limit && all_is_open()) REQUIRE_FALSE(best(std::nullopt).has_value());
   }
 
   /// One dispatch, which must be one that the rules allow at this moment.
@@ -506,26 +583,26 @@ private:
 
     const auto own = best(d.pipeline);
     REQUIRE(own.has_value());
-    REQUIRE(own->second == d.at);
-    if (suspects() == 0) REQUIRE(own->first == best(std::nullopt)->first); // heads of any pipeline before all others
+    if (!had_quarantine(d.pipeline)) REQUIRE(own->second == d.at);
+    if (all_is_open()) REQUIRE(own->first == best(std::nullopt)->first); // heads of any pipeline before all others
     REQUIRE(awaited(d.worker, true) == 0);
 
     std::vector<chain_index> due;
     std::uint32_t most_failed = 0;
     worker_id avoided;
     for (auto& [key, t] : tasks_) {
-      if (key.pipeline != d.pipeline || key.at != d.at || t.now != phase::due) continue;
+      if (key.pipeline != d.pipeline || key.at != d.at || t.now != phase::due || quarantined(key)) continue;
+      if (had_quarantine(d.pipeline) && !std::ranges::count(d.chains, key.chain)) continue;
       due.push_back(key.chain);
       if (t.failed > most_failed) avoided = t.last_worker;
       most_failed = std::max(most_failed, t.failed);
     }
     REQUIRE(d.chains == due);
     REQUIRE(d.number.value() == most_failed + 1);
-    if (d.worker == avoided && suspects() == 0) REQUIRE(workers_with_room(d.pipeline) == 1);
+    if (d.worker == avoided && all_is_open()) REQUIRE(workers_with_room(d.pipeline) == 1);
+    for (const auto chain : d.chains) last_open_[{d.pipeline, chain}] = now_;
     send(d, false);
   }
-
-  bool is_suspect(const dispatch& d) const { return tasks_.at({d.pipeline, d.at, d.chains.front()}).suspect; }
 
   /// Suspects run beside nothing else.
   void follow_suspects(const dispatch& d) {
@@ -534,7 +611,16 @@ private:
     REQUIRE(workers_.at(d.worker).offers.contains(d.pipeline));
     REQUIRE(load(d.worker) < workers_.at(d.worker).slots);
     REQUIRE(awaited(d.worker, false) == 0);
-    for (const auto chain : d.chains) REQUIRE(tasks_.at({d.pipeline, d.at, chain}).now == phase::isolated);
+    for (const auto chain : d.chains) {
+      const task_key key{d.pipeline, d.at, chain};
+      const auto is = tasks_.at(key).now;
+      REQUIRE((is == phase::isolated || (is == phase::due && had_quarantine(d.pipeline))));
+      if (!quarantined(key)) continue;
+      const auto& w = wards_.at({d.pipeline, chain});
+      REQUIRE_FALSE(w.rests_until.has_value());
+      REQUIRE(awaited(d.worker, true) < w.together);
+      REQUIRE(d.chains.size() == 1);
+    }
     send(d, true);
   }
 
@@ -548,8 +634,9 @@ private:
     REQUIRE(d.chains.size() == 1);
     auto& t = tasks_.at({d.pipeline, d.at, d.chains.front()});
     REQUIRE((t.now == phase::running && t.head && t.holds_back && t.deaths == 0 && t.copies.size() < 3));
+    REQUIRE_FALSE((copies_.at(t.copies.back()).of_suspects || quarantined({d.pipeline, d.at, d.chains.front()})));
     REQUIRE(d.number.value() == t.failed + 1);
-    if (d.worker == copies_.at(t.copies.back()).worker && suspects() == 0) REQUIRE(workers_with_room(d.pipeline) == 1);
+    if (d.worker == copies_.at(t.copies.back()).worker && all_is_open()) REQUIRE(workers_with_room(d.pipeline) == 1);
     REQUIRE(++hedged_[d.pipeline] * 20 <= first_copies_[d.pipeline]);
     copies_[d.id] = {d.worker, d.pipeline, d.at, false, may_hang(d.pipeline), now_, {{d.chains.front(), t.incarnation}},
                      d.chains};
@@ -581,7 +668,8 @@ private:
   std::optional<std::pair<int, position>> best(std::optional<pipeline_index> of) const {
     std::optional<std::pair<int, position>> least;
     for (const auto& [key, t] : tasks_) {
-      if (t.now != phase::due || workers_with_room(key.pipeline) == 0 || (of && key.pipeline != *of)) continue;
+      if (t.now != phase::due || quarantined(key) || (of && key.pipeline != *of)) continue;
+      if (workers_with_room(key.pipeline) == 0) continue;
       const std::pair<int, position> candidate{t.head ? 0 : 1, key.at};
       if (!least || candidate < *least) least = candidate;
     }
@@ -627,6 +715,10 @@ private:
   dispatch_table table_;
   bool workers_die_; // else they only get lost, nobody is ever a suspect, and the model says exactly what must happen
   bool hedges_;
+  bool deadly_; // more of them die
+  std::map<std::pair<pipeline_index, chain_index>, model_ward> wards_;
+  std::set<pipeline_index> quarantines_;                                   // which ever had one
+  std::map<std::pair<pipeline_index, chain_index>, time_point> last_open_; // beside others
   std::map<pipeline_index, std::uint64_t> first_copies_;
   std::map<pipeline_index, std::uint64_t> hedged_;
   time_point now_{};
