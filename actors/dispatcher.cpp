@@ -204,6 +204,22 @@ void dispatcher_state::dismiss_hung() {
   }
 }
 
+void dispatcher_state::log_quarantines() {
+  for (const auto& [index, chain, quarantined] : table->take_quarantine_changes()) {
+    const auto& pipeline = pipelines[index.value()];
+    const auto whose =
+      chain.value() == 0 ? std::string{} : " of destination " + pipeline.names.at(destination_id{chain.value()});
+    if (quarantined)
+      spdlog::error(
+        "pipeline {}: the transforms{} have killed workers with several messages; all their messages run by "
+        "themselves now, after a rest where others have work to do",
+        pipeline.is.name, whose);
+    else
+      spdlog::info("pipeline {}: the transforms{} work again; their messages run beside others", pipeline.is.name,
+                   whose);
+  }
+}
+
 void dispatcher_state::on(const farewell& leaving) {
   const auto found = peers.find(caf::actor_cast<caf::actor_addr>(self->current_sender()));
   if (found == peers.end() || found->second.leaving) return;
@@ -261,6 +277,7 @@ void dispatcher_state::perform(std::map<core::pipeline_index, work_done> news) {
       {at, chain, lost.attempts, std::move(lost.last_error), lost.work.asked, lost.permanent});
   }
   for (auto& [index, what] : news) self->send(pipelines[index.value()].shard, std::move(what));
+  log_quarantines();
   assign();
   setup.measured->publish(table->counters(), published);
   schedule();

@@ -68,6 +68,7 @@ struct dispatcher_state {
   void drop(const caf::actor_addr& gone, core::departure how);
   void log_end(const peer& gone, core::departure how, const std::string& why);
   void dismiss_hung();
+  void log_quarantines();
 
   void take(peer& from, answer& item, std::map<core::pipeline_index, work_done>& news);
   [[nodiscard]] core::work_result to_result(const served& pipeline, const message_ptr& message, answer& item) const;

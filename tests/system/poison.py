@@ -68,6 +68,31 @@ class Killers(PoisonTest):
         self.assertEqual(self.attempts("crashed"), len(poison))
 
 
+class DeadlyDestination(PoisonTest):
+    def test_a_destination_whose_transforms_kill_each_worker_hardly_slows_its_sibling_down(self):
+        self.book = self.receiver()
+        destinations = [
+            {"name": "deadly", "url": self.book.url(), "transform": [{"use": "delay", "crash_rate": 1.0}]},
+            {"name": "works", "url": self.book.url(), "transform": [{"use": "delay", "min": "10ms", "max": "10ms"}]},
+        ]
+        self.running = self.supervisor(self.config([pipeline("p", destinations, retry=GIVES_UP_SOON)]))
+        self.running.wait_for_workers(1)
+        started = time.monotonic()
+        sent = self.running.submit_all("p", [f"m{number}" for number in range(200)])
+        self.running.wait_until_settled("p", "works", 200)
+        at_first = time.monotonic() - started
+        self.running.wait_for_line("the transforms of destination deadly have killed workers with several messages")
+        sent |= self.running.submit_all("p", [f"m{number}" for number in range(200, 1200)])
+        self.running.wait_until_settled("p", "works", 1200)
+        then = time.monotonic() - started - at_first
+        self.assert_nothing_wrong(check_book(self.book.entries("works"), sent))
+        self.assertLess(at_first, 15, "too many workers died before it was known why")
+        self.assertLess(then, 15, "too many workers died although it was known why")
+        held = self.running.wait_for_state("p", "deadly", "held")["blocked_by"]
+        self.assertEqual((held["id"], held["attempts"]), ("m0", ATTEMPTS))
+        self.assertIn("its worker died", held["last_error"])
+
+
 class Hanging(PoisonTest):
     def test_a_worker_all_of_whose_slots_hang_is_started_again(self):
         quick = {"timeout": "300ms", "jitter": "1ms", "multiplier": 1, "max_timeout": "300ms"}
