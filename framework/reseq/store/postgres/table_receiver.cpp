@@ -61,7 +61,7 @@ table_columns columns_of(pqxx::work& tx, const std::string& quoted) {
   table_columns found;
   for (const auto& row :
        tx.exec("SELECT attname, atttypid, format_type(base, -1), base FROM (SELECT *, " + std::string(base) +
-               " AS base" + std::string(of_table) + tx.quote(quoted) + ")) AS listed ORDER BY attnum"))
+               " AS base" + std::string(of_table) + literal(tx, quoted) + ")) AS listed ORDER BY attnum"))
     found.push_back({std::string(view_of(row[0])), std::string(view_of(row[1])), std::string(view_of(row[2])),
                      view_of(row[3]) == bytea});
   return found;
@@ -79,7 +79,7 @@ std::string listed(const table_columns& columns) {
 /// that has become text as the text of their digits. It costs some 30 µs for a batch, of 1 row as of 16 (pgbench).
 std::string still_has(pqxx::work& tx, const table_columns& columns, const std::string& quoted) {
   return "(SELECT string_agg(attname || ' ' || atttypid, ',' ORDER BY attnum)" + std::string(of_table) +
-         tx.quote(quoted) + ")) = " + tx.quote(listed(columns));
+         literal(tx, quoted) + ")) = " + literal(tx, listed(columns));
 }
 
 result<std::string> insert_statement(pqxx::work& tx, const table_columns& columns, const table_url& to) {
@@ -190,7 +190,8 @@ position table_receiver::position_of(database& db, sequence received) {
 /// Whether nothing gives `column`, which is none of ours, a value. (A default or a trigger may make null of a message.)
 result<bool> table_receiver::leaves_empty(database& db, const std::string& column) {
   return db.transact([&](pqxx::work& tx) -> result<bool> {
-    return !tx.exec("SELECT" + std::string(of_table) + tx.quote(to_.quoted()) + ") AND attname = " + tx.quote(column) +
+    return !tx.exec("SELECT" + std::string(of_table) + literal(tx, to_.quoted()) +
+                    ") AND attname = " + literal(tx, column) +
                     " AND NOT atthasdef AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = attrelid AND "
                     "tgenabled <> 'D' AND tgtype & 7 = 7 /* before a row's insertion */)")
               .empty();
