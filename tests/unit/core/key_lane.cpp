@@ -214,7 +214,7 @@ TEST_CASE("a head that does not move makes room after a second, by what is behin
   CHECK(f.tested.look_again_at() == after(1000));
   CHECK(f.make_room(5, after(1000)) == numbers{4});
   CHECK(f.offer({"b"}) == fates{enters});
-  CHECK(f.tested.find(sequence{1})->state == slot_state::pending);
+  CHECK(f.state_of(1) == slot_state::pending);
   CHECK(f.catch_up(5).empty()); // it does not move yet
   f.finish({1, 5});
   CHECK(f.release() == numbers{1, 2, 3, 5});

@@ -29,6 +29,8 @@ struct key_lane_fixture {
     }
     return fates;
   }
+  /// By value: Catch2 takes what it compares by reference, which no bit-field can be taken by.
+  [[nodiscard]] slot_state state_of(std::uint64_t seq) const { return tested.find(sequence{seq})->state; }
   void finish(const numbers& sequences, time_point now = t0) {
     for (const auto n : sequences) tested.finish(sequence{n}, body(), 5, now);
   }
