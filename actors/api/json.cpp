@@ -108,6 +108,7 @@ json to_json(const named_task_status& task) {
   }
   return {
     {"failed", task.status.attempts},
+    {"quarantined", task.status.quarantined},
     {"last_error", task.status.last_error.empty() ? json(nullptr) : json(task.status.last_error)},
     {"next_attempt", task.status.next_attempt ? json(timestamp(to_wall(*task.status.next_attempt))) : json(nullptr)},
     {"history", std::move(attempts)}};

@@ -153,6 +153,7 @@ void http_api::show_destination(const api_pipeline& of, destination_id which, co
         head["last_error"] = attempts["last_error"];
         head["next_attempt"] = attempts["next_attempt"];
         head["history"] = attempts["history"];
+        head["quarantined"] = attempts["quarantined"];
       }
       answer(api::json_response(200, dump(made)));
     };

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -277,21 +278,26 @@ private:
     return json{{"held", std::move(wanted)}};
   }
 
-  /// The API retries all that is held, or single messages, and skips single ones.
+  /// The API retries all that is held, or single messages, and skips single ones. Where none could be, the last reason
+  /// is the answer.
   [[nodiscard]] result<json> operate_held(const std::string& verb) const {
     const auto list = wanted_held();
     if (!list) return list;
     std::uint64_t changed = 0;
+    std::optional<error> refused;
     for (const auto& one : list_in(*list, "held")) {
       auto done = post(message_path(place_in(one)) + "/" + verb,
                        json{{"destinations", json::array({text_in(one, "destination")})}}.dump());
       if (done)
         changed += number_in(*done, "changed");
-      else if (done.error().code != errc::conflict) { // a conflict: somebody else was faster
+      else if (done.error().code == errc::conflict) // somebody else was faster, or the pipeline has diverged
+        refused = done.error();
+      else {
         if (changed > 0) done.error().what += "; " + counted(changed, "message") + " had been done before";
         return done;
       }
     }
+    if (changed == 0 && refused) return tl::unexpected(std::move(*refused));
     return json{{"changed", changed}};
   }
 

@@ -1,5 +1,6 @@
 #include "ctl/why.hpp"
 
+#include <string_view>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -12,6 +13,10 @@ namespace reseq::ctl {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::string_view worker_died = "its worker died"; // how the error begins that the supervisor notes then
+constexpr const char* find_crash =
+  "correct the transform that kills its worker (the worker's log, or a core dump, shows where)";
 
 /// What everything below is told about.
 struct stuck {
@@ -60,7 +65,11 @@ std::string held_text(const stuck& s) {
   return why;
 }
 
+bool is_quarantined(const stuck& s) { return s.head.value("quarantined", false); }
+
 std::string transform_text(const stuck& s) {
+  if (is_quarantined(s))
+    return "its transforms killed the workers of several messages, so all run by themselves, and rest after each death";
   if (runs_now(s)) return "its transforms are working on it";
   if (time_in(s.head, "next_attempt")) return "its transforms failed, and the next attempt waits for its time";
   return "it waits for a worker with a free slot";
@@ -126,12 +135,19 @@ std::string call_text(const char* command, const stuck& s) {
 std::string held_advice(const stuck& s) {
   const auto reason = text_in(s.hold, "reason");
   const bool by_transforms = reason == "exhausted" || reason == "permanent";
-  const auto* correct = by_transforms ? "correct what the error names" : "correct what made the receiver refuse";
+  const bool crashed = by_transforms && s.last_error().starts_with(worker_died);
+  const auto* correct = crashed         ? find_crash
+                        : by_transforms ? "correct what the error names"
+                                        : "correct what made the receiver refuse";
   return std::string{correct} + ", then " + call_text("retry", s) + "; or give the message up here with " +
          call_text("skip", s) + ".";
 }
 
 std::string transform_advice(const stuck& s) {
+  if (is_quarantined(s))
+    return std::string{find_crash} + "; until then its messages go on by themselves, slowly, and what kills workers is "
+                                     "held, or recorded as a dead "
+                                     "letter, after its last attempt.";
   if (runs_now(s) && s.attempts() == 0)
     return "nothing yet; an attempt that hangs is given to another worker when its time is over.";
   if (runs_now(s) || time_in(s.head, "next_attempt"))

@@ -76,6 +76,12 @@ bool dispatch_quarantine::holds(pipeline_index pipeline, chain_index chain) cons
   return found != wards.end() && found->second.quarantined;
 }
 
+std::optional<time_point> dispatch_quarantine::rests_until(pipeline_index pipeline, chain_index chain) const {
+  const auto& wards = pipelines_[pipeline.value()].wards;
+  const auto found = wards.find(chain);
+  return found == wards.end() ? std::nullopt : found->second.rests_until;
+}
+
 void dispatch_quarantine::admit(pipeline_index pipeline, chain_index chain, position at, suspect who, bool guilty) {
   auto& w = *find(pipeline, chain);
   (guilty ? w.guilty : w.waiting).insert_or_assign(at, who);

@@ -66,6 +66,8 @@ public:
   void rest(pipeline_index pipeline, chain_index chain, bool others, time_point now);
 
   [[nodiscard]] bool holds(pipeline_index pipeline, chain_index chain) const;
+  /// Nothing when it does not rest.
+  [[nodiscard]] std::optional<time_point> rests_until(pipeline_index pipeline, chain_index chain) const;
 
   /// It waits for its chain's turn from now on; the chain is quarantined. `guilty`: it has killed a worker alone.
   void admit(pipeline_index pipeline, chain_index chain, position at, suspect who, bool guilty);

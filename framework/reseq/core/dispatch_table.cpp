@@ -158,7 +158,10 @@ std::optional<task_status> dispatch_table::inspect(task_key key) const {
     status.last_error = t.trouble->last_error;
     status.history = t.trouble->history;
   }
+  status.quarantined = s.is_quarantined(which);
   if (t.phase == task_phase::backing_off) status.next_attempt = s.timers.key_at(t.timer_place);
+  if (t.phase == task_phase::isolated && status.quarantined)
+    status.next_attempt = s.quarantine.rests_until(key.pipeline, key.chain);
   if (t.phase == task_phase::running) {
     for (const auto copy_slot : t.copies) {
       if (status.history.size() == attempt_history_limit) status.history.erase(status.history.begin());

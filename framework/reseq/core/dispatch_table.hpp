@@ -102,8 +102,9 @@ struct given_up {
 struct task_status {
   std::uint32_t attempts = 0;             ///< failed ones
   std::string last_error;                 ///< empty when none has failed
-  std::optional<time_point> next_attempt; ///< when it waits for its backoff
+  std::optional<time_point> next_attempt; ///< when it waits for its backoff, or its quarantined chain rests
   std::vector<attempt_record> history;    ///< oldest first; the last eight
+  bool quarantined = false;               ///< its chain is: it waits for its turn, or has it
 };
 
 /// Since the start. `dispatched` and `orphaned` count copies, the others chains.

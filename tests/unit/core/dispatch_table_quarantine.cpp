@@ -162,6 +162,25 @@ TEST_CASE("what is quarantined is tried in order, and given up as any other afte
   CHECK(std::ranges::is_sorted(f.given_up_at[guilty]));
 }
 
+TEST_CASE("of what is quarantined it is told, and until when its chain rests") {
+  two_destinations f(always);
+  f.start_workers(1);
+  f.submit_for(guilty, 1, 100);
+  f.submit_for(innocent, 1, 10'000);
+  std::optional<task_status> resting;
+  f.run_until(
+    [&] {
+      const auto head = f.table.inspect(f.key(*f.waiting[guilty].begin(), guilty));
+      if (head && head->quarantined && head->next_attempt) resting = head;
+      return resting.has_value();
+    },
+    1min);
+  REQUIRE(resting);
+  CHECK(*resting->next_attempt > f.now);
+  CHECK(*resting->next_attempt <= f.now + 4s);
+  CHECK_FALSE(f.table.inspect(f.key(*f.waiting[innocent].begin(), innocent))->quarantined);
+}
+
 TEST_CASE("where nothing else is to be done, what is quarantined does not wait between deaths") {
   two_destinations f(always, few_attempts());
   f.start_workers(1);

@@ -129,8 +129,9 @@ public:
       REQUIRE(status.has_value());
       REQUIRE(status->attempts == t.failed);
       REQUIRE(status->history.size() <= 8);
-      REQUIRE(status->next_attempt.has_value() == (t.now == phase::backing_off));
-      if (status->next_attempt) REQUIRE(*status->next_attempt == t.until);
+      const bool may_rest = status->quarantined && t.now == phase::isolated;
+      REQUIRE((status->next_attempt.has_value() == (t.now == phase::backing_off) || may_rest));
+      if (status->next_attempt && !may_rest) REQUIRE(*status->next_attempt == t.until);
       REQUIRE((!status->history.empty() && status->history.back().outcome == "running") == (t.now == phase::running));
       if (t.now == phase::running) ++running;
       if ((t.now == phase::running || t.now == phase::backing_off) && (!deadline || t.until < *deadline))

@@ -221,6 +221,19 @@ TEST_CASE("skip of all that destinations hold shows it first, and does it when t
   CHECK(supervisor.asked.back().body == R"({"destinations":["billing"]})");
 }
 
+TEST_CASE("where nothing that is held can be skipped, the reason is told") {
+  scripted supervisor;
+  supervisor.on("GET /v1/pipelines/orders/destinations/billing", destination("held", nullptr));
+  supervisor.on("GET /v1/pipelines/orders/held", {{"held", {hold("exhausted")}}});
+  supervisor.on("POST /v1/pipelines/orders/messages/0:17/skip", {{"detail", "the pipeline has diverged"}}, 409);
+  auto what = wanted(command::skip, "orders");
+  what.to = {"billing"};
+  what.yes = true;
+  const auto answer = supervisor.run(what);
+  REQUIRE_FALSE(answer);
+  CHECK(contains(answer.error().text(), "the pipeline has diverged"));
+}
+
 TEST_CASE("retry without a message retries all that is held") {
   scripted supervisor;
   supervisor.on("POST /v1/pipelines/orders/held/retry", {{"changed", 3}});

@@ -68,6 +68,17 @@ TEST_CASE("a transform that runs for the first time needs nothing") {
   CHECK(contains(text, "To do: nothing yet"));
 }
 
+TEST_CASE("a head whose transforms kill workers waits for its turn, and points to the transform") {
+  auto blocked = head("transform");
+  blocked["quarantined"] = true;
+  blocked["next_attempt"] = "2026-11-21T12:00:02.000Z";
+  const auto text = explain("orders", destination("running", blocked), nullptr, now);
+  CHECK(contains(text, "its transforms killed the workers of several messages, so all run by themselves"));
+  CHECK(contains(text, "To do: correct the transform that kills its worker"));
+  blocked["quarantined"] = false;
+  CHECK_FALSE(contains(explain("orders", destination("running", blocked), nullptr, now), "kill"));
+}
+
 TEST_CASE("a head that no worker has begun with points to the workers") {
   const auto text = explain("orders", destination("running", head("transform")), nullptr, now);
   CHECK(contains(text, "it waits for a worker with a free slot"));
