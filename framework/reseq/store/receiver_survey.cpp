@@ -98,7 +98,8 @@ std::optional<std::string> find_ahead(const shard_state& shard, std::span<const 
     const auto label = "the receiver of destination " + of->name;
     if (has.owner > shard.owner)
       return label + " knows of epoch " + std::to_string(has.owner.value()) + ", and the journal of none after " +
-             std::to_string(shard.owner.value());
+             std::to_string(shard.owner.value()) +
+             " (another installation that delivers there under the same names? Then rename this one's)";
     if (has.last > of->last)
       return label + " is ahead of the journal: " + described(has) +
              ", and the journal has given it none beyond sequence " + std::to_string(of->last.value());

@@ -19,6 +19,15 @@ std::string described(const receiver_record& known) {
          (known.last_message.empty() ? "" : ", message " + known.last_message);
 }
 
+core::receiver_answer other_history(const core::send_item& item, const std::string& theirs) {
+  return core::failing{
+    "the receiver has message " + theirs + " under sequence " + std::to_string(item.seq.value()) +
+      ", which is message " + item.message->id() +
+      " in the journal: it has another history. Empty it, and what is recorded of it, or name another "
+      "one, and start again",
+    std::nullopt};
+}
+
 tl::expected<std::size_t, core::receiver_answer>
 already_received(const receiver_record& known, std::span<const received> items, const receiver_owner& owner) {
   if (known.owner > owner.owner) return tl::unexpected<core::receiver_answer>(core::stale{known.owner});

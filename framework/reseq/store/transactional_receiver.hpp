@@ -48,6 +48,10 @@ std::string described(const receiver_record& known);
 tl::expected<std::size_t, core::receiver_answer>
 already_received(const receiver_record& known, std::span<const received> items, const receiver_owner& owner);
 
+/// What to say of a receiver that has `theirs` in the place of `item`: of another history, which nothing mends but an
+/// empty receiver. What it took for its own would be lost.
+core::receiver_answer other_history(const core::send_item& item, const std::string& theirs);
+
 /// Used by one thread at a time. Calls block; they connect again by themselves when they must.
 class transactional_receiver {
 public:
@@ -60,7 +64,8 @@ public:
   /// a later epoch if a later owner was there. `deliver` does without, or after a failure: it announces by itself.
   virtual result<receiver_record> open() = 0;
 
-  /// Takes those of `items` (not empty, ascending) that it does not have, all or none of them:
+  /// Takes those of `items` (not empty, ascending) that it does not have, all or none of them. Those that it should
+  /// have are looked for, as far as it can be seen: one that it has another message in the place of is not there.
   ///
   /// - `confirmed`: it durably has all of them;
   /// - `refused`: it will never take one of them;

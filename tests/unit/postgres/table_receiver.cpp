@@ -106,6 +106,7 @@ receiver_factory function_places() {
 TEST_CASE("a table holds each message once") { check_receiving(table_places()); }
 TEST_CASE("a table refuses a stale owner") { check_receiver_fencing(table_places()); }
 TEST_CASE("a table that is ahead of its journal tells the position, too") { check_positions(table_places()); }
+TEST_CASE("a table that has other messages is not taken to have ours") { check_other_history(table_places()); }
 TEST_CASE("a table that has gone back, or whose journal has, is left as it is") { check_going_back(table_places()); }
 
 TEST_CASE("what a function does is done once for each message") { check_receiving(function_places()); }

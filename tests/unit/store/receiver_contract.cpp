@@ -147,6 +147,20 @@ void check_positions(const receiver_factory& make) {
   CHECK(place->access(owner_with(2, 2))->open().value().last_position == position{103});
 }
 
+void check_other_history(const receiver_factory& make) {
+  const auto place = make();
+  CHECK(said(place->access(owner_with(1))->deliver(messages(range_of(1, 5), 0))) == "confirmed");
+  const auto next = place->access(owner_with(2, 8));
+  const auto other = said(next->deliver(messages({2, 3}, 1, "other")));
+  CHECK(contains(other, "failing: the receiver has message m"));
+  CHECK(contains(other, "it has another history"));
+  CHECK(contains(said(next->deliver(messages(range_of(4, 8), 3, "other"))), "failing: "));
+  CHECK(sequences_of(place->seen()) == range_of(1, 5));
+  CHECK(said(next->deliver(messages({2, 3}, 1))) == "confirmed");
+  CHECK(said(next->deliver(messages(range_of(4, 8), 3))) == "confirmed");
+  CHECK(sequences_of(place->seen()) == range_of(1, 8));
+}
+
 void check_going_back(const receiver_factory& make) {
   const auto place = make();
   const auto first = place->access(owner_with(1));

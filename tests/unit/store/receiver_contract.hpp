@@ -51,6 +51,8 @@ using receiver_factory = std::function<std::unique_ptr<receiver_place>()>;
 void check_receiving(const receiver_factory& make);
 void check_receiver_fencing(const receiver_factory& make);
 void check_positions(const receiver_factory& make);
+/// Messages that it has others in the place of are not taken for delivered: of those that can be read.
+void check_other_history(const receiver_factory& make);
 void check_going_back(const receiver_factory& make);
 
 } // namespace reseq::test

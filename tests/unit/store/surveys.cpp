@@ -36,5 +36,6 @@ TEST_CASE("a receiver that has what the journal never gave, or a later owner, is
     "the receiver of destination ledger is ahead of the journal: the last that it has is sequence 11, message m, and "
     "the journal has given it none beyond sequence 10");
   CHECK(find_ahead(shard_at(3, 10), seen(4, 10)) ==
-        "the receiver of destination ledger knows of epoch 4, and the journal of none after 3");
+        "the receiver of destination ledger knows of epoch 4, and the journal of none after 3 (another installation "
+        "that delivers there under the same names? Then rename this one's)");
 }

@@ -68,13 +68,28 @@ result<receiver_record> fenced_receiver::open() {
 
 core::receiver_answer fenced_receiver::deliver(std::span<const received> items) {
   std::optional<core::receiver_answer> instead;
-  auto written = write(items, instead);
-  if (!written && (written.error().code == errc::in_doubt || outdated_)) written = write(items, instead);
+  auto written = compare_and_write(items, instead);
+  if (!written && (written.error().code == errc::in_doubt || outdated_)) written = compare_and_write(items, instead);
   if (written) return core::confirmed{};
   return instead ? std::move(*instead) : core::failing{written.error().text(), std::nullopt};
 }
 
+/// In a transaction of its own: one in which something cannot be read can write nothing any more.
+result<void> fenced_receiver::compare_and_write(std::span<const received> items,
+                                                std::optional<core::receiver_answer>& instead) {
+  auto written = write(items, instead);
+  if (written || to_compare_ == 0) return written;
+  instead = find_other(*db_, items.first(to_compare_));
+  if (instead) return written;
+  compared_ = items[to_compare_ - 1].item.seq;
+  return write(items, instead);
+}
+
 position fenced_receiver::position_of(database&, sequence) { return {}; }
+
+std::optional<core::receiver_answer> fenced_receiver::find_other(database&, std::span<const received>) {
+  return std::nullopt;
+}
 
 core::receiver_answer fenced_receiver::answer_to(database&, const server_message& refusal) {
   if (lacks_partition(refusal)) return core::failing{in_a_line(refusal), std::nullopt};
@@ -127,6 +142,7 @@ result<receiver_record> fenced_receiver::recorded(pqxx::work& tx, const char* qu
 
 result<void> fenced_receiver::write(std::span<const received> items, std::optional<core::receiver_answer>& instead) {
   outdated_ = false;
+  to_compare_ = 0;
   if (auto connected = connect(); !connected) return connected;
   std::optional<server_message> refusal;
   auto written = db_->transact([&](pqxx::work& tx) -> result<void> {
@@ -136,6 +152,10 @@ result<void> fenced_receiver::write(std::span<const received> items, std::option
     if (!there) {
       instead = there.error();
       return fail(errc::conflict, "nothing may be written");
+    }
+    if (*there > 0 && items[*there - 1].item.seq > compared_) {
+      to_compare_ = *there;
+      return fail(errc::unprocessable, "what is there already is to be compared first");
     }
     if (*there == items.size()) return {};
     try {

@@ -1,6 +1,7 @@
 /// A destination in any PostgreSQL database that takes messages in transactions of its own.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <span>
@@ -43,6 +44,10 @@ protected:
   /// table is to be mended and is `failing`.
   virtual core::receiver_answer answer_to(database& db, const server_message& refusal);
 
+  /// What to answer where the receiver has another message in the place of one of `items`; nothing where that cannot be
+  /// seen.
+  virtual std::optional<core::receiver_answer> find_other(database& db, std::span<const received> items);
+
   /// The position of the message with this sequence, where it can be read; else 0.
   virtual position position_of(database& db, sequence received);
 
@@ -55,9 +60,13 @@ private:
   result<void> prepare_records(pqxx::work& tx);
   result<receiver_record> recorded(pqxx::work& tx, const char* query);
   result<void> write(std::span<const received> items, std::optional<core::receiver_answer>& instead);
+  /// As `write`, after what is there already was compared.
+  result<void> compare_and_write(std::span<const received> items, std::optional<core::receiver_answer>& instead);
 
   server_url server_;
   receiver_owner owner_;
+  sequence compared_;          ///< up to here it has the journal's messages, as far as that can be seen
+  std::size_t to_compare_ = 0; ///< so many first have to be
   duration timeout_;
   std::unique_ptr<database> db_;
   int session_ = 0;       ///< its process at the server

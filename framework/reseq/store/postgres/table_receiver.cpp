@@ -187,6 +187,26 @@ position table_receiver::position_of(database& db, sequence received) {
   return found.value_or(position{});
 }
 
+/// The columns may be of any type that takes what was inserted: the server compares, and says it as text.
+std::optional<core::receiver_answer> table_receiver::find_other(database& db, std::span<const received> items) {
+  std::string theirs;
+  const auto found = db.transact([&](pqxx::work& tx) -> result<sequence> {
+    std::string other;
+    for (const auto& [item, headers] : items)
+      other += (other.empty() ? "" : " OR ") + std::string("(sequence = '") + std::to_string(item.seq.value()) +
+               "' AND message_id <> " + literal(tx, item.message->id()) + ")";
+    const auto rows =
+      tx.exec("SELECT sequence::text::bigint, message_id::text FROM " + to_.quoted() + " WHERE " + other + " LIMIT 1");
+    if (rows.empty()) return sequence{};
+    theirs = view_of(rows[0][1]);
+    return sequence{rows[0][0].as<std::uint64_t>()};
+  });
+  const auto which = found.value_or(sequence{});
+  for (const auto& one : items)
+    if (one.item.seq == which) return other_history(one.item, theirs);
+  return std::nullopt;
+}
+
 /// Whether nothing gives `column`, which is none of ours, a value. (A default or a trigger may make null of a message.)
 result<bool> table_receiver::leaves_empty(database& db, const std::string& column) {
   return db.transact([&](pqxx::work& tx) -> result<bool> {

@@ -28,6 +28,7 @@ private:
   std::optional<core::receiver_answer> take(database& db, pqxx::work& tx, std::span<const received> items) override;
   core::receiver_answer answer_to(database& db, const server_message& refusal) override;
   position position_of(database& db, sequence received) override;
+  std::optional<core::receiver_answer> find_other(database& db, std::span<const received> items) override;
 
   result<bool> leaves_empty(database& db, const std::string& column);
   result<void> adapt_to(const std::vector<table_column>& columns, database& db, pqxx::work& tx);

@@ -73,15 +73,28 @@ result<receiver_record> stream_receiver::open() {
   return read;
 }
 
-/// 0 where the entry cannot be read, or is there no more.
-position stream_receiver::position_of(sequence received) {
+std::string stream_receiver::field_of(sequence received, std::string_view field) {
   const auto id = std::to_string(received.value()) + "-0";
   const auto found = client_.run(std::array{command("XRANGE").add(stream_).add(id).add(id)});
   if (!found || found->front().size() != 1 || found->front()[0].size() != 2) return {};
   const auto fields = found->front()[0][1];
   for (std::size_t i = 0; i + 1 < fields.size(); i += 2)
-    if (fields[i].text() == "position") return position{number(fields[i + 1].text()).value_or(0)};
+    if (fields[i].text() == field) return std::string(fields[i + 1].text());
   return {};
+}
+
+position stream_receiver::position_of(sequence received) {
+  return position{number(field_of(received, "position")).value_or(0)};
+}
+
+std::optional<core::receiver_answer> stream_receiver::find_other(std::span<const received> items) {
+  for (const auto& one : items) {
+    if (one.item.seq <= compared_) continue;
+    const auto theirs = field_of(one.item.seq, "message_id");
+    if (!theirs.empty() && theirs != one.item.message->id()) return other_history(one.item, theirs);
+    compared_ = one.item.seq;
+  }
+  return std::nullopt;
 }
 
 core::receiver_answer stream_receiver::deliver(std::span<const received> items) {
@@ -99,6 +112,7 @@ core::receiver_answer stream_receiver::deliver(std::span<const received> items) 
       if (was_known) continue;
       return there.error();
     }
+    if (auto other = find_other(items.first(*there))) return std::move(*other);
     const auto expected = known_->last;
     auto now = append(items.subspan(*there), expected);
     known_.reset(); // what became of a call without an answer is found out anew

@@ -44,12 +44,17 @@ private:
   /// What is recorded after `items` were appended to `expected`, or were not because something else is the last.
   result<receiver_record> append(std::span<const received> items, sequence expected);
 
+  /// A field of the entry with this sequence; empty where it cannot be read, or is there no more.
+  std::string field_of(sequence received, std::string_view field);
   position position_of(sequence received);
+  /// What to answer where the stream has another message in the place of one of `items`.
+  std::optional<core::receiver_answer> find_other(std::span<const received> items);
 
   std::string stream_;
   std::string record_;
   receiver_owner owner_;
   client client_;
+  sequence compared_;                    ///< up to here it has the journal's messages, as far as that can be seen
   std::optional<receiver_record> known_; ///< as the last call left it
 };
 
