@@ -6,6 +6,7 @@
 #include "actors/api/gather.hpp"
 #include "actors/api/http_api.hpp"
 #include "actors/api/json.hpp"
+#include "reseq/wire/json.hpp"
 
 namespace reseq::actors {
 
@@ -214,6 +215,7 @@ result<std::string> wanted_id(std::string_view query) {
     made += static_cast<char>(byte);
     i += 2;
   }
+  if (!wire::json::valid_utf8(made)) return malformed();
   return made;
 }
 

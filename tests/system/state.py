@@ -93,6 +93,7 @@ class State(SystemTest):
         self.assertEqual(shown, self.running.get("/v1/pipelines/p/messages/0:1"))
         self.assertEqual(self.running.get("/v1/pipelines/p/messages?id=0:9")["position"], 2)
         self.assertEqual(self.running.request("GET", "/v1/pipelines/q/messages?id=0:9").status, 404)
+        self.assertEqual(self.running.request("GET", "/v1/pipelines/p/messages?id=%ff").status, 400)
         self.assertIn("place     0:1 in p", self.running.ctl("messages", "p", "a/b + c"))
         self.assertEqual(self.running.ctl("retry", "p", "a/b + c", "--to", "bad"),
                          "a/b + c (0:1) is tried again for 1 destination\n")
