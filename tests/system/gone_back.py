@@ -180,6 +180,38 @@ class GoneBack(SystemTest):
         self.assertIn("No recovery mends that: empty the table and delete its row in reseq.delivered", said)
         self.assertNotIn("reseqctl held", said)
 
+    def test_what_an_older_journal_accepted_while_its_table_was_away_is_not_taken_for_delivered(self):
+        table = {"name": "table", "url": f"{self.server.url('books')}&table=ledger", "retry_max": "200ms"}
+        self.running = self.supervisor(self.config([pipeline("p", [table])]))
+        self.submit(5)
+        eventually("the table has them", lambda: self.rows() == list(range(1, 6)))
+        self.assertEqual(self.running.stop(), 0)
+        shutil.copytree(self.path("data"), self.path("old"), ignore=shutil.ignore_patterns("high-water"))
+        self.running = self.restart(self.running)
+        self.submit(7)
+        eventually("the table has them", lambda: self.rows() == list(range(1, 13)))
+        self.assertEqual(self.running.stop(), 0)
+        shutil.rmtree(self.path("data"))
+        shutil.move(self.path("old"), self.path("data"))
+
+        self.server.sql("ALTER DATABASE books ALLOW_CONNECTIONS false", "postgres")
+        self.running = self.restart(self.running)
+        self.running.submit_all("p", ["late-6", "late-7"])
+        self.server.sql("ALTER DATABASE books ALLOW_CONNECTIONS true", "postgres")
+        self.running.wait_for_line("pipeline p has diverged")
+        self.wait_until_it_runs_anew()
+        self.running.ctl("recover", "p", "--yes")
+        eventually("it runs again", lambda: self.running.logged(r"\bready\b") == 3)
+        eventually("it says so", lambda: "message m-6 under sequence 6, which is message late-6" in self.running.ctl("why"))
+        self.assertEqual(self.rows(), list(range(1, 13)))
+
+        self.server.sql("TRUNCATE public.ledger, reseq.delivered", "books")
+        self.assertEqual(self.running.stop(), 0)
+        self.running = self.restart(self.running)
+        wanted = [[f"m-{number}"] for number in range(1, 6)] + [["late-6"], ["late-7"]]
+        ids = lambda: self.server.sql("SELECT message_id FROM public.ledger ORDER BY sequence", "books")
+        eventually("they are there", lambda: ids() == wanted)
+
 
 if __name__ == "__main__":
     unittest.main()
