@@ -39,7 +39,7 @@ using clock = std::chrono::steady_clock;
 struct options {
   std::vector<double> work_us{0, 1, 10, 100};
   std::uint32_t threads = 2;
-  std::uint32_t slots = 64;
+  std::uint32_t slots = 256;
   std::uint32_t window = 4096;
   double seconds = 0.5;
   int rounds = 5;
@@ -339,7 +339,7 @@ int main(int argc, char** argv) {
   app.add_option("--work", chosen.work_us, "microseconds of work a message; may be repeated (default 0 1 10 100)")
     ->check(CLI::Range(0.0, 100'000.0));
   app.add_option("--threads", chosen.threads, "that work (default 2)")->check(CLI::Range(1, 64));
-  app.add_option("--slots", chosen.slots, "of each thread: copies that it has at once (default 64)")
+  app.add_option("--slots", chosen.slots, "of each thread: copies that it has at once (default 256)")
     ->check(CLI::Range(1, 100'000));
   app.add_option("--window", chosen.window, "messages under way, in both (default 4096)")
     ->check(CLI::Range(2, 1'000'000));
