@@ -6,6 +6,19 @@ using namespace reseq;
 using namespace reseq::actors;
 using namespace reseq::test;
 
+namespace {
+
+/// A reader, and a shard that keeps what it hears.
+struct reader_fixture {
+  virtual_system system;
+  std::shared_ptr<memory_journal> journal = std::make_shared<memory_journal>();
+  std::shared_ptr<shard_mail> mail = std::make_shared<shard_mail>();
+  shard_actor owner = system.spawn(fake_shard, mail);
+  reader_actor tested = system.spawn(reader, std::shared_ptr<store::journal>{journal});
+};
+
+} // namespace
+
 TEST_CASE("the reader passes on what the journal holds") {
   virtual_system system;
   auto journal = std::make_shared<memory_journal>();
@@ -50,45 +63,37 @@ TEST_CASE("the reader passes on what the journal holds") {
 }
 
 TEST_CASE("a backlog goes to the shard that asked, and so does the news that it cannot be read") {
-  virtual_system system;
-  auto journal = std::make_shared<memory_journal>();
-  auto mail = std::make_shared<shard_mail>();
-  const shard_actor owner = system.spawn(fake_shard, mail);
-  const reader_actor tested = system.spawn(reader, std::shared_ptr<store::journal>{journal});
+  reader_fixture f;
   const read_backlog wanted{store::shard_handle{1}, {destination_id{4}, sequence{10}, 2, 1000}};
-  system.send(tested, wanted, owner);
-  REQUIRE(mail->backlogs.size() == 1);
-  CHECK(mail->backlogs[0].destination == destination_id{4});
-  REQUIRE(mail->backlogs[0].items);
-  REQUIRE(mail->backlogs[0].items->size() == 2);
-  CHECK(mail->backlogs[0].items->at(1).seq == sequence{11});
+  f.system.send(f.tested, wanted, f.owner);
+  REQUIRE(f.mail->backlogs.size() == 1);
+  CHECK(f.mail->backlogs[0].destination == destination_id{4});
+  REQUIRE(f.mail->backlogs[0].items);
+  REQUIRE(f.mail->backlogs[0].items->size() == 2);
+  CHECK(f.mail->backlogs[0].items->at(1).seq == sequence{11});
 
-  journal->failing = true;
-  system.send(tested, wanted, owner);
-  REQUIRE(mail->backlogs.size() == 2);
-  CHECK(mail->backlogs[1].destination == destination_id{4});
-  CHECK_FALSE(mail->backlogs[1].items);
+  f.journal->failing = true;
+  f.system.send(f.tested, wanted, f.owner);
+  REQUIRE(f.mail->backlogs.size() == 2);
+  CHECK(f.mail->backlogs[1].destination == destination_id{4});
+  CHECK_FALSE(f.mail->backlogs[1].items);
 }
 
 TEST_CASE("what a search for keys finds goes to the shard that asked") {
-  virtual_system system;
-  auto journal = std::make_shared<memory_journal>();
-  auto mail = std::make_shared<shard_mail>();
-  const shard_actor owner = system.spawn(fake_shard, mail);
-  const reader_actor tested = system.spawn(reader, std::shared_ptr<store::journal>{journal});
+  reader_fixture f;
   core::read_request what{destination_id{4}, {}, 2, 1000};
   what.keys = {{"k", sequence{10}}};
   what.until = sequence{20};
-  system.send(tested, read_backlog{store::shard_handle{1}, what}, owner);
-  REQUIRE(mail->searches.size() == 1);
-  CHECK(mail->searches[0].destination == destination_id{4});
-  REQUIRE(mail->searches[0].found);
-  CHECK(mail->searches[0].found->searched == sequence{20});
-  CHECK(mail->searches[0].found->items.at(0).seq == sequence{10});
-  CHECK(mail->backlogs.empty());
+  f.system.send(f.tested, read_backlog{store::shard_handle{1}, what}, f.owner);
+  REQUIRE(f.mail->searches.size() == 1);
+  CHECK(f.mail->searches[0].destination == destination_id{4});
+  REQUIRE(f.mail->searches[0].found);
+  CHECK(f.mail->searches[0].found->searched == sequence{20});
+  CHECK(f.mail->searches[0].found->items.at(0).seq == sequence{10});
+  CHECK(f.mail->backlogs.empty());
 
-  journal->failing = true;
-  system.send(tested, read_backlog{store::shard_handle{1}, what}, owner);
-  REQUIRE(mail->searches.size() == 2);
-  CHECK_FALSE(mail->searches[1].found);
+  f.journal->failing = true;
+  f.system.send(f.tested, read_backlog{store::shard_handle{1}, what}, f.owner);
+  REQUIRE(f.mail->searches.size() == 2);
+  CHECK_FALSE(f.mail->searches[1].found);
 }

@@ -18,7 +18,8 @@ namespace reseq::store::postgres {
 
 /// Each call of `deliver` is one transaction: it locks the destination's row in `reseq.delivered`, looks at the epoch
 /// and the last sequence there, takes what is new, and writes both. A transaction whose commit is in doubt is cleared
-/// up by doing it again: the lock waits for the end of the old one, and the row tells what became of it.
+/// up by doing it again: the lock waits for the end of the old one, and the row tells what became of it. What the row
+/// says is there already is compared with the journal's messages first, once, in a transaction of its own.
 ///
 /// The connection must be a session of the server's. Where a pooler shares these among transactions, a statement that
 /// another destination has prepared would stand under the name of one of ours, and put messages into its table: a
