@@ -9,9 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
-#include <functional>
 #include <mutex>
-#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -106,127 +104,170 @@ struct job {
 
 /// What comes back.
 struct answer {
-  worker_id worker;
   dispatch_id copy;
   content_ptr result;
 };
 
 /// As `content_of` does: the result shares the message.
-answer work_off(worker_id worker, job& one, const work& each) {
+answer work_off(job& one, const work& each) {
   each();
   const auto* body = &one.message->body();
-  return {worker, one.copy, content_ptr{std::move(one.message), body}};
+  return {one.copy, content_ptr{std::move(one.message), body}};
 }
 
-/// Threads that work: each takes jobs in batches as the network would bring them, and answers as they are done.
+/// What waits to be worked off, and what was answered. Whoever works takes a share: at most half of what is there for
+/// each thread, so that all end at the same time (guided self-scheduling, Polychronopoulos and Kuck, 1987).
+class exchange_of_work {
+public:
+  explicit exchange_of_work(std::size_t threads) : threads_(threads) {}
+
+  /// Leaves `jobs` empty.
+  void give(std::vector<job>& jobs) {
+    if (jobs.empty()) return;
+    const std::lock_guard hold{mutex_};
+    if (jobs_.empty()) waiting_since_ = clock::now();
+    jobs_.insert(jobs_.end(), std::make_move_iterator(jobs.begin()), std::make_move_iterator(jobs.end()));
+    jobs.clear();
+  }
+
+  /// What has waited for longer than it takes to wake a thread is worth one.
+  void wake_others_if_worth_it() {
+    const std::lock_guard hold{mutex_};
+    if (asleep_ > 0 && !jobs_.empty() && clock::now() - waiting_since_ > worth_a_thread) given_.notify_one();
+  }
+
+  /// Into `share`, which is empty: it stays so when nothing waits.
+  void take(std::size_t most, std::vector<job>& share) {
+    const std::lock_guard hold{mutex_};
+    take_locked(most, share);
+  }
+
+  /// As `take`, but waits for something; empty only after `close`.
+  void wait_and_take(std::size_t most, std::vector<job>& share) {
+    std::unique_lock hold{mutex_};
+    ++asleep_;
+    given_.wait(hold, [this] { return closed_ || !jobs_.empty(); });
+    --asleep_;
+    take_locked(most, share);
+  }
+
+  /// Leaves `answers` empty.
+  void answer_all(std::vector<answer>& answers) {
+    const std::lock_guard hold{mutex_};
+    const bool wake = answers_.empty();
+    answers_.insert(answers_.end(), std::make_move_iterator(answers.begin()), std::make_move_iterator(answers.end()));
+    answers.clear();
+    if (wake) answered_.notify_one();
+  }
+  std::vector<answer> take_answers() {
+    const std::lock_guard hold{mutex_};
+    return std::exchange(answers_, {});
+  }
+  std::vector<answer> wait_for_answers() {
+    std::unique_lock hold{mutex_};
+    answered_.wait(hold, [this] { return !answers_.empty(); });
+    return std::exchange(answers_, {});
+  }
+
+  void close() {
+    const std::lock_guard hold{mutex_};
+    closed_ = true;
+    given_.notify_all();
+  }
+
+private:
+  void take_locked(std::size_t most, std::vector<job>& share) {
+    const auto part = std::min({most, jobs_.size(), jobs_.size() / (2 * threads_) + 1});
+    const auto end = jobs_.begin() + static_cast<std::ptrdiff_t>(part);
+    share.assign(std::make_move_iterator(jobs_.begin()), std::make_move_iterator(end));
+    jobs_.erase(jobs_.begin(), end);
+  }
+
+  static constexpr auto worth_a_thread = std::chrono::microseconds{50};
+
+  std::size_t threads_;
+  std::mutex mutex_;
+  std::condition_variable given_;
+  std::condition_variable answered_;
+  std::deque<job> jobs_;
+  std::vector<answer> answers_;
+  clock::time_point waiting_since_;
+  std::size_t asleep_ = 0;
+  bool closed_ = false;
+};
+
+/// Threads that work beside the one that orders. Each takes as much at once as keeps it busy for a while.
 class crew {
 public:
-  crew(std::span<const worker_id> workers, work each) : boxes_(workers.size()), each_(each) {
-    for (std::size_t i = 0; i < boxes_.size(); ++i)
-      threads_.emplace_back([this, &from = boxes_[i], who = workers[i]] { run(from, who); });
+  crew(exchange_of_work& with, std::size_t threads, work each) : with_(with), each_(each) {
+    for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
   }
   ~crew() {
-    for (auto& one : boxes_) one.close();
+    with_.close();
     for (auto& one : threads_) one.join();
   }
   crew(const crew&) = delete;
   crew& operator=(const crew&) = delete;
 
-  void give(std::size_t nth, std::vector<job>& jobs) { boxes_[nth].put(jobs); }
-  std::vector<answer> wait_for_answers() { return answers_.take(); }
-  std::vector<answer> take_answers() { return answers_.take_what_is_there(); }
-
 private:
-  /// Batches form by themselves: whoever takes gets all that came meanwhile.
-  template <class T>
-  class queue {
-  public:
-    /// Leaves `more` empty.
-    void put(std::vector<T>& more) {
-      if (more.empty()) return;
-      const std::lock_guard hold{mutex_};
-      const bool wake = items_.empty();
-      items_.insert(items_.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
-      more.clear();
-      if (wake) changed_.notify_one();
-    }
-    /// Empty only after `close`.
-    std::vector<T> take() {
-      std::unique_lock hold{mutex_};
-      changed_.wait(hold, [this] { return closed_ || !items_.empty(); });
-      return std::exchange(items_, {});
-    }
-    std::vector<T> take_what_is_there() {
-      const std::lock_guard hold{mutex_};
-      return std::exchange(items_, {});
-    }
-    void close() {
-      const std::lock_guard hold{mutex_};
-      closed_ = true;
-      changed_.notify_one();
-    }
-
-  private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::vector<T> items_;
-    bool closed_ = false;
-  };
-
-  void run(queue<job>& from, worker_id who) {
+  void run() {
+    std::size_t most = 1;
+    std::vector<job> share;
     std::vector<answer> done;
-    auto told = clock::now();
-    for (auto jobs = from.take(); !jobs.empty(); jobs = from.take()) {
-      for (auto& one : jobs) {
-        done.push_back(work_off(who, one, each_));
-        if (const auto at = clock::now(); at - told > longest_untold) {
-          answers_.put(done);
-          told = at;
-        }
-      }
-      answers_.put(done);
+    for (;;) {
+      with_.take(most, share);
+      if (share.empty()) with_.wait_and_take(most, share);
+      if (share.empty()) return;
+      const auto start = clock::now();
+      for (auto& one : share) done.push_back(work_off(one, each_));
+      with_.answer_all(done);
+      const auto took = clock::now() - start;
+      if (took < a_while / 2) most *= 2;
+      if (took > a_while) most = std::max<std::size_t>(most / 2, 1);
     }
   }
 
-  static constexpr auto longest_untold = std::chrono::microseconds{250};
+  static constexpr auto a_while = std::chrono::microseconds{200};
 
-  std::vector<queue<job>> boxes_;
-  queue<answer> answers_;
+  exchange_of_work& with_;
   work each_;
   std::vector<std::thread> threads_;
 };
 
-/// As in oneTBB's pipeline, the thread that runs it works, too, when it has nothing better to do.
+/// As in oneTBB's pipeline, the thread that runs it works, too: for a while, if anything waits, between one look at the
+/// answers and the next.
+void work_a_while(exchange_of_work& with, const work& each, std::vector<answer>& answers) {
+  constexpr auto a_while = std::chrono::microseconds{20};
+  std::vector<job> share;
+  const auto start = clock::now();
+  std::size_t most = 1;
+  do {
+    with.take(most, share);
+    for (auto& one : share) answers.push_back(work_off(one, each));
+    most *= 2;
+  } while (!share.empty() && clock::now() - start < a_while);
+}
+
+/// One worker, whose threads share what it gets.
 void through_reseq(const options& chosen, work each, std::size_t messages) {
-  constexpr std::size_t at_once = 16;
   memory_shard ours({1, chosen.window, 256, 0});
-  std::vector<worker_id> workers;
-  for (std::uint32_t i = 0; i < chosen.threads; ++i) workers.push_back(ours.add_worker(chosen.slots));
-  const auto own = workers.front();
-  const auto others = std::span{workers}.subspan(1);
-  crew busy(others, each);
-  std::deque<job> mine;
-  std::vector<std::vector<job>> outgoing(others.size());
+  const auto worker = ours.add_worker(chosen.threads * chosen.slots);
+  exchange_of_work with(chosen.threads);
+  const crew others(with, chosen.threads - 1, each);
+  std::vector<job> outgoing;
   while (ours.delivered() < messages) {
     const auto room = chosen.window - (ours.accepted() - ours.delivered());
     const auto more = std::min<std::uint64_t>(room, messages - ours.accepted());
     if (more > 0) ours.accept(more);
     ours.perform();
-    for (auto& copy : ours.assign()) {
-      const auto to = std::ranges::find(others, copy.worker) - others.begin();
-      if (copy.worker == own)
-        mine.push_back({copy.id, std::move(copy.message)});
-      else
-        outgoing[static_cast<std::size_t>(to)].push_back({copy.id, std::move(copy.message)});
-    }
-    for (std::size_t i = 0; i < outgoing.size(); ++i) busy.give(i, outgoing[i]);
+    for (auto& copy : ours.assign()) outgoing.push_back({copy.id, std::move(copy.message)});
+    with.give(outgoing);
+    with.wake_others_if_worth_it();
 
-    auto answers = mine.empty() ? busy.wait_for_answers() : busy.take_answers();
-    for (std::size_t n = 0; n < at_once && answers.size() < chosen.slots && !mine.empty(); ++n) {
-      answers.push_back(work_off(own, mine.front(), each));
-      mine.pop_front();
-    }
-    for (auto& one : answers) ours.answer(one.worker, one.copy, std::move(one.result));
+    auto answers = with.take_answers();
+    work_a_while(with, each, answers);
+    if (answers.empty()) answers = with.wait_for_answers();
+    for (auto& one : answers) ours.answer(worker, one.copy, std::move(one.result));
     ours.perform();
   }
 }
