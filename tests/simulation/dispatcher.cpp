@@ -13,18 +13,25 @@ constexpr auto promise = "Dispatch";
 } // namespace
 
 dispatcher::dispatcher(world& with)
-  : world_(with), table_(with.choose.below(1U << 20U)), pipeline_(table_.add_pipeline(with.plan.retry)) {}
+  : world_(with), table_(with.choose.below(1U << 20U)), pipeline_(table_.add_pipeline(with.plan.retry)) {
+  if (with.plan.neighbours > 0) next_door_ = table_.add_pipeline(with.plan.retry);
+}
+
+std::string dispatcher::name(const place& of) {
+  return (of.pipeline.value() == 0 ? "position " : "the neighbour's position ") + std::to_string(of.at.value());
+}
 
 void dispatcher::want(std::vector<core::work_key> withdrawn, std::vector<core::work_request> work,
                       std::vector<core::work_key> heads, std::vector<core::work_key> holding) {
   for (const auto& [at, chain] : withdrawn) {
     table_.withdraw({pipeline_, at, chain}, world_.now);
-    forget(at, chain);
+    forget({pipeline_, at}, chain);
   }
   for (auto& wanted : work) {
-    auto& j = jobs_[wanted.at];
+    const place of{pipeline_, wanted.at};
+    auto& j = jobs_[of];
     j.message = std::move(wanted.message);
-    if (auto* known = find(wanted.at, wanted.chain))
+    if (auto* known = find(of, wanted.chain))
       known->asked = wanted.asked;
     else
       j.wanted.push_back({wanted.chain, wanted.asked, sent_, std::nullopt, 0, 0, false});
@@ -33,32 +40,50 @@ void dispatcher::want(std::vector<core::work_key> withdrawn, std::vector<core::w
   for (const auto& [at, chain] : heads) table_.make_head({pipeline_, at, chain}, world_.now);
   for (const auto& [at, chain] : holding) {
     table_.hold_back({pipeline_, at, chain}, world_.now);
-    if (auto* wanted = find(at, chain)) wanted->holds_back = true;
+    if (auto* wanted = find({pipeline_, at}, chain)) wanted->holds_back = true;
   }
   perform();
 }
 
-dispatcher::wish* dispatcher::find(position at, core::chain_index chain) {
-  const auto found = jobs_.find(at);
+dispatcher::wish* dispatcher::find(const place& of, core::chain_index chain) {
+  const auto found = jobs_.find(of);
   if (found == jobs_.end()) return nullptr;
   auto& wanted = found->second.wanted;
   const auto which = std::ranges::find(wanted, chain, &wish::chain);
   return which == wanted.end() ? nullptr : &*which;
 }
 
-core::asking dispatcher::forget(position at, core::chain_index chain) {
-  const auto* wanted = find(at, chain);
+core::asking dispatcher::forget(const place& of, core::chain_index chain) {
+  const auto* wanted = find(of, chain);
   if (wanted == nullptr) return {};
   const auto asked = wanted->asked;
-  auto& wishes = jobs_.at(at).wanted;
+  auto& wishes = jobs_.at(of).wanted;
   std::erase_if(wishes, [&](const wish& w) { return w.chain == chain; });
-  if (wishes.empty()) jobs_.erase(at);
+  if (wishes.empty()) jobs_.erase(of);
   return asked;
+}
+
+/// The oldest few, as if they were a lane's window; the first is the head.
+void dispatcher::want_of_neighbour() {
+  if (!next_door_) return;
+  const core::chain_index common{0};
+  for (const auto at : world_.next_door.window()) {
+    const place of{*next_door_, at};
+    const bool head = at == world_.next_door.window().front();
+    if (find(of, common) == nullptr) {
+      jobs_[of].wanted.push_back({common, {}, sent_, std::nullopt, 0, 0, false});
+      table_.submit({*next_door_, at, common}, head, world_.now);
+    } else if (head) {
+      table_.make_head({*next_door_, at, common}, world_.now);
+    }
+  }
 }
 
 void dispatcher::join(std::uint32_t worker, std::uint32_t connection, std::uint32_t slots) {
   down(worker, core::departure::lost);
-  const auto id = table_.join(slots, {pipeline_});
+  auto offers = std::vector{pipeline_};
+  if (next_door_) offers.push_back(*next_door_);
+  const auto id = table_.join(slots, std::move(offers));
   peers_.emplace(worker, peer{id, connection});
   addresses_.emplace(id, worker);
   world_.tell("worker ", worker, " joins");
@@ -90,7 +115,7 @@ bool dispatcher::strike(worker_id dead) {
     suspects = suspects && flown.of_suspects;
     unanswered += flown.unanswered;
     for (const auto& chain : flown.chains) {
-      auto* wanted = chain ? find(flown.at, *chain) : nullptr;
+      auto* wanted = chain ? find(flown.of, *chain) : nullptr;
       if (wanted != nullptr && wanted->after < flown.number && std::ranges::find(had, wanted) == had.end())
         had.push_back(wanted);
     }
@@ -101,70 +126,87 @@ bool dispatcher::strike(worker_id dead) {
 
 /// A suspect was on two workers that died, or its chain is quarantined, or was when it began to wait.
 void dispatcher::check_suspicion(const core::dispatch& copy, core::chain_index chain, const wish& wanted) const {
-  const auto known = quarantined_.find(chain);
+  const auto known = quarantined_.find({copy.pipeline, chain});
   const bool accused = wanted.deaths >= 2;
   const bool has_to_be = accused || (known != quarantined_.end() && known->second);
   const bool may_be = accused || known != quarantined_.end();
   require(copy.hedge || (copy.suspect ? may_be : !has_to_be), promise, [&] {
-    return "position " + std::to_string(copy.at.value()) + (copy.suspect ? " is a suspect for no reason" : " is none");
+    return name({copy.pipeline, copy.at}) + (copy.suspect ? " is a suspect for no reason" : " is none");
   });
 }
 
 /// Suspects run beside nothing else that might still be running, and nothing else beside them.
-void dispatcher::check_company(const core::dispatch& copy, bool of_suspects) const {
+void dispatcher::check_company(const core::dispatch& copy) const {
   for (const auto& [other, flown] : flights_) {
-    const bool beside = flown.worker == copy.worker && flown.of_suspects != of_suspects;
+    const bool beside = flown.worker == copy.worker && flown.of_suspects != copy.suspect;
     require(!beside || world_.now - flown.sent >= world_.plan.retry.timeout || !is_wanted(flown), promise, [&] {
-      return "position " + std::to_string(copy.at.value()) + " runs beside position " +
-             std::to_string(flown.at.value()) + ", and one of them is a suspect";
+      return name({copy.pipeline, copy.at}) + " runs beside " + name(flown.of) + ", and one of them is a suspect";
     });
   }
 }
 
-void dispatcher::check_first_copy(const core::dispatch& copy, wish& wanted) {
-  ++wanted.sent;
-  require(!runs_in_time(copy.at, wanted), promise, [&] {
-    return "position " + std::to_string(copy.at.value()) +
-           " was dispatched again while a copy of it was running in time";
+bool dispatcher::something_hangs(core::pipeline_index of) const {
+  return std::ranges::any_of(jobs_, [&](const auto& entry) {
+    return entry.first.pipeline == of && std::ranges::any_of(entry.second.wanted, [&](const wish& w) {
+             const auto known = table_.inspect({of, entry.first.at, w.chain});
+             return known &&
+                    std::ranges::any_of(known->history, [](const auto& a) { return a.outcome == "timed out"; });
+           });
   });
 }
 
-void dispatcher::check_hedge(const core::dispatch& copy, const wish& wanted) const {
-  require(world_.plan.retry.hedge && wanted.holds_back && wanted.deaths == 0 && wanted.sent > 0, promise,
-          [&] { return "position " + std::to_string(copy.at.value()) + " got a second copy without a reason"; });
+bool dispatcher::check_share(const core::dispatch& copy) const {
+  if (!next_door_ || !something_hangs(copy.pipeline)) return false;
+  const auto there = std::ranges::count_if(flights_, [&](const auto& entry) {
+    const auto& flown = entry.second;
+    return flown.worker == copy.worker && flown.of.pipeline == copy.pipeline && flown.may_hang;
+  });
+  require(copy.suspect || there < (world_.plan.slots + 1) / 2, "Isolation", [&] {
+    return name({copy.pipeline, copy.at}) + " takes more than half of a worker, and others of its pipeline hang";
+  });
+  return true;
 }
 
-bool dispatcher::runs_in_time(position at, const wish& wanted) const {
+void dispatcher::check_first_copy(const core::dispatch& copy, wish& wanted) {
+  ++wanted.sent;
+  const place of{copy.pipeline, copy.at};
+  require(!runs_in_time(of, wanted), promise,
+          [&] { return name(of) + " was dispatched again while a copy of it was running in time"; });
+}
+
+void dispatcher::check_hedge(const core::dispatch& copy, const wish& wanted) const {
+  require(world_.plan.retry.hedge && wanted.holds_back && wanted.deaths == 0 && wanted.sent > 0, promise, [&] {
+    return name({copy.pipeline, copy.at}) + " got a second copy without a reason";
+  });
+}
+
+bool dispatcher::runs_in_time(const place& of, const wish& wanted) const {
   for (const auto& [copy, flown] : flights_) {
-    if (flown.number > wanted.after && flown.at == at && world_.now - flown.sent < world_.plan.retry.timeout &&
+    if (flown.number > wanted.after && flown.of == of && world_.now - flown.sent < world_.plan.retry.timeout &&
         std::ranges::find(flown.chains, wanted.chain) != flown.chains.end())
       return true;
   }
   return false;
 }
 
-std::uint32_t dispatcher::attempts(position at, core::chain_index chain) const {
-  const auto known = table_.inspect({pipeline_, at, chain});
+std::uint32_t dispatcher::attempts(const place& of, core::chain_index chain) const {
+  const auto known = table_.inspect({of.pipeline, of.at, chain});
   return known ? known->attempts : 0;
 }
 
-void dispatcher::check_attempts(position at, core::chain_index chain, std::uint32_t before) const {
-  const auto found = jobs_.find(at);
-  if (found == jobs_.end()) return;
-  const auto wanted = std::ranges::find(found->second.wanted, chain, &wish::chain);
-  if (wanted == found->second.wanted.end()) return;
-  const auto now = attempts(at, chain);
+void dispatcher::check_attempts(const place& of, core::chain_index chain, std::uint32_t before) {
+  const auto* wanted = find(of, chain);
+  if (wanted == nullptr) return;
+  const auto now = attempts(of, chain);
   require(now <= wanted->sent, promise, [&] {
-    return "position " + std::to_string(at.value()) + " has " + std::to_string(now) + " failed attempts of " +
-           std::to_string(wanted->sent);
+    return name(of) + " has " + std::to_string(now) + " failed attempts of " + std::to_string(wanted->sent);
   });
-  require(now == before || !runs_in_time(at, *wanted), promise, [&] {
-    return "an attempt of position " + std::to_string(at.value()) + " is over while a copy of it is running in time";
-  });
+  require(now == before || !runs_in_time(of, *wanted), promise,
+          [&] { return "an attempt of " + name(of) + " is over while a copy of it is running in time"; });
 }
 
 bool dispatcher::is_wanted(const flight& flown) const {
-  const auto found = jobs_.find(flown.at);
+  const auto found = jobs_.find(flown.of);
   return found != jobs_.end() && std::ranges::any_of(flown.chains, [&](const auto& chain) {
            return chain && std::ranges::any_of(found->second.wanted, [&](const wish& w) {
                     return w.chain == *chain && w.after < flown.number;
@@ -186,31 +228,28 @@ void dispatcher::answered(std::uint32_t worker, answer item) {
     return;
   }
   auto& copy = found->second;
-  const auto at = copy.at;
+  const auto of = copy.of;
   const auto chain = *std::exchange(copy.chains[item.chain], std::nullopt);
   news out;
-  const auto failed = attempts(at, chain);
+  const auto failed = attempts(of, chain);
   if (table_.answer(from->second.id, item.dispatch, chain, item.end, "it failed", world_.now)) {
     if (item.end == core::attempt_end::done)
-      take_result(at, chain, item, out);
-    else if (auto* wanted = find(at, chain))
+      take_result(of, chain, item, out);
+    else if (auto* wanted = find(of, chain))
       wanted->deaths = 0; // its worker has survived it
   }
   if (--copy.unanswered == 0) flights_.erase(found);
-  check_attempts(at, chain, failed);
+  check_attempts(of, chain, failed);
   perform(std::move(out));
 }
 
-std::vector<position> dispatcher::wanted() const {
-  std::vector<position> all;
-  for (const auto& one : jobs_) all.push_back(one.first);
-  return all;
-}
+std::string dispatcher::wanted() const { return jobs_.empty() ? "" : name(jobs_.begin()->first); }
 
-void dispatcher::take_result(position at, core::chain_index chain, answer& item, news& out) {
-  require(find(at, chain) != nullptr, promise,
-          [&] { return "an answer counted that nobody wants, for position " + std::to_string(at.value()); });
-  const auto asked = forget(at, chain);
+void dispatcher::take_result(const place& of, core::chain_index chain, answer& item, news& out) {
+  require(find(of, chain) != nullptr, promise, [&] { return "an answer counted that nobody wants, for " + name(of); });
+  const auto asked = forget(of, chain);
+  if (!is_ours(of)) return world_.next_door.done(of.at);
+  const auto at = of.at;
   const auto& only = item.made.only_to;
   for (const auto& d : world_.plan.destinations) {
     if (chain.value() != (d.own_chain ? d.id.value() : 0)) continue;
@@ -222,11 +261,19 @@ void dispatcher::take_result(position at, core::chain_index chain, answer& item,
 }
 
 void dispatcher::perform(news out) {
-  for (auto& lost : table_.take_given_up()) {
-    check_given_up(lost);
-    const auto asked = forget(lost.key.at, lost.key.chain);
-    out.given_up.push_back(
-      {lost.key.at, lost.key.chain, lost.attempts, std::move(lost.last_error), asked, lost.permanent});
+  want_of_neighbour();
+  for (auto given_up = table_.take_given_up(); !given_up.empty(); given_up = table_.take_given_up()) {
+    for (auto& lost : given_up) {
+      check_given_up(lost);
+      const place of{lost.key.pipeline, lost.key.at};
+      const auto asked = forget(of, lost.key.chain);
+      if (is_ours(of))
+        out.given_up.push_back(
+          {lost.key.at, lost.key.chain, lost.attempts, std::move(lost.last_error), asked, lost.permanent});
+      else
+        world_.next_door.done(of.at);
+    }
+    want_of_neighbour(); // whose next head may have failed already
   }
   if (!out.done.empty() || !out.given_up.empty())
     world_.mail.post(dispatcher_party, shard_party, [this, all = std::move(out)] {
@@ -241,44 +288,49 @@ void dispatcher::perform(news out) {
 
 void dispatcher::check_given_up(const core::given_up& lost) {
   const auto& policy = world_.plan.retry;
-  const auto* wanted = find(lost.key.at, lost.key.chain);
+  const place of{lost.key.pipeline, lost.key.at};
+  const auto* wanted = find(of, lost.key.chain);
   require(wanted != nullptr, promise, [] { return "work was given up that nobody wants"; });
-  const auto name = "position " + std::to_string(lost.key.at.value());
-  const bool may_be_permanent = world_.plan.outcomes.never_works > 0;
+  const bool may_be_permanent = is_ours(of) && world_.plan.outcomes.never_works > 0;
   const bool enough = lost.attempts >= policy.max_attempts && wanted->first_sent &&
                       world_.now - *wanted->first_sent >= policy.give_up_after;
   require(may_be_permanent || enough, promise,
-          [&] { return name + " was given up after " + std::to_string(lost.attempts) + " attempts"; });
-  require(!runs_in_time(lost.key.at, *wanted), promise,
-          [&] { return name + " was given up while a copy of it was running in time"; });
-  world_.tell("position ", lost.key.at, " is given up after ", lost.attempts, " attempts");
+          [&] { return name(of) + " was given up after " + std::to_string(lost.attempts) + " attempts"; });
+  require(!runs_in_time(of, *wanted), promise,
+          [&] { return name(of) + " was given up while a copy of it was running in time"; });
+  world_.tell(name(of), " is given up after ", lost.attempts, " attempts");
+  if (!is_ours(of)) return;
   for (const auto& d : world_.plan.destinations)
     if (const auto seq = world_.disk.place(lost.key.at, d.id); seq != sequence{}) world_.book_of(d.id).gave_up(seq);
 }
 
 void dispatcher::assign() {
-  for (const auto& change : table_.take_quarantine_changes()) quarantined_[change.chain] = change.quarantined;
+  for (const auto& change : table_.take_quarantine_changes())
+    quarantined_[{change.pipeline, change.chain}] = change.quarantined;
   for (auto& copy : table_.assign(world_.now)) {
     const auto to = addresses_.at(copy.worker);
+    const place of{copy.pipeline, copy.at};
+    const bool may_hang = check_share(copy);
     for (const auto chain : copy.chains) {
-      auto* wanted = find(copy.at, chain);
+      auto* wanted = find(of, chain);
       require(wanted != nullptr, promise, [] { return "work was dispatched that nobody wants"; });
       check_suspicion(copy, chain, *wanted);
       copy.hedge ? check_hedge(copy, *wanted) : check_first_copy(copy, *wanted);
       if (!wanted->first_sent) wanted->first_sent = world_.now;
     }
-    ++(copy.hedge ? hedges_ : first_copies_);
+    if (is_ours(of)) ++(copy.hedge ? hedges_ : first_copies_);
     require(hedges_ * 20 <= first_copies_, promise,
             [&] { return std::to_string(hedges_) + " hedges of " + std::to_string(first_copies_) + " copies"; });
-    if (copy.hedge) world_.tell("position ", copy.at, " holds results back, and gets a second copy");
-    check_company(copy, copy.suspect);
+    if (copy.hedge) world_.tell(name(of), " holds results back, and gets a second copy");
+    check_company(copy);
     flights_.emplace(copy.id, flight{++sent_,
                                      copy.worker,
-                                     copy.at,
+                                     of,
                                      world_.now,
                                      {copy.chains.begin(), copy.chains.end()},
                                      copy.chains.size(),
-                                     copy.suspect});
+                                     copy.suspect,
+                                     may_hang});
     world_.mail.post(
       dispatcher_party, static_cast<party>(first_worker + to),
       [this, to, over = peers_.at(to).connection, order = std::move(copy)] { world_.pool.ordered(to, over, order); });

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -48,7 +49,7 @@ private:
   bool flushing_ = false;
 };
 
-/// As `actors/dispatcher`, with one pipeline.
+/// As `actors/dispatcher`, with the shard's pipeline, and perhaps another one.
 class dispatcher {
 public:
   explicit dispatcher(world& with);
@@ -60,11 +61,17 @@ public:
   void retire(std::uint32_t worker);
   void down(std::uint32_t worker, core::departure how);
 
-  /// The positions of which something is wanted.
-  [[nodiscard]] std::vector<position> wanted() const;
+  /// What something is still wanted of, for people; empty when there is nothing.
+  [[nodiscard]] std::string wanted() const;
   [[nodiscard]] const core::dispatch_table& table() const { return table_; }
 
 private:
+  /// A message of one of the pipelines.
+  struct place {
+    core::pipeline_index pipeline;
+    position at;
+    friend auto operator<=>(const place&, const place&) = default;
+  };
   struct peer {
     worker_id id;
     std::uint32_t connection = 0;
@@ -85,34 +92,42 @@ private:
   struct flight {
     std::uint64_t number; ///< of all copies, in the order in which they were sent
     worker_id worker;
-    position at;
+    place of;
     time_point sent;
     std::vector<std::optional<core::chain_index>> chains; ///< empty once it was answered
     std::size_t unanswered = 0;
     bool of_suspects = false;
+    bool may_hang = false; ///< sent while something of its pipeline had timed out and was not done
   };
   struct news {
     std::vector<core::finished_work> done;
     std::vector<core::unfinished_work> given_up;
   };
 
-  wish* find(position at, core::chain_index chain);
-  core::asking forget(position at, core::chain_index chain);
-  void take_result(position at, core::chain_index chain, answer& item, news& out);
+  static std::string name(const place& of);
+  [[nodiscard]] bool is_ours(const place& of) const { return of.pipeline == pipeline_; }
+  wish* find(const place& of, core::chain_index chain);
+  core::asking forget(const place& of, core::chain_index chain);
+  void take_result(const place& of, core::chain_index chain, answer& item, news& out);
+  /// What the other pipeline's shard would want next.
+  void want_of_neighbour();
   void perform(news out = {});
   void check_given_up(const core::given_up& lost);
   /// What a death may have been the fault of; whether that is exactly one suspect.
   bool strike(worker_id dead);
   void check_suspicion(const core::dispatch& copy, core::chain_index chain, const wish& wanted) const;
-  void check_company(const core::dispatch& copy, bool of_suspects) const;
+  void check_company(const core::dispatch& copy) const;
+  /// A pipeline of which something hangs leaves room for the other one. Whether something does.
+  [[nodiscard]] bool check_share(const core::dispatch& copy) const;
+  [[nodiscard]] bool something_hangs(core::pipeline_index of) const;
   /// One chain of a copy that goes out now.
   void check_first_copy(const core::dispatch& copy, wish& wanted);
   void check_hedge(const core::dispatch& copy, const wish& wanted) const;
   /// Whether a copy of the chain runs that cannot have timed out.
-  [[nodiscard]] bool runs_in_time(position at, const wish& wanted) const;
+  [[nodiscard]] bool runs_in_time(const place& of, const wish& wanted) const;
   /// An attempt is over when no copy of it is in flight, and then once.
-  void check_attempts(position at, core::chain_index chain, std::uint32_t before) const;
-  [[nodiscard]] std::uint32_t attempts(position at, core::chain_index chain) const;
+  void check_attempts(const place& of, core::chain_index chain, std::uint32_t before);
+  [[nodiscard]] std::uint32_t attempts(const place& of, core::chain_index chain) const;
   [[nodiscard]] bool is_wanted(const flight& flown) const;
   void assign();
   void schedule();
@@ -120,13 +135,14 @@ private:
   world& world_;
   core::dispatch_table table_;
   core::pipeline_index pipeline_;
-  std::unordered_map<position, job> jobs_;
+  std::optional<core::pipeline_index> next_door_;
+  std::map<place, job> jobs_;
   std::map<std::uint32_t, peer> peers_; ///< by worker
   std::unordered_map<worker_id, std::uint32_t> addresses_;
   std::map<dispatch_id, flight> flights_;
-  std::map<core::chain_index, bool> quarantined_; ///< now, of those that ever were
-  std::uint64_t sent_ = 0;                        ///< copies
-  std::uint64_t first_copies_ = 0;
+  std::map<std::pair<core::pipeline_index, core::chain_index>, bool> quarantined_; ///< now, of those that ever were
+  std::uint64_t sent_ = 0;                                                         ///< copies
+  std::uint64_t first_copies_ = 0; ///< of the shard's own pipeline, as hedges
   std::uint64_t hedges_ = 0;
   std::optional<time_point> scheduled_;
 };

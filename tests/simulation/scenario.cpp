@@ -108,6 +108,12 @@ void draw_resequencer(choices& choose, scenario& s) {
   s.faults.resequencer_loses = rate(choose, 25);
 }
 
+void draw_neighbour(choices& choose, scenario& s) {
+  s.neighbours = 1 + choose.below(30);
+  s.outcomes.next_door_hangs = rate(choose, 1000);
+  s.outcomes.next_door_kills = rate(choose, 300);
+}
+
 /// What goes back does so between two owners, and has to have got something before.
 void make_go_back(scenario& s) {
   for (auto& d : s.destinations) {
@@ -156,6 +162,7 @@ scenario draw_scenario(choices& choose) {
   s.faults = draw_faults(choose);
   s.outcomes = draw_outcomes(choose);
   if (choose.chance(500)) draw_resequencer(choose, s);
+  if (choose.chance(300)) draw_neighbour(choose, s);
   if (s.faults.receiver_goes_back > 0)
     make_go_back(s);
   else if (s.retry.hedge && choose.chance(150))

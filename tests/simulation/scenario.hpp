@@ -51,6 +51,8 @@ struct outcome_rates {
   std::uint32_t refused = 0;     ///< by a receiver that will never take it; a message always, or never
   std::uint32_t poison = 0;      ///< kills whoever runs it; a message always, or never
   std::uint32_t deadly = 0;      ///< permille of messages that kill whoever runs the first own chain, until all is calm
+  std::uint32_t next_door_hangs = 0; ///< permille of the neighbour's jobs, until all is calm
+  std::uint32_t next_door_kills = 0; ///< permille of its messages that kill whoever runs them, until all is calm
 };
 
 struct destination_plan {
@@ -72,6 +74,7 @@ struct scenario {
   std::uint32_t messages = 1;
   std::uint32_t largest_message = 0;         ///< bytes of payload
   std::optional<core::resequencing> outside; ///< with a resequencer outside of the owner
+  std::uint32_t neighbours = 0;              ///< messages of another pipeline on the same workers; 0: there is none
   std::uint32_t keys = 0;                    ///< beside those messages that have none
   std::uint32_t chaos_steps = 0;             ///< before everybody recovers
   std::uint64_t max_untaken_bytes = 0;

@@ -49,9 +49,12 @@ void workers::ordered(std::uint32_t worker, std::uint32_t connection, const core
   auto& p = processes_[worker];
   if (p.is == state::gone || connection != p.connection) return;
   seen_.push_back(copy.id);
-  const bool hangs = world_.fault(world_.plan.faults.worker_hangs);
+  const bool hangs =
+    world_.fault(is_next_door(copy) ? world_.plan.outcomes.next_door_hangs : world_.plan.faults.worker_hangs);
   p.jobs.push_back({copy, 0, hangs});
-  world_.tell("worker ", worker, " gets copy ", copy.id, " of position ", copy.at, hangs ? ", and hangs on it" : "");
+  world_.tell("worker ", worker, " gets copy ", copy.id, " of ",
+              is_next_door(copy) ? "the neighbour's position " : "position ", copy.at,
+              hangs ? ", and hangs on it" : "");
   require(p.jobs.size() <= world_.plan.slots, "Bounded memory",
           [&] { return "worker " + std::to_string(worker) + " was given more than its slots"; });
 }
@@ -79,7 +82,7 @@ void workers::work() {
   const auto [worker, index] = running[world_.choose.below(static_cast<std::uint32_t>(running.size()))];
   auto& jobs = processes_[worker].jobs;
   const auto& chosen = jobs[index];
-  if (is_poison(chosen.copy.at) || is_deadly(chosen.copy.at, chosen.copy.chains[chosen.next])) {
+  if (kills(chosen)) {
     world_.tell("worker ", worker, " is killed by position ", chosen.copy.at, ", chain ",
                 chosen.copy.chains[chosen.next]);
     return end(worker, core::departure::died);
@@ -99,6 +102,7 @@ answer workers::run(const job& of) {
     made.end = core::attempt_end::failed;
     return made;
   }
+  if (is_next_door(copy)) return made;
   const auto steady = mix(copy.at.value(), chain.value());
   const bool fickle = world_.plan.outcomes.fickle && !world_.calm;
   const auto luck = fickle ? mix(steady, world_.choose.below(64)) : steady;
@@ -141,6 +145,12 @@ void workers::tamper(std::uint32_t worker, const answer& item) {
   const auto own =
     std::ranges::any_of(processes_[worker].jobs, [&](const job& j) { return j.copy.id == foreign.dispatch; });
   if (!own) send(worker, foreign);
+}
+
+bool workers::kills(const job& of) const {
+  const auto& copy = of.copy;
+  if (!is_next_door(copy)) return is_poison(copy.at) || is_deadly(copy.at, copy.chains[of.next]);
+  return !world_.calm && share(mix(copy.at.value(), 79), 4) < world_.plan.outcomes.next_door_kills;
 }
 
 bool workers::is_poison(position at) const { return share(mix(at.value(), 77), 4) < world_.plan.outcomes.poison; }

@@ -67,10 +67,14 @@ private:
   void connect(std::uint32_t worker);
   void end(std::uint32_t worker, core::departure how);
   void restart_later(std::uint32_t worker);
-  /// Whether the transform kills whoever runs it on this message: always, or never.
+  /// Whether the next chain kills whoever runs it.
+  [[nodiscard]] bool kills(const job& of) const;
+  /// Whether the transform does on this message: always, or never.
   [[nodiscard]] bool is_poison(position at) const;
   /// Whether the destination's own chain does.
   [[nodiscard]] bool is_deadly(position at, core::chain_index chain) const;
+  /// Whether it is the neighbour's.
+  static bool is_next_door(const core::dispatch& copy) { return copy.pipeline.value() != 0; }
   void send(std::uint32_t worker, const answer& item);
   void tamper(std::uint32_t worker, const answer& item);
   [[nodiscard]] answer run(const job& of);

@@ -31,7 +31,7 @@ enum action : std::uint8_t {
 
 world::world(choices& from, story& to)
   : choose(from), plan(draw_scenario(from)), disk(*this), pool(*this), outside(*this), beside(*this), clients(*this),
-    people(*this), told_(to) {
+    people(*this), next_door(plan.neighbours), told_(to) {
   for (const auto& d : plan.destinations) books_.emplace_back(d);
   open_shard();
 }
@@ -136,7 +136,7 @@ bool world::idle() const {
 }
 
 bool world::drained(const held_up& but) const {
-  if (!boss || !boss->accepts) return false;
+  if (!boss || !boss->accepts || next_door.left() > 0) return false;
   if (but.destination == destination_id{} && (!clients.done() || !idle() || !told_all())) return false;
   return std::ranges::all_of(plan.destinations, [&](const destination_plan& d) {
     const auto& b = books_[d.id.value() - 1];
@@ -161,6 +161,7 @@ void world::pass_time(const char* promise) {
 
 std::string world::standing() const {
   std::string text;
+  if (next_door.left() > 0) text += ", the neighbour has " + std::to_string(next_door.left()) + " to do";
   for (const auto& d : plan.destinations)
     text += ", " + d.settings.name + " stands at " + std::to_string(disk.progress(d.id).watermark.value()) + " of " +
             std::to_string(books_[d.id.value() - 1].last().value());
@@ -249,9 +250,8 @@ void world::check_end() {
   require(!plan.outside || !beside.keeps_sequences(), "Bounded memory",
           [] { return "the resequencer keeps a sequence in the end"; });
   require(!pool.result_is_kept(), "Bounded memory", [] { return "a result is kept in the end"; });
-  for (const auto at : boss->work.wanted())
-    require(false, "Bounded memory",
-            [&] { return "the dispatcher still has work in the end, of position " + std::to_string(at.value()); });
+  require(boss->work.wanted().empty(), "Bounded memory",
+          [&] { return "the dispatcher still has work in the end, of " + boss->work.wanted(); });
   require(boss->work.table().waiting() == 0, "Bounded memory",
           [] { return "the dispatch table still has work in the end"; });
   require(boss->work.table().in_flight() <= pool.hanging(), "Bounded memory",

@@ -11,6 +11,7 @@
 #include "choices.hpp"
 #include "journal.hpp"
 #include "mailroom.hpp"
+#include "neighbour.hpp"
 #include "operators.hpp"
 #include "producers.hpp"
 #include "receivers.hpp"
@@ -61,6 +62,7 @@ public:
   resequencer beside;
   producers clients;
   operators people;
+  neighbour next_door;
   std::unique_ptr<owner> boss; ///< null while nobody owns the shard
 
 private:
