@@ -22,8 +22,9 @@ std::string refusal_text(const net::client_answer& answer) {
 }
 
 /// What was asked for contradicts what is there.
-const char* advice_after_conflict(const std::string& path) {
+const char* advice_after_conflict(const std::string& path, const std::string& refusal) {
   if (path.ends_with("/recover")) return "`reseqctl status` shows what state it is in";
+  if (refusal.find("has diverged") != std::string::npos) return "`reseqctl why` says how it can go on";
   return "`reseqctl held` lists what is held";
 }
 
@@ -33,13 +34,13 @@ const char* advice_after_unprocessable(const std::string& path) {
   return "an id stands for one content only, and `reseqctl status` lists the destinations that there are";
 }
 
-const char* advice_after(unsigned status, const std::string& path) {
+const char* advice_after(unsigned status, const std::string& path, const std::string& refusal) {
   switch (status) {
   case 400: return "correct that and call again";
   case 401:
     return "give the token with --token, or in RESEQ_HTTP_TOKEN for send and RESEQ_HTTP_CONTROL_TOKEN for the rest";
   case 404: return "`reseqctl status` shows the pipelines, their destinations, and how far they are";
-  case 409: return advice_after_conflict(path);
+  case 409: return advice_after_conflict(path, refusal);
   case 413: return "http.max_message, or http.max_carried of headers, in the supervisor's configuration is the limit";
   case 422: return advice_after_unprocessable(path);
   case 429: return "`reseqctl why` says what the destination waits for";
@@ -73,8 +74,10 @@ result<std::string> body_of(result<net::client_answer> answered, const api_reque
     return tl::unexpected(std::move(what));
   }
   const auto status = answered->status;
-  if (status < 200 || status > 299)
-    return fail(code_of(status), refusal_text(*answered) + "; " + advice_after(status, asked.path));
+  if (status < 200 || status > 299) {
+    const auto refusal = refusal_text(*answered);
+    return fail(code_of(status), refusal + "; " + advice_after(status, asked.path, refusal));
+  }
   if (answered->truncated) return fail(errc::too_large, "the answer is too large to be shown; ask for less");
   return std::move(answered->body);
 }

@@ -1,11 +1,15 @@
 #include "ctl/commands.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -25,6 +29,11 @@ using namespace std::chrono_literals;
 /// A pause waits for what is under way, a whole request to a slow receiver.
 constexpr auto longest_operation = 120s;
 
+/// `skip --until` waits for messages that are not held, as long as anything moves within this: an attempt, and the
+/// pause before the next, may take a minute each.
+constexpr auto longest_rest = 150s;
+constexpr auto between_looks = 50ms;
+
 /// As a query takes it.
 std::string percent_encoded(const std::string& text) {
   constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
@@ -41,6 +50,29 @@ std::string percent_encoded(const std::string& text) {
 }
 
 std::string line_of(const json& what) { return what.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
+
+/// By when they came to be held: what is held later stands behind.
+std::vector<json> oldest_first(const json& held) {
+  std::vector<json> all(held.begin(), held.end());
+  const auto key = [](const json& one) {
+    return std::tuple{text_in(one, "since"), text_in(one, "destination"), number_in(one, "sequence")};
+  };
+  std::ranges::sort(all, {}, key);
+  return all;
+}
+
+/// Their number, and a hash of which they are (FNV-1a): whoever says it has seen them.
+std::string code_of(std::span<const json> held) {
+  std::uint32_t hash = 2166136261;
+  for (const auto& one : held) {
+    const auto text = text_in(one, "destination") + " " + std::to_string(number_in(one, "sequence")) + " " +
+                      text_in(one, "since") + "\n";
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619;
+  }
+  std::array<char, 8> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), hash, 16).ptr;
+  return std::to_string(held.size()) + "-" + std::string(digits.data(), end);
+}
 
 class commands {
 public:
@@ -71,7 +103,7 @@ public:
   }
 
   [[nodiscard]] result<std::string> message() const {
-    return shown(get(is_place(what_.message) ? message_path(what_.message) : id_path()),
+    return shown(get(is_by_place() ? message_path(what_.message) : id_path()),
                  [&](const json& one) { return show_message(what_.pipeline, one, now()); });
   }
 
@@ -116,11 +148,12 @@ public:
       const auto changed = number_in(done, "changed");
       return changed == 0 ? "Nothing is held.\n" : counted(changed, "held message") + " will be tried again\n";
     };
-    return shown(what_.to.empty() ? post(held_path(what_.pipeline) + "/retry", "") : operate_held("retry"), show);
+    if (what_.to.empty()) return shown(post(held_path(what_.pipeline) + "/retry", ""), show);
+    return shown(wanted_held().and_then([&](const json& list) { return operate_held("retry", list); }), show);
   }
 
   [[nodiscard]] result<std::string> skip() const {
-    if (what_.message.empty()) return what_.yes ? skip_all_held() : show_what_would_be_skipped();
+    if (what_.message.empty()) return skip_held();
     return shown(operate_message("skip"), [&](const json& done) {
       return name_in(done) + " is given up for " + counted(number_in(done, "changed"), "destination") + "\n";
     });
@@ -145,6 +178,8 @@ public:
 
 private:
   [[nodiscard]] wall_time now() const { return outside_.clock(); }
+
+  [[nodiscard]] bool is_by_place() const { return !what_.by_id && is_place(what_.message); }
 
   [[nodiscard]] result<json> get(const std::string& path) const {
     return call_json(outside_.supervisor, {"GET", path});
@@ -250,7 +285,7 @@ private:
   /// An id is looked up first: operations are on places.
   [[nodiscard]] result<json> operate_message(const std::string& verb) const {
     auto place = what_.message;
-    if (!is_place(place)) {
+    if (!is_by_place()) {
       const auto found = get(id_path());
       if (!found) return found;
       place = place_in(*found);
@@ -265,7 +300,7 @@ private:
     return id.empty() || place.empty() ? what_.message : id + " (" + place + ")";
   }
 
-  /// The held messages of the destinations that were named.
+  /// The held messages of the destinations that were named, up to the last one if that was named.
   [[nodiscard]] result<json> wanted_held() const {
     for (const auto& one : what_.to)
       if (auto known = get(destination_path(what_.pipeline, one)); !known) return known;
@@ -273,19 +308,18 @@ private:
     if (!list) return list;
     json wanted = json::array();
     for (const auto& one : list_in(*list, "held"))
-      if (std::find(what_.to.begin(), what_.to.end(), text_in(one, "destination")) != what_.to.end())
+      if (std::find(what_.to.begin(), what_.to.end(), text_in(one, "destination")) != what_.to.end() &&
+          (!what_.until || number_in(one, "sequence") <= what_.until->value()))
         wanted.push_back(one);
     return json{{"held", std::move(wanted)}};
   }
 
   /// The API retries all that is held, or single messages, and skips single ones. Where none could be, the last reason
   /// is the answer.
-  [[nodiscard]] result<json> operate_held(const std::string& verb) const {
-    const auto list = wanted_held();
-    if (!list) return list;
+  [[nodiscard]] result<json> operate_held(const std::string& verb, const json& list) const {
     std::uint64_t changed = 0;
     std::optional<error> refused;
-    for (const auto& one : list_in(*list, "held")) {
+    for (const auto& one : list_in(list, "held")) {
       auto done = post(message_path(place_in(one)) + "/" + verb,
                        json{{"destinations", json::array({text_in(one, "destination")})}}.dump());
       if (done)
@@ -301,22 +335,86 @@ private:
     return json{{"changed", changed}};
   }
 
-  [[nodiscard]] result<std::string> skip_all_held() const {
-    return shown(operate_held("skip"), [](const json& done) {
-      const auto changed = number_in(done, "changed");
-      return changed == 0 ? "Nothing is held.\n" : counted(changed, "held message") + " given up\n";
-    });
+  [[nodiscard]] result<std::string> skip_held() const {
+    if (what_.until && what_.yes) return skip_until();
+    auto list = wanted_held();
+    if (!list) return tl::unexpected(std::move(list.error()));
+    if (what_.agreed.empty()) return shown(list, [&](const json& held) { return show_what_would_be_skipped(held); });
+    if (what_.agreed != "all") list = agreed_part(*list);
+    return shown(list.and_then([&](const json& agreed) { return operate_held("skip", agreed); }), show_given_up);
   }
 
-  [[nodiscard]] result<std::string> show_what_would_be_skipped() const {
-    return shown(wanted_held(), [&](const json& list) {
-      const auto count = list_in(list, "held").size();
-      const auto all = show_held({{what_.pipeline, list}}, now());
-      return count == 0
-               ? all
-               : all + "\nWith --yes, " + (count == 1 ? "this is" : "these " + std::to_string(count) + " are") +
-                   " given up and never delivered there; nothing is done yet.\n";
-    });
+  static std::string show_given_up(const json& done) {
+    const auto changed = number_in(done, "changed");
+    return changed == 0 ? "Nothing is held.\n" : counted(changed, "held message") + " given up\n";
+  }
+
+  /// What was held when the code was shown, if all of it still is.
+  [[nodiscard]] result<json> agreed_part(const json& list) const {
+    const auto all = oldest_first(list_in(list, "held"));
+    for (std::size_t count = 1; count <= all.size(); ++count)
+      if (const std::span shown_then{all.data(), count}; code_of(shown_then) == what_.agreed)
+        return json{{"held", std::vector<json>(shown_then.begin(), shown_then.end())}};
+    return fail(errc::conflict, "what is held is not what was shown with " + what_.agreed +
+                                  ", and nothing is done; look again with `" + skip_call() + "`");
+  }
+
+  /// One after the other: in total order a message that fails is held once all before it have been given up.
+  [[nodiscard]] result<std::string> skip_until() const {
+    const auto path = destination_path(what_.pipeline, what_.to.front());
+    auto status = get(path);
+    if (!status) return tl::unexpected(std::move(status.error()));
+    const auto last = std::min(what_.until->value(), number_in(*status, "accepted"));
+    std::uint64_t changed = 0;
+    auto settled = number_in(*status, "settled");
+    auto moved = outside_.time.now();
+    while (settled < last) {
+      auto done = wanted_held().and_then([&](const json& list) { return operate_held("skip", list); });
+      if (done) status = get(path);
+      if (!done || !status) return given_up_before(std::move(done ? status.error() : done.error()), changed);
+      const auto given_up = number_in(*done, "changed");
+      const auto before = std::exchange(settled, number_in(*status, "settled"));
+      changed += given_up;
+      if (given_up > 0 || settled > before)
+        moved = outside_.time.now();
+      else if (outside_.time.now() - moved >= longest_rest)
+        return given_up_before(rests_at(*status), changed);
+      else
+        outside_.time.sleep(between_looks);
+    }
+    return shown(result<json>{json{{"changed", changed}}}, show_given_up);
+  }
+
+  [[nodiscard]] error rests_at(const json& status) const {
+    return {errc::unavailable,
+            what_.to.front() + " waits at sequence " + std::to_string(number_in(status, "settled") + 1) +
+              ", which is not held; `reseqctl why " + what_.pipeline + " " + what_.to.front() + "` says for what",
+            {}};
+  }
+
+  static result<std::string> given_up_before(error why, std::uint64_t changed) {
+    if (changed > 0) why.what += "; " + counted(changed, "held message") + " had been given up before";
+    return tl::unexpected(std::move(why));
+  }
+
+  [[nodiscard]] std::string skip_call() const {
+    std::string to;
+    for (const auto& one : what_.to) to += (to.empty() ? "" : ",") + one;
+    return "reseqctl skip " + what_.pipeline + " --to " + to;
+  }
+
+  [[nodiscard]] std::string show_what_would_be_skipped(const json& list) const {
+    const auto all = oldest_first(list_in(list, "held"));
+    auto made = show_held({{what_.pipeline, list}}, now());
+    if (what_.until)
+      return made + "\nNothing is done yet. With --yes, all that is held there up to sequence " +
+             std::to_string(what_.until->value()) +
+             " is given up and never delivered there, and what comes to be held until all up to that is settled.\n";
+    if (all.empty()) return made;
+    return made + "\nNothing is done yet. " +
+           (all.size() == 1 ? "This is" : "These " + std::to_string(all.size()) + " are") +
+           " given up and never delivered there, and nothing else is, by\n  " + skip_call() + " --yes=" + code_of(all) +
+           "\nWhat comes to be held there after that: reseqctl skip --help, --until.\n";
   }
 
   [[nodiscard]] result<std::string> read_input() const {

@@ -98,10 +98,19 @@ private:
   CLI::Option* destination(CLI::App* to) {
     return to->add_option("DESTINATION", into_.destination, "Its name")->check(check_name)->type_name("");
   }
-  CLI::Option* message(CLI::App* to) {
-    return to->add_option("MESSAGE", into_.message, "SHARD:POSITION, as in its receipt, for example 0:17; or its id")
-      ->check(check_message)
-      ->type_name("");
+  void message(CLI::App* to) {
+    auto* const either =
+      to->add_option("MESSAGE", into_.message, "SHARD:POSITION, as in its receipt, for example 0:17; or its id")
+        ->check(check_message)
+        ->type_name("");
+    const auto take_id = [this](const std::string& id) {
+      into_.message = id;
+      into_.by_id = true;
+    };
+    to->add_option_function<std::string>("--id", take_id, "The message with this id, which may look like a place")
+      ->check(check_id)
+      ->excludes(either)
+      ->type_name("ID");
   }
 
   /// Taken apart by hand: as a list, CLI11 would take what follows for more of it.
@@ -124,7 +133,7 @@ a person. HEAD: the oldest message, what it waits for, and for how long.)");
     destination(why);
     auto* messages = add("messages", command::messages, "Where one message stands");
     pipeline(messages)->required();
-    message(messages)->required();
+    message(messages);
     pipeline(add("held", command::held, "The messages that wait for a person"));
     pipeline(add("dead-letters", command::dead_letters, "The messages that were given up"))->required();
   }
@@ -157,13 +166,7 @@ a person. HEAD: the oldest message, what it waits for, and for how long.)");
     pipeline(retry)->required();
     message(retry);
     destinations(retry, "Only for these destinations");
-    auto* skip = add("skip", command::skip,
-                     "Gives a held message up: it is never delivered, the others go on; or all that --to holds, which "
-                     "it shows, and with --yes does");
-    pipeline(skip)->required();
-    message(skip);
-    destinations(skip, "Only for these destinations");
-    skip->add_flag("--yes", into_.yes, "Without a message: do it, nothing brings them back");
+    add_skip();
     auto* pause = add("pause", command::pause, "Stops deliveries; waits until nothing is under way");
     auto* resume = add("resume", command::resume, "Lets deliveries go on");
     for (auto* one : {pause, resume}) {
@@ -175,6 +178,27 @@ a person. HEAD: the oldest message, what it waits for, and for how long.)");
                         "does it");
     pipeline(recover)->required();
     recover->add_flag("--yes", into_.yes, "Do it: what is shown is never given again");
+  }
+
+  void add_skip() {
+    auto* skip = add("skip", command::skip,
+                     "Gives a held message up: it is never delivered, the others go on; without a message, shows what "
+                     "--to holds now, and how to give that up");
+    pipeline(skip)->required();
+    message(skip);
+    destinations(skip, "Only for these destinations");
+    skip->add_flag("--yes", into_.agreed,
+                   "Without a message: do it, nothing brings them back. =CODE, as the list ends with: what was shown, "
+                   "or nothing if that has changed. =all: whatever is held");
+    skip
+      ->add_option_function<std::uint64_t>(
+        "--until", [this](std::uint64_t last) { into_.until = sequence{last}; },
+        "What is held up to this sequence, and what comes to be held there until all up to it is settled")
+      ->check(CLI::PositiveNumber.description(""))
+      ->type_name("SEQUENCE");
+    skip->footer(skip->get_footer() + R"(
+In total order only the oldest message is held, and the next one that fails once that is given up: with --until, --yes
+gives them up one after the other.)");
   }
 
   CLI::App& app_;
@@ -198,6 +222,21 @@ std::string first_of(const std::string& given, const std::string& otherwise) {
 }
 
 early_exit usage_error(const std::string& what) { return {2, {}, "reseqctl: " + what + "; see reseqctl --help\n"}; }
+
+/// What is wrong about which messages are meant; empty: nothing.
+std::string check_wish(const options& parsed) {
+  if (parsed.what == command::messages && parsed.message.empty()) return "messages: name the message, or its --id";
+  if (parsed.what != command::skip) return {};
+  if (parsed.message.empty() && parsed.to.empty())
+    return "skip: name a message, or with --to the destinations whose held messages are to be given up";
+  if (!parsed.message.empty()) return parsed.until ? "skip: --until goes without a message" : "";
+  if (parsed.until && parsed.to.size() != 1) return "skip: --until is a sequence of one destination, which --to names";
+  if (parsed.until && !parsed.agreed.empty()) return "skip: --yes stands alone beside --until";
+  if (!parsed.until && parsed.yes)
+    return "skip: without --yes it shows what is held, and the --yes=… that gives up just that; --yes=all gives up "
+           "whatever is held";
+  return {};
+}
 
 } // namespace
 
@@ -231,8 +270,11 @@ std::variant<options, early_exit> parse(int argc, const char* const* argv, const
     if (app.get_subcommands().empty() && !left.empty()) return usage_error("there is no command or option " + left[0]);
     return usage_error(e.what());
   }
-  if (parsed.what == command::skip && parsed.message.empty() && parsed.to.empty())
-    return usage_error("skip: name a message, or with --to the destinations whose held messages are to be given up");
+  if (parsed.agreed == "true") { // what a flag without a value is given
+    parsed.yes = true;
+    parsed.agreed.clear();
+  }
+  if (const auto wrong = check_wish(parsed); !wrong.empty()) return usage_error(wrong);
   const auto address = first_of(url, first_of(variable("RESEQ_URL"), "http://127.0.0.1:8080"));
   auto read = read_url(address);
   if (!read) return usage_error((url.empty() ? "RESEQ_URL: " : "--url: ") + read.error().what);

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "reseq/model/clock.hpp"
+#include "reseq/model/ids.hpp"
 #include "reseq/model/message.hpp"
 #include "reseq/net/url.hpp"
 
@@ -24,7 +26,7 @@ struct outgoing {
   duration patience{};    ///< for how long to try again while the supervisor is away
 };
 
-/// Names, messages, headers and the URL are well-formed.
+/// Names, messages, headers and the URL are well-formed; what `skip` was told goes together.
 struct options {
   command what = command::status;
   net::url url;      ///< `target` is what comes before "/v1"; empty for most
@@ -33,8 +35,11 @@ struct options {
   std::string pipeline;        ///< empty: all
   std::string destination;     ///< empty: all
   std::string message;         ///< "SHARD:POSITION", else a message id; empty: all
+  bool by_id = false;          ///< it is an id, even if it looks like a place
   std::vector<std::string> to; ///< destinations; empty: as the pipeline routes, or all
-  bool yes = false;            ///< `recover` and `skip` without a message only show what they would do without this
+  bool yes = false;            ///< `recover` and `skip` of all up to `until` only show what they would do without this
+  std::string agreed;          ///< to the `skip` of what was shown with this code; "all": of whatever is held
+  std::optional<sequence> until; ///< the last one of those that `skip` gives up, whenever they come to be held
   outgoing submission;
 };
 

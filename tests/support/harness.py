@@ -153,6 +153,14 @@ class Supervisor(Program):
             raise AssertionError(f"{arguments}: {done.stdout}{done.stderr}")
         return done.stdout
 
+    def ctl_refusal(self, *arguments: str) -> str:
+        """What reseqctl says when it is refused, which must be so."""
+        command = [program("reseqctl"), "--url", f"http://{self.http}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=30, check=False)
+        if done.returncode != 1:
+            raise AssertionError(f"{arguments} ended with {done.returncode}: {done.stdout}{done.stderr}")
+        return done.stderr
+
     def submit(self, pipeline: str, body: bytes, message_id: str = "", headers: dict = None) -> client.Answer:
         named = {"Idempotency-Key": message_id} if message_id else {}
         return self.request("POST", f"/v1/pipelines/{pipeline}/messages", body, {**named, **(headers or {})})

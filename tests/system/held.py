@@ -1,6 +1,7 @@
 """Messages that cannot be processed or are refused: held or dead-lettered, shown, retried, skipped; others go on."""
 
 import json
+import re
 import time
 import unittest
 
@@ -131,10 +132,24 @@ class Exhausted(HeldTest):
         self.wait_for_held("bad")
         shown = self.running.ctl("skip", "p", "--to", "bad")
         self.assertRegex(shown, r"p +bad +0:1 ")
-        self.assertIn("With --yes, this is given up and never delivered there; nothing is done yet.", shown)
+        command = re.search(r"This is given up and never delivered there, .*\n  reseqctl (.*)\n", shown)[1].split()
         self.assertEqual([one["sequence"] for one in self.held("bad")], [1])
-        self.assertEqual(self.running.ctl("skip", "p", "--to", "bad", "--yes"), "1 held message given up\n")
+        self.assertEqual(self.running.ctl(*command), "1 held message given up\n")
         self.wait_for_held("bad", after=1)
+        self.assertIn("what is held is not what was shown", self.running.ctl_refusal(*command))
+        self.assertEqual([one["sequence"] for one in self.held("bad")], [2])
+        self.assertEqual(self.running.ctl("skip", "p", "--to", "bad", "--yes=all"), "1 held message given up\n")
+
+    def test_reseqctl_skips_all_that_fails_up_to_a_sequence_one_after_the_other(self):
+        self.start([{"name": "d", "url": self.book.url()}], GIVES_UP_SOON)
+        sent = self.submit_some_that_fail(30, [*range(1, 12), *range(15, 22)])
+        self.wait_for_held("d")
+        self.assertEqual(self.running.ctl("skip", "p", "--to", "d", "--until", "16", "--yes"), "13 held messages given up\n")
+        self.assertEqual(self.wait_for_held("d", after=16)["sequence"], 17)
+        self.running.ctl("skip", "p", "--to", "d", "--until", "999", "--yes")
+        self.running.wait_until_settled("p", "d", 30)
+        passed = [*range(1, 12), *range(15, 22)]
+        self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, passed=passed))
 
     def test_what_an_operator_does_leaves_a_line_in_the_log(self):
         self.start_bad_and_good()

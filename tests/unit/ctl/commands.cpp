@@ -199,26 +199,141 @@ TEST_CASE("a message is named by its id as well, and called by both") {
   CHECK(supervisor.run(what) == "a/b 1 (0:17) is tried again for 1 destination\n");
 }
 
-TEST_CASE("skip of all that destinations hold shows it first, and does it when told so") {
+TEST_CASE("an id that looks like a place is asked for as an id, if that was said") {
+  scripted supervisor;
+  const json found{{"id", "0:1"}, {"shard", 0}, {"position", 17}};
+  supervisor.on("GET /v1/pipelines/orders/messages?id=0%3A1", found);
+  supervisor.on("POST /v1/pipelines/orders/messages/0:17/skip",
+                {{"changed", 1}, {"id", "0:1"}, {"shard", 0}, {"position", 17}});
+  auto what = wanted(command::skip, "orders");
+  what.message = "0:1";
+  what.by_id = true;
+  CHECK(supervisor.run(what) == "0:1 (0:17) is given up for 1 destination\n");
+  what.what = command::messages;
+  CHECK(contains(supervisor.run(what).value(), "0:17 in orders"));
+}
+
+namespace {
+
+json held_at(int position, const std::string& since) {
+  auto made = hold("refused");
+  made["position"] = position;
+  made["sequence"] = position - 5;
+  made["since"] = since;
+  return made;
+}
+
+const auto first_held = held_at(17, "2026-11-21T11:58:00.000Z");
+const auto second_held = held_at(12, "2026-11-21T11:59:00.000Z"); // with order by key, an older message
+
+/// What the shown list ends with.
+std::string code_in(const std::string& shown) {
+  const auto from = shown.find("--yes=") + 6;
+  return shown.substr(from, shown.find('\n', from) - from);
+}
+
+options skip_at_billing() {
+  auto what = wanted(command::skip, "orders");
+  what.to = {"billing"};
+  return what;
+}
+
+/// What `GET …/held` says next, and `GET …/destinations/billing`.
+void holds(scripted& supervisor, const std::vector<json>& held) {
+  supervisor.on("GET /v1/pipelines/orders/held", {{"held", held}});
+}
+void is_settled_up_to(scripted& supervisor, int last) {
+  auto status = destination("held", nullptr);
+  status["settled"] = last;
+  supervisor.on("GET /v1/pipelines/orders/destinations/billing", status);
+}
+
+} // namespace
+
+TEST_CASE("skip of all that a destination holds shows it, and the command that gives up just that") {
   scripted supervisor;
   auto elsewhere = hold("exhausted");
   elsewhere["destination"] = "audit";
-  auto second = hold("refused");
-  second["position"] = 18;
-  supervisor.on("GET /v1/pipelines/orders/destinations/billing", destination("held", nullptr));
-  supervisor.on("GET /v1/pipelines/orders/held", {{"held", {elsewhere, hold("exhausted"), second}}});
+  is_settled_up_to(supervisor, 11);
+  holds(supervisor, {elsewhere, second_held, first_held});
   supervisor.on("POST /v1/pipelines/orders/messages/0:17/skip", {{"changed", 1}});
-  supervisor.on("POST /v1/pipelines/orders/messages/0:18/skip", {{"detail", "is not held"}}, 409);
-  auto what = wanted(command::skip, "orders");
-  what.to = {"billing"};
+  supervisor.on("POST /v1/pipelines/orders/messages/0:12/skip", {{"detail", "is not held"}}, 409);
+  auto what = skip_at_billing();
   const auto shown = supervisor.run(what).value();
   CHECK(supervisor.asked.size() == 2);
-  CHECK(contains(shown, "billing      0:18"));
+  CHECK(contains(shown, "billing      0:17"));
   CHECK(!contains(shown, "audit"));
-  CHECK(contains(shown, "With --yes, these 2 are given up"));
-  what.yes = true;
+  CHECK(contains(shown, "These 2 are given up and never delivered there, and nothing else is, by\n"
+                        "  reseqctl skip orders --to billing --yes=2-"));
+  what.agreed = code_in(shown);
   CHECK(supervisor.run(what) == "1 held message given up\n");
   CHECK(supervisor.asked.back().body == R"({"destinations":["billing"]})");
+}
+
+TEST_CASE("what came to be held after it was shown is not given up with it") {
+  scripted before;
+  is_settled_up_to(before, 11);
+  holds(before, {first_held});
+  auto what = skip_at_billing();
+  what.agreed = code_in(before.run(what).value());
+  scripted after;
+  is_settled_up_to(after, 11);
+  holds(after, {second_held, first_held});
+  after.on("POST /v1/pipelines/orders/messages/0:17/skip", {{"changed", 1}});
+  CHECK(after.run(what) == "1 held message given up\n");
+  CHECK(after.asked.size() == 3);
+}
+
+TEST_CASE("if something of what was shown is not held as it was, nothing is given up") {
+  scripted before;
+  is_settled_up_to(before, 11);
+  holds(before, {first_held, second_held});
+  auto what = skip_at_billing();
+  what.agreed = code_in(before.run(what).value());
+  auto again = first_held; // retried, and held once more
+  again["since"] = "2026-11-21T11:59:30.000Z";
+  for (const auto& held : {std::vector{second_held}, std::vector{second_held, again}, std::vector<json>{}}) {
+    scripted after;
+    is_settled_up_to(after, 11);
+    holds(after, held);
+    const auto refused = after.run(what);
+    REQUIRE(!refused.has_value());
+    CHECK(contains(refused.error().text(), "look again with `reseqctl skip orders --to billing`"));
+    CHECK(after.asked.size() == 2);
+  }
+}
+
+TEST_CASE("skip up to a sequence goes on with what comes to be held, and no further") {
+  scripted supervisor;
+  const auto third = held_at(18, "2026-11-21T11:59:59.000Z");
+  const auto beyond = held_at(19, "2026-11-21T11:59:59.000Z");
+  holds(supervisor, {first_held});
+  holds(supervisor, {first_held});
+  holds(supervisor, {});
+  holds(supervisor, {third, beyond});
+  for (const auto last : {11, 11, 11, 12, 12, 12, 12, 13}) is_settled_up_to(supervisor, last);
+  for (const auto* place : {"0:17", "0:18", "0:19"})
+    supervisor.on(std::string{"POST /v1/pipelines/orders/messages/"} + place + "/skip", {{"changed", 1}});
+  auto what = skip_at_billing();
+  what.until = sequence{13};
+  CHECK(contains(supervisor.run(what).value(), "With --yes, all that is held there up to sequence 13 is given up"));
+  what.yes = true;
+  CHECK(supervisor.run(what) == "2 held messages given up\n");
+  for (const auto& one : supervisor.asked) CHECK(!contains(one.path, "0:19"));
+}
+
+TEST_CASE("skip up to a sequence ends where something waits that is not held, and says so") {
+  scripted supervisor;
+  is_settled_up_to(supervisor, 11);
+  holds(supervisor, {});
+  auto what = skip_at_billing();
+  what.until = sequence{13};
+  what.yes = true;
+  const auto refused = supervisor.run(what);
+  REQUIRE(!refused.has_value());
+  CHECK(
+    contains(refused.error().text(), "billing waits at sequence 12, which is not held; `reseqctl why orders billing`"));
+  CHECK(supervisor.waited() > 60s);
 }
 
 TEST_CASE("where nothing that is held can be skipped, the reason is told") {
@@ -228,10 +343,10 @@ TEST_CASE("where nothing that is held can be skipped, the reason is told") {
   supervisor.on("POST /v1/pipelines/orders/messages/0:17/skip", {{"detail", "the pipeline has diverged"}}, 409);
   auto what = wanted(command::skip, "orders");
   what.to = {"billing"};
-  what.yes = true;
+  what.agreed = "all";
   const auto answer = supervisor.run(what);
   REQUIRE_FALSE(answer);
-  CHECK(contains(answer.error().text(), "the pipeline has diverged"));
+  CHECK(contains(answer.error().text(), "the pipeline has diverged (409 Conflict); `reseqctl why`"));
 }
 
 TEST_CASE("retry without a message retries all that is held") {

@@ -88,6 +88,31 @@ TEST_CASE("options of the whole program may stand behind the command") {
   CHECK(good({"skip", "orders", "--to", "a,b"}).to == std::vector<std::string>{"a", "b"});
 }
 
+TEST_CASE("an id that looks like a place is named by --id") {
+  for (const auto* command : {"messages", "retry", "skip"}) {
+    const auto parsed = good({command, "orders", "--id", "0:17"});
+    CHECK(parsed.message == "0:17");
+    CHECK(parsed.by_id);
+    CHECK_FALSE(good({command, "orders", "0:17"}).by_id);
+  }
+  CHECK(contains(refusal({"skip", "orders", "0:17", "--id", "0:17"}), "excludes"));
+}
+
+TEST_CASE("skip of all that is held takes the code of what was shown, or says that it takes all, or up to where") {
+  CHECK(good({"skip", "orders", "--to", "a", "--yes=2-1f"}).agreed == "2-1f");
+  CHECK(good({"skip", "orders", "--to", "a", "--yes=all"}).agreed == "all");
+  const auto until = good({"skip", "orders", "--to", "a", "--until", "300", "--yes"});
+  CHECK(until.until == sequence{300});
+  CHECK(until.yes);
+  CHECK(until.agreed.empty());
+  CHECK(contains(refusal({"skip", "orders", "--to", "a", "--yes"}), "--yes=all gives up whatever is held"));
+  CHECK(contains(refusal({"skip", "orders", "--to", "a,b", "--until", "3"}), "a sequence of one destination"));
+  CHECK(contains(refusal({"skip", "orders", "0:17", "--until", "3"}), "without a message"));
+  CHECK(contains(refusal({"skip", "orders", "--to", "a", "--until", "0"}), "--until"));
+  CHECK(contains(refusal({"skip", "orders", "--to", "a", "--until", "3", "--yes=all"}), "stands alone"));
+  CHECK(good({"recover", "orders", "--yes"}).yes);
+}
+
 TEST_CASE("names and places that cannot exist are refused before anything is asked") {
   CHECK(contains(refusal({"status", "Orders"}), "\"Orders\" is no name"));
   CHECK(contains(refusal({"status", "../x"}), "is no name"));
