@@ -25,10 +25,20 @@ std::string_view unquoted(std::string_view text) {
   return quotes ? text.substr(1, text.size() - 2) : text;
 }
 
+/// A delivery that is passed on has its `Idempotency-Key`: `Reseq-Message-Id` alone is meant as one.
+result<std::string> id_of_event(const header_list& headers) {
+  const auto has = [&](const char* name) {
+    return std::ranges::any_of(headers, [&](const header& h) { return same_header_name(h.name, name); });
+  };
+  if (has("Reseq-Message-Id") && !has("ce-id"))
+    return fail(errc::invalid, "is not what gives a message its id: Idempotency-Key is", "Reseq-Message-Id");
+  return implied_id(headers);
+}
+
 result<std::string> id_of(const header_list& headers) {
   const auto given = only_header(headers, "Idempotency-Key");
   if (!given) return tl::unexpected(given.error());
-  if (!*given) return implied_id(headers);
+  if (!*given) return id_of_event(headers);
   const auto id = unquoted(**given);
   if (auto checked = check_id(id, "Idempotency-Key"); !checked) return tl::unexpected(checked.error());
   return std::string{id};

@@ -129,6 +129,14 @@ TEST_CASE("a header that only looks like one of ours is refused, one that a deli
           .has_value());
 }
 
+TEST_CASE("an id that a delivery calls otherwise gives no id, and does not pass for one") {
+  const auto id = [](header_list headers) { return from_http(headers, "").value().id; };
+  CHECK(id({{"Reseq-Message-Id", "a"}, {"Idempotency-Key", "p/d/1"}}) == "p/d/1");
+  CHECK(id({{"Reseq-Message-Id", "a"}, {"ce-id", "1"}, {"ce-source", "s"}}) == "s 1");
+  CHECK(refusal({{"reseq-message-id", "a"}}).text() ==
+        "Reseq-Message-Id: is not what gives a message its id: Idempotency-Key is");
+}
+
 TEST_CASE("a request's headers are bounded and clean") {
   CHECK(from_http({{"a", std::string(max_header_bytes - 1, 'x')}}, "").has_value());
   CHECK(refusal({{"a", std::string(max_header_bytes, 'x')}}).code == errc::too_large);
