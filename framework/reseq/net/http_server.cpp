@@ -20,6 +20,7 @@ namespace {
 /// Connections beyond the limit that are told so, at once.
 constexpr std::size_t max_refused_connections = 64;
 constexpr std::chrono::milliseconds accept_pause{100};
+constexpr duration most_between_last_sweeps = std::chrono::milliseconds{100};
 
 std::string without_brackets(const std::string& host) {
   return host.size() > 2 && host.front() == '[' && host.back() == ']' ? host.substr(1, host.size() - 2) : host;
@@ -115,7 +116,8 @@ void server_core::watch_deadlines() {
   if (std::exchange(sweeping_, true)) return;
   const auto shortest =
     std::min({options_.header_timeout, options_.body_timeout, options_.idle_timeout, options_.write_timeout});
-  const auto tick = std::clamp<duration>(shortest / 4, std::chrono::milliseconds{5}, std::chrono::seconds{1});
+  const duration most = draining_ ? most_between_last_sweeps : std::chrono::seconds{1};
+  const auto tick = std::clamp<duration>(shortest / 4, std::chrono::milliseconds{5}, most);
   sweep_timer_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(tick));
   sweep_timer_.async_wait([self = shared_from_this()](error_code cancelled) {
     if (!cancelled) self->sweep();
@@ -140,7 +142,9 @@ void server_core::stop_accepting() {
   accept_timer_.cancel();
   std::vector<std::shared_ptr<http_session>> all;
   for (const auto& [id, session] : sessions_) all.push_back(session);
-  for (const auto& session : all) session->close_if_idle();
+  for (const auto& session : all) session->stop();
+  sweeping_ = false; // from now on more often
+  if (!sessions_.empty()) watch_deadlines();
 }
 
 void server_core::drained(std::function<void()> done) {

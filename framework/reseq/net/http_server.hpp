@@ -99,11 +99,12 @@ public:
   /// The port in use: the one asked for, or the one that was free.
   [[nodiscard]] std::uint16_t port() const;
 
-  /// Closes the listener. Requests under way, half-received ones included, go on; their answers say
-  /// "Connection: close"; connections between requests are closed.
+  /// Closes the listener. Requests that are being handled go on, and their answers say "Connection: close"; those that
+  /// have not come whole are answered 503; connections between requests are closed.
   void stop_accepting();
 
-  /// Calls `done` once, on the loop's thread, as soon as no request is under way (answers being written included).
+  /// Calls `done` once, on the loop's thread, as soon as no request is under way and every answer is out: its client
+  /// has closed the connection, or has had a second for it since the server stops, or five.
   void drained(std::function<void()> done);
 
 private:

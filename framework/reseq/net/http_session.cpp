@@ -16,6 +16,8 @@ namespace {
 
 constexpr auto no_timeout = duration::max();
 constexpr duration linger_timeout = std::chrono::seconds{5};
+constexpr duration last_linger_timeout = std::chrono::seconds{1}; ///< of a server that stops
+constexpr const char* stopping = "this server is stopping";
 constexpr std::uint64_t max_lingered_bytes = 16U << 20U;
 constexpr std::size_t direct_read_bytes = 64U << 10U;       ///< at most so much at once straight into a body
 constexpr std::uint64_t first_room_bytes = 64U << 10U;      ///< what a body of unknown length gets first
@@ -206,6 +208,7 @@ void http_session::invite_body() {
 }
 
 void http_session::start_body() {
+  if (server_->draining()) return refuse({503, stopping});
   progress_ = 0;
   go_on_with_body();
 }
@@ -307,7 +310,7 @@ void http_session::answered() {
 }
 
 void http_session::linger() {
-  enter(phase::lingering, linger_timeout);
+  enter(phase::lingering, server_->draining() ? last_linger_timeout : linger_timeout);
   error_code ignored; // a peer that is gone already is noticed when reading
   socket_.shutdown(socket::shutdown_send, ignored);
   if (reading_) return;
@@ -331,8 +334,15 @@ void http_session::expire(time_point at) {
   }
 }
 
-void http_session::close_if_idle() {
-  if (phase_ == phase::idle) close();
+void http_session::stop() {
+  switch (phase_) {
+  case phase::idle: return close();
+  case phase::head:
+  case phase::waiting:
+  case phase::body: return refuse({503, stopping});
+  case phase::lingering: deadline_ = std::min(deadline_, now() + last_linger_timeout); break;
+  default: break; // "100 Continue" is written to its end first, see `start_body`
+  }
 }
 
 void http_session::close() {

@@ -224,6 +224,30 @@ TEST_CASE("a server that stops accepting finishes what is under way and reports 
   CHECK(drained.next() == 2);
 }
 
+TEST_CASE("a server that stops refuses at once what has not come whole, and waits a little for who still sends") {
+  const auto* const half =
+    GENERATE("POST / HTTP/1.1\r\nHost:", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf",
+             "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf",
+             "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\nhalf");
+  const bool closes = GENERATE(true, false);
+  inbox<int> drained;
+  served at;
+  auto busy = at.connect();
+  REQUIRE(busy.send(half));
+  auto later = at.connect(); // once it is answered, the other's bytes are read as well
+  REQUIRE(later.send(get("/")));
+  REQUIRE(has(later.read_message(), "200 OK"));
+  at.server->stop_accepting();
+  at.server->drained([&] { drained.put(1); });
+  const auto text = busy.read_all();
+  CHECK(status_line(text) == "HTTP/1.1 503 Service Unavailable");
+  CHECK(has(text, "this server is stopping"));
+  at.io.run([] {});
+  CHECK(drained.empty());
+  if (closes) busy.close();
+  CHECK(drained.next() == 1);
+}
+
 TEST_CASE("an address in use is named, with what to do about it") {
   served at;
   server_options taken;

@@ -31,8 +31,8 @@ public:
   /// Ends what takes longer than it may.
   void expire(time_point now);
 
-  /// Closes unless a request is under way.
-  void close_if_idle();
+  /// The server stops: a request that has not come whole is answered 503, a connection between requests is closed.
+  void stop();
 
   /// Closes at once. The server forgets the session.
   void close();
@@ -53,7 +53,8 @@ private:
   using room = std::uint64_t http_session::*; ///< where it is noted that it was taken
   using step = void (http_session::*)();
 
-  static bool under_way(phase at) { return at >= phase::head && at <= phase::answering; }
+  /// An answer is not out before the client has it.
+  static bool under_way(phase at) { return at >= phase::head && at <= phase::lingering; }
   void enter(phase next, duration timeout);
   void extend(duration timeout);
 
