@@ -167,7 +167,9 @@ a person. HEAD: the oldest message, what it waits for, and for how long.)");
     message(retry);
     destinations(retry, "Only for these destinations");
     add_skip();
-    auto* pause = add("pause", command::pause, "Stops deliveries; waits until nothing is under way");
+    auto* pause =
+      add("pause", command::pause,
+          "Stops deliveries, not the transforms of what the window holds; waits until nothing is under way");
     auto* resume = add("resume", command::resume, "Lets deliveries go on");
     for (auto* one : {pause, resume}) {
       pipeline(one)->required();

@@ -33,10 +33,14 @@ std::string head_text(const json& destination, wall_time now) {
   return made;
 }
 
-std::string meaning_of(const std::string& state) {
+std::string meaning_of(const json& destination) {
+  const auto state = text_in(destination, "state");
   if (state == "enrolled") return "in the journal, until the window reaches it";
+  const auto& attempts = object_in(destination, "attempts");
+  if (state == "pending" && attempts.contains("spent") && attempts["spent"] == true)
+    return "failed for good; given up once all before it are settled";
   if (state == "pending") return "in the transforms, or waiting for a worker";
-  if (state == "ready") return "transformed; waits for those before it";
+  if (state == "ready") return "transformed; waits for its turn";
   if (state == "sent") return "on its way to the receiver, or waiting to be sent again";
   if (state == "held") return "waits for a person: retry or skip";
   if (state == "settled") return "delivered, or dropped by a transform";
@@ -119,8 +123,7 @@ std::string show_message(const std::string& pipeline, const json& message, wall_
   table places({{"DESTINATION"}, {"SEQUENCE", align::right}, {"STATE"}, {"MEANING"}});
   std::string attempts;
   for (const auto& one : list_in(message, "destinations")) {
-    const auto state = text_in(one, "state");
-    places.add({text_in(one, "destination"), number_text(one, "sequence"), state, meaning_of(state)});
+    places.add({text_in(one, "destination"), number_text(one, "sequence"), text_in(one, "state"), meaning_of(one)});
     attempts += attempts_text(one, now);
   }
   return made + "\n" + places.text() + attempts;

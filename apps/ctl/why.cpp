@@ -16,7 +16,8 @@ using nlohmann::json;
 
 constexpr std::string_view worker_died = "its worker died"; // how the error begins that the supervisor notes then
 constexpr const char* find_crash =
-  "correct the transform that kills its worker (the worker's log, or a core dump, shows where)";
+  "correct the transform that kills its worker (the log of the supervisor says by which signal its own worker ended, "
+  "whoever started another one knows of that; a core dump shows where)";
 
 /// What everything below is told about.
 struct stuck {
@@ -65,13 +66,35 @@ std::string held_text(const stuck& s) {
   return why;
 }
 
-bool is_quarantined(const stuck& s) { return s.head.value("quarantined", false); }
+bool is(const stuck& s, const char* what) {
+  const auto found = s.head.find(what);
+  return found != s.head.end() && *found == true;
+}
+
+bool is_quarantined(const stuck& s) { return is(s, "quarantined"); }
+
+/// It waits for nothing but that somebody begins with it.
+bool is_due(const stuck& s) {
+  return !is_quarantined(s) && !is(s, "suspect") && !runs_now(s) && !time_in(s.head, "next_attempt");
+}
+bool has_no_worker(const stuck& s) {
+  return is_due(s) && s.head.contains("workers") && number_in(s.head, "workers") == 0;
+}
+bool slots_hang(const stuck& s) { return is_due(s) && number_in(s.head, "hanging_slots") > 0; }
 
 std::string transform_text(const stuck& s) {
   if (is_quarantined(s))
     return "its transforms killed the workers of several messages, so all run by themselves, and rest after each death";
   if (runs_now(s)) return "its transforms are working on it";
   if (time_in(s.head, "next_attempt")) return "its transforms failed, and the next attempt waits for its time";
+  if (is(s, "suspect"))
+    return "it was at work on two workers that died, and waits for a worker of its own, which shows whether it kills "
+           "it";
+  if (has_no_worker(s)) return "no worker that has its transforms has joined";
+  if (slots_hang(s))
+    return "it waits for a free slot: of " + counted(number_in(s.head, "slots"), "slot") + " of its workers, " +
+           std::to_string(number_in(s.head, "hanging_slots")) +
+           " hang, taken by attempts that have timed out and do not end";
   return "it waits for a worker with a free slot";
 }
 
@@ -81,14 +104,19 @@ std::string delivery_text(const stuck& s) {
   return "it is ready, and is sent or waits for the receiver's answer";
 }
 
-/// What it waits for, as the end of "There, …".
-std::string cause_text(const stuck& s) {
+/// What the head itself waits for.
+std::string phase_text(const stuck& s) {
   if (s.phase == "held") return held_text(s);
   if (s.phase == "transform") return transform_text(s);
   if (s.phase == "delivery") return delivery_text(s);
-  if (s.phase == "saving") return "what became of it is being saved in the journal";
+  if (s.phase == "saving") return "what became of it, or of those before it, is being saved in the journal";
   if (s.phase == "reading") return "it is being read from the journal";
   return "its phase is " + s.phase;
+}
+
+std::string cause_text(const stuck& s) {
+  const bool says_so = !s.paused() || s.phase == "delivery";
+  return (says_so ? "" : "the destination is paused, and nothing is sent; meanwhile ") + phase_text(s);
 }
 
 std::string attempts_text(const stuck& s) {
@@ -153,12 +181,19 @@ std::string transform_advice(const stuck& s) {
   if (runs_now(s) || time_in(s.head, "next_attempt"))
     return "nothing, if the error passes: it is tried again by itself, and held after its last attempt. Else correct "
            "what the error names.";
+  if (is(s, "suspect"))
+    return "nothing yet; what kills a worker that has nothing else has failed an attempt, and is held in the end.";
+  if (slots_hang(s))
+    return "correct the transform that hangs; a worker is told to end, and started again, once all of its slots hang, "
+           "or the half that a pipeline may have of it.";
   return "see that a reseq-worker runs, reaches this supervisor, and has the transforms of " + s.pipeline +
          "; its log says so if not.";
 }
 
 std::string advice_text(const stuck& s) {
-  if (s.paused()) return "`reseqctl resume " + s.pipeline + " " + s.name + "` when deliveries may go on.";
+  if (s.paused())
+    return "`reseqctl resume " + s.pipeline + " " + s.name + "` when deliveries may go on." +
+           (s.phase == "held" ? " Besides, " + held_advice(s) : "");
   if (s.phase == "held") return held_advice(s);
   if (s.phase == "transform") return transform_advice(s);
   if (s.phase == "delivery" && !s.last_error().empty())

@@ -69,6 +69,15 @@ TEST_CASE("a message is shown with its place at each destination and the attempt
         "  next attempt in 4s\n");
 }
 
+TEST_CASE("a message that has failed for good behind the oldest one is told from one that is worked on") {
+  const auto pending = [](bool spent) {
+    return json{{"destinations", {{{"destination", "d"}, {"state", "pending"}, {"attempts", {{"spent", spent}}}}}}};
+  };
+  CHECK(
+    contains(show_message("orders", pending(true), now), "failed for good; given up once all before it are settled"));
+  CHECK(contains(show_message("orders", pending(false), now), "in the transforms, or waiting for a worker"));
+}
+
 TEST_CASE("held messages of several pipelines are one table") {
   const auto text = show_held({{"orders", {{"held", {hold("exhausted")}}}}, {"idle", {{"held", json::array()}}}}, now);
   CHECK(text == "PIPELINE  DESTINATION  MESSAGE  SEQUENCE  REASON     ATTEMPTS  HELD    LAST ERROR\n"

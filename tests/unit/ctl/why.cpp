@@ -85,6 +85,26 @@ TEST_CASE("a head that no worker has begun with points to the workers") {
   CHECK(contains(text, "see that a reseq-worker runs"));
 }
 
+TEST_CASE("a head that no worker can begin with is told from one whose workers have no slot, or hang") {
+  auto blocked = head("transform");
+  const auto text = [&] { return explain("orders", destination("running", blocked), nullptr, now); };
+  blocked["workers"] = 2;
+  blocked["slots"] = 8;
+  blocked["hanging_slots"] = 0;
+  CHECK(contains(text(), "it waits for a worker with a free slot"));
+  blocked["hanging_slots"] = 6;
+  CHECK(contains(text(),
+                 "it waits for a free slot: of 8 slots of its workers, 6 hang, taken by attempts that have timed "
+                 "out and do not end."));
+  CHECK(contains(text(), "To do: correct the transform that hangs"));
+  blocked["suspect"] = true;
+  CHECK(contains(text(), "it was at work on two workers that died"));
+  blocked["suspect"] = false;
+  blocked["workers"] = blocked["slots"] = blocked["hanging_slots"] = 0;
+  CHECK(contains(text(), "no worker that has its transforms has joined"));
+  CHECK(contains(text(), "To do: see that a reseq-worker runs"));
+}
+
 TEST_CASE("a failing receiver is what to look at") {
   auto blocked = head("delivery");
   blocked["attempts"] = 7;
@@ -105,15 +125,19 @@ TEST_CASE("a paused destination is to be resumed, whether anything waits there o
         "  To do: `reseqctl resume orders billing` when deliveries may go on.\n");
   CHECK(contains(explain("orders", destination("paused", head("delivery")), nullptr, now),
                  "while the destination is paused"));
+  CHECK(contains(explain("orders", destination("paused", head("transform")), nullptr, now),
+                 "the destination is paused, and nothing is sent; meanwhile it waits for a worker"));
+  const auto held = explain("orders", destination("paused", head("held")), hold("refused"), now);
+  CHECK(contains(held, "`reseqctl resume orders billing` when deliveries may go on. Besides, correct what made"));
 }
 
 TEST_CASE("a pipeline that has diverged is to be recovered") {
   auto stopped = destination("diverged", nullptr);
-  stopped["reason"] = "the resequencer was told of sequence 20";
+  stopped["reason"] = "Redis was told of sequence 20";
   CHECK(waits(stopped));
   const auto text = explain("orders", stopped, nullptr, now);
   CHECK(contains(text, "orders/billing is stopped: its pipeline has diverged."));
-  CHECK(contains(text, "Cause: the resequencer was told of sequence 20."));
+  CHECK(contains(text, "Cause: Redis was told of sequence 20."));
   CHECK(contains(text, "`reseqctl recover orders`"));
 }
 
