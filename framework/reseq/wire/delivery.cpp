@@ -71,22 +71,23 @@ bool is_json_type(std::string_view content_type) {
   return type == "application/json" || type.ends_with("+json");
 }
 
-/// Each name once, in the order in which they first come.
-header_list joined(const content& body) {
-  header_list out;
-  if (!body.content_type.empty()) out.push_back({"content-type", body.content_type});
-  for (const auto& h : body.headers) {
-    if (!is_header_name(h.name)) continue;
-    const auto name = ascii::lower(h.name);
-    if (is_reserved(name)) continue;
-    const auto earlier = std::ranges::find(out, name, &header::name);
-    if (earlier == out.end()) {
-      out.push_back({name, safe_value(h.value)});
-    } else {
-      earlier->value += ", " + safe_value(h.value);
+/// Calls `take(name, value)` with each name once, in lower case, in the order in which they first come.
+template <class Take>
+void each_joined(const content& body, Take take) {
+  if (!body.content_type.empty()) take("content-type", body.content_type);
+  const auto end = body.headers.end();
+  for (auto h = body.headers.begin(); h != end; ++h) {
+    const auto same = [&](const header& other) { return same_header_name(other.name, h->name); };
+    if (!goes_along(*h) || std::any_of(body.headers.begin(), h, same)) continue;
+    auto next = std::find_if(h + 1, end, same);
+    if (next == end && is_header_value(h->value)) {
+      take(ascii::lower(h->name), h->value);
+      continue;
     }
+    auto value = safe_value(h->value);
+    for (; next != end; next = std::find_if(next + 1, end, same)) value += ", " + safe_value(next->value);
+    take(ascii::lower(h->name), value);
   }
-  return out;
 }
 
 /// As batches are read: a string is the payload's text, any other value is its compact JSON, byte for byte.
@@ -129,7 +130,9 @@ std::uint64_t read_number(std::string_view text) {
 } // namespace
 
 std::string delivery_id(const delivery& d) {
-  return d.pipeline + '/' + d.destination + '/' + std::to_string(d.seq.value());
+  std::string id;
+  id.reserve(d.pipeline.size() + d.destination.size() + 24);
+  return id.append(d.pipeline).append("/").append(d.destination).append("/").append(std::to_string(d.seq.value()));
 }
 
 std::string batch_id(const delivery& first, const delivery& last) {
@@ -183,13 +186,13 @@ void append_envelope(std::string& out, const delivery& d) {
 void append_headers_object(std::string& out, const content& body) {
   out += '{';
   bool first = true;
-  for (const auto& [name, value] : joined(body)) {
+  each_joined(body, [&](std::string_view name, std::string_view value) {
     if (!first) out += ',';
     first = false;
     json::append_string(out, name);
     out += ':';
     json::append_string(out, value);
-  }
+  });
   out += '}';
 }
 

@@ -244,10 +244,40 @@ result<void> reader::end() {
 
 /// A value of any kind.
 bool reader::skip() {
+  static_assert(max_depth <= 64);
+  std::uint64_t objects = 0; // a bit for each bracket that is open, the innermost lowest: whether an object's
+  const auto around = depth_;
+  const auto closing = [&] { return (objects & 1U) != 0 ? '}' : ']'; };
+  const auto more = [&] { return (objects & 1U) == 0 || skip_name(); }; // another value comes
+  for (;;) {
+    const char begins = peek();
+    if (begins == '{' || begins == '[') {
+      if (!enter(begins)) return false;
+      objects = objects << 1U | (begins == '{' ? 1U : 0U);
+      if (peek() != closing()) {
+        if (!more()) return false;
+        continue;
+      }
+    } else if (!skip_scalar(begins)) {
+      return false;
+    }
+    while (depth_ > around && !take(',')) {
+      if (!leave(closing())) return false;
+      objects >>= 1U;
+    }
+    if (depth_ == around) return true;
+    if (!more()) return false;
+  }
+}
+
+bool reader::skip_name() {
+  std::string_view name;
+  return in_quotes(name) && expect(':');
+}
+
+bool reader::skip_scalar(char begins) {
   std::string_view raw;
-  switch (peek()) {
-  case '{': return skip_object();
-  case '[': return skip_array();
+  switch (begins) {
   case '"': return in_quotes(raw);
   case 't':
   case 'f':
@@ -256,23 +286,11 @@ bool reader::skip() {
   }
 }
 
-bool reader::skip_object() {
-  if (!enter('{')) return false;
-  if (peek() == '}') return leave('}');
-  std::string_view name;
-  do {
-    if (!in_quotes(name) || !expect(':') || !skip()) return false;
-  } while (take(','));
-  return leave('}');
-}
-
-bool reader::skip_array() {
-  if (!enter('[')) return false;
-  if (peek() == ']') return leave(']');
-  do {
-    if (!skip()) return false;
-  } while (take(','));
-  return leave(']');
+char reader::peek_behind_space() {
+  const auto begin = at_;
+  while (at_ < text_.size() && is_space(text_[at_])) ++at_;
+  if (at_ != begin) saw_space_ = true;
+  return at_ < text_.size() ? text_[at_] : '\0';
 }
 
 bool reader::enter(char bracket) {
@@ -285,12 +303,6 @@ bool reader::enter(char bracket) {
 bool reader::leave(char bracket) {
   if (!expect(bracket)) return false;
   --depth_;
-  return true;
-}
-
-bool reader::take(char expected) {
-  if (peek() != expected || at_ == text_.size()) return false;
-  ++at_;
   return true;
 }
 

@@ -69,11 +69,12 @@ private:
   bool in_quotes(std::string_view& raw);
   bool escape();
   bool skip();
-  bool skip_object();
-  bool skip_array();
+  bool skip_name();
+  bool skip_scalar(char begins);
   bool number();
   bool literal();
   bool digits();
+  char peek_behind_space();
   bool wrong(std::string what);
   tl::unexpected<error> fault();
 
@@ -85,10 +86,14 @@ private:
 };
 
 inline char reader::peek() {
-  const auto begin = at_;
-  while (at_ < text_.size() && is_space(text_[at_])) ++at_;
-  if (at_ != begin) saw_space_ = true;
-  return at_ < text_.size() ? text_[at_] : '\0';
+  if (at_ < text_.size() && !is_space(text_[at_])) return text_[at_]; // as nearly always
+  return peek_behind_space();
+}
+
+inline bool reader::take(char expected) {
+  if (peek() != expected || at_ == text_.size()) return false;
+  ++at_;
+  return true;
 }
 
 template <class OnMember>

@@ -147,6 +147,13 @@ TEST_CASE("headers of one name are one member of an envelope") {
   CHECK(line["headers"] == nlohmann::json{{"ce-a", "1, 3"}, {"x", "2"}});
 }
 
+TEST_CASE("a header's values are joined where its name first comes, in any case, and made safe one by one") {
+  content body{"1", "text/plain", {{"B", "1"}, {"a", "x\ny"}, {"Via", "0"}, {"b", "2"}, {"A", ""}, {"b", "\xff"}}};
+  std::string out;
+  append_headers_object(out, body);
+  CHECK(out == "{\"content-type\":\"text/plain\",\"b\":\"1, 2, ÿ\",\"a\":\"x%0Ay, \"}");
+}
+
 TEST_CASE("an envelope keeps numbers beyond what a double can hold") {
   auto d = example();
   d.seq = sequence{18446744073709551615U};

@@ -61,6 +61,11 @@ TEST_CASE("what is not JSON is refused with its column") {
     {"{\"a\"}", "expected ':', at column 5"},
     {"{a:1}", "expected a string, at column 2"},
     {"{\"a\":1,}", "expected a string, at column 8"},
+    {"[1}", "expected ']', at column 3"},
+    {R"({"a":1])", "expected '}', at column 7"},
+    {R"([{"a":[]},{]])", "expected a string, at column 12"},
+    {R"([{"a":[[]]},[}])", "expected a value, at column 14"},
+    {"[1,]", "expected a value, at column 4"},
     {"1 2", "something follows the end of the value, at column 3"},
     {"01", "a number must not begin with 0, at column 2"},
     {"-", "expected a digit, at column 2"},
@@ -99,6 +104,24 @@ TEST_CASE("depth is bounded, however long the text is") {
   REQUIRE_FALSE(read);
   CHECK(read.error().what == "nested deeper than 64, at column 66");
   CHECK_FALSE(compact(std::string(std::size_t{1} << 24, '[')).has_value());
+}
+
+TEST_CASE("a text of any depth ends with the brackets that it began with, each in its place") {
+  std::string opened;
+  std::string closed;
+  for (unsigned i = 0; i < json::max_depth; ++i) {
+    const bool object = i % 3 != 0;
+    opened += object ? R"({"a":)" : "[";
+    closed.insert(0, 1, object ? '}' : ']');
+    CHECK(json::is_compact(opened + "0" + closed));
+    auto swapped = closed;
+    swapped.back() = swapped.back() == '}' ? ']' : '}';
+    CHECK_FALSE(json::is_compact(opened + "0" + swapped));
+    swapped = closed;
+    swapped.front() = swapped.front() == '}' ? ']' : '}';
+    CHECK_FALSE(json::is_compact(opened + "0" + swapped));
+  }
+  CHECK_FALSE(json::is_compact(opened + "[]" + closed));
 }
 
 TEST_CASE("a text is compact when it is one value without insignificant white space") {
