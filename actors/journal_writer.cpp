@@ -192,6 +192,7 @@ result<store::recovery> writer_state::plan(const recover& wish) {
   found->owner_seen = wish.seen.owner;
   found->seen = wish.seen.last;
   found->back = wish.back;
+  found->takes_over = wish.take_over;
   for (const auto& [id, has] : wish.received) {
     found->owner_seen = std::max(found->owner_seen, has.owner);
     found->seen = std::max(found->seen, has.last_position);

@@ -134,9 +134,11 @@ struct deliver {
   core::send_request request;
 };
 
-/// shard → sink, for a recovery: what the receiver remembers; nothing if it does not.
+/// shard → sink, for a recovery: what the receiver remembers; nothing if it does not. `take_over`: a record of another
+/// journal is this journal's from then on.
 struct ask_received {
   reply<std::optional<store::receiver_record>> done;
+  bool take_over = false;
 };
 
 /// sink → shard.
@@ -162,6 +164,7 @@ struct recover {
   core::lanes_seen seen{};                      ///< what the resequencer has
   std::vector<store::receiver_seen> received{}; ///< what those sinks know that could be asked
   store::rewinding back{};                      ///< what receivers lack, and the journal does not have any more
+  bool take_over = false;                       ///< records of other journals, too; else these refuse it
 };
 
 /// Operators, by HTTP → shard.

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <span>
 
 #include <spdlog/spdlog.h>
@@ -67,6 +68,14 @@ survey ask(receivers_by_id receivers) {
   return out;
 }
 
+/// Each start asks a receiver twice, and what there is to say of it is the same.
+void tell_once(const std::string& destination, const std::string& news) {
+  static std::mutex mutex;
+  static std::set<std::string> told;
+  const std::lock_guard hold{mutex};
+  if (told.insert(destination + news).second) spdlog::warn("destination {}: {}", destination, news);
+}
+
 result<std::optional<std::string>> find_divergence(store::journal& journal, const store::shard_state& shard,
                                                    std::span<const store::receiver_seen> seen) {
   if (auto ahead = store::find_ahead(shard, seen)) {
@@ -85,16 +94,19 @@ result<receiver_maker> transactional_receiver(const destination_settings& destin
                                               const delivery_function& function, const store::receiver_owner& owner) {
   const auto timeout = destination.timeout;
   const auto wrong = [&](const error& why) { return fail(why.code, why.what, "destination " + destination.name); };
+  const auto tell = [label = owner.pipeline + "/" + owner.destination](const std::string& news) {
+    tell_once(label, news);
+  };
   if (function)
-    return [to = destination.url, owner, timeout, function] {
+    return [to = destination.url, owner, timeout, function, tell] {
       return std::make_unique<store::postgres::function_receiver>(store::postgres::server_url(to), owner, timeout,
-                                                                  function);
+                                                                  function, tell);
     };
   if (destination.url.starts_with("postgresql://")) {
     auto table = store::postgres::parse_table_url(destination.url);
     if (!table) return wrong(table.error());
-    return [to = std::move(*table), owner, timeout] {
-      return std::make_unique<store::postgres::table_receiver>(to, owner, timeout);
+    return [to = std::move(*table), owner, timeout, tell] {
+      return std::make_unique<store::postgres::table_receiver>(to, owner, timeout, tell);
     };
   }
   const bool other = destination.url.starts_with("http") || destination.url.starts_with("file://");

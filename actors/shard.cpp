@@ -200,13 +200,15 @@ void shard_state::on(const operate& wish) {
   perform();
 }
 
-/// All who remember what they got are asked, the resequencer last.
+/// All who remember what they got are asked, the resequencer last. Records of other journals are taken over before the
+/// journal moves on: whatever happens in between, the next attempt finds them to be ours, and ahead.
 void shard_state::on(recover& wish) {
   const auto& why = setup.machine->diverged();
   if (!why) return wish.done(fail(errc::conflict, "has not diverged", "pipeline " + setup.pipeline));
   wish.shard = setup.handle;
   wish.why = *why;
   wish.back = setup.back;
+  const bool takes = wish.take_over && !wish.dry_run;
   std::vector<std::pair<destination_id, sink_actor>> sinks(setup.sinks.begin(), setup.sinks.end());
   auto pass_on = [sinks, wish = std::move(wish), outside = setup.resequencer, journal = setup.journal,
                   pipeline =
@@ -215,7 +217,11 @@ void shard_state::on(recover& wish) {
       if (!answers[i])
         return wish.done(fail(answers[i].error().code, "a receiver cannot be asked: " + answers[i].error().text(),
                               "pipeline " + pipeline));
-      if (*answers[i]) wish.received.push_back({sinks[i].first, **answers[i]});
+      if (!*answers[i]) continue;
+      if (!wish.take_over && !(*answers[i])->foreign.empty())
+        return wish.done(
+          fail(errc::conflict, "a receiver " + store::belongs_elsewhere(**answers[i]), "pipeline " + pipeline));
+      wish.received.push_back({sinks[i].first, **answers[i]});
     }
     if (outside)
       caf::anon_send(outside, std::move(wish), journal);
@@ -223,7 +229,10 @@ void shard_state::on(recover& wish) {
       caf::anon_send(journal, std::move(wish));
   };
   api::gather<std::optional<store::receiver_record>>(
-    sinks.size(), [&](std::size_t i, auto done) { self->send(sinks[i].second, ask_received{std::move(done)}); },
+    sinks.size(),
+    [&](std::size_t i, auto done) {
+      self->send(sinks[i].second, ask_received{std::move(done), takes});
+    },
     std::move(pass_on));
 }
 

@@ -176,6 +176,7 @@ result<void> supervisor::parts::open_journal() {
   auto opened = actors::open_journal(settings);
   if (!opened) return tl::unexpected(opened.error());
   journal = std::move(*opened);
+  spdlog::info("the journal is {}: by this, tables and streams know whose messages they have", journal->identity());
   return {};
 }
 
@@ -268,8 +269,9 @@ result<opened_shard> supervisor::parts::open_shard(const pipeline_settings& pipe
     for (std::size_t i = 0; i < pipeline.destinations.size(); ++i) {
       const auto& destination = pipeline.destinations[i];
       const auto& known = state.destinations[i];
-      auto make = transactional_receiver(destination, function_of(definitions, pipeline, destination),
-                                         {pipeline.name, destination.name, state.owner, known.last});
+      auto make =
+        transactional_receiver(destination, function_of(definitions, pipeline, destination),
+                               {pipeline.name, destination.name, state.owner, known.last, journal->identity()});
       if (!make) return tl::unexpected(make.error());
       if (*make) made.emplace_back(known.id, std::move(*make));
     }
@@ -378,7 +380,8 @@ result<void> supervisor::parts::start_sink(const pipeline_settings& pipeline, co
   constexpr std::string_view file_scheme = "file://";
   if (destination.url.starts_with(file_scheme))
     return use(actors->spawn<caf::detached>(file_sink, std::move(setup), destination.url.substr(file_scheme.size())));
-  auto make = transactional_receiver(destination, function, {pipeline.name, destination.name, owner, known.last});
+  auto make = transactional_receiver(destination, function,
+                                     {pipeline.name, destination.name, owner, known.last, journal->identity()});
   if (!make) return tl::unexpected(make.error());
   if (*make) {
     of.transactional.insert(known.id);

@@ -9,10 +9,13 @@
 namespace reseq::actors {
 namespace {
 
-/// Whether it lacks something that was delivered. Asked only when it takes nothing.
-bool has_gone_back(store::transactional_receiver& receiver, const core::send_item& next) {
+/// Why it is to be compared with the journal anew, if it is: it lacks something that was delivered, or another journal
+/// has taken it over. Asked only when it takes nothing.
+const char* find_change(store::transactional_receiver& receiver, const core::send_item& next) {
   const auto has = receiver.open();
-  return has && next.previous && has->last < *next.previous;
+  if (has && !has->foreign.empty()) return "it belongs to another installation now";
+  if (has && next.previous && has->last < *next.previous) return "it lacks what was delivered to it";
+  return nullptr;
 }
 
 /// Whether it has what is to be delivered, although nobody has compared the two. Perhaps that comes from a history
@@ -49,18 +52,23 @@ sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transa
       else if (!*unknown)
         answer = state.receiver->deliver(items);
       const bool failing = unknown && std::holds_alternative<core::failing>(answer);
-      if (failing && !state.restarting && (*unknown || has_gone_back(*state.receiver, first))) {
+      const char* changed = nullptr;
+      if (failing && !state.restarting)
+        changed = *unknown ? "it has what is still to be delivered" : find_change(*state.receiver, first);
+      if (changed) {
         state.restarting = true;
         spdlog::warn("destination {}/{}: {}: everything is opened anew, to compare it with the journal", setup.pipeline,
-                     setup.destination.name,
-                     *unknown ? "it has what is still to be delivered" : "it lacks what was delivered to it");
+                     setup.destination.name, changed);
         setup.restart();
       }
       const auto owner = caf::actor_cast<shard_actor>(self->current_sender());
       self->send(owner, delivered{wanted.request.destination, wanted.request.id, std::move(answer)});
     },
     [self](const ask_received& question) {
-      question.done(self->state.receiver->open().map([](auto has) { return std::optional(std::move(has)); }));
+      auto& receiver = *self->state.receiver;
+      question.done((question.take_over ? receiver.take_over() : receiver.open()).map([](auto has) {
+        return std::optional(std::move(has));
+      }));
     },
   };
 }

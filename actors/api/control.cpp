@@ -36,13 +36,25 @@ result<std::optional<std::vector<std::string>>> wanted_destinations(const std::s
   return list.get<std::vector<std::string>>();
 }
 
-/// `{"dry_run":true}`; an empty body means false.
-result<bool> wanted_dry_run(const std::string& body) {
-  if (body.empty()) return false;
+struct wanted_recovery {
+  bool dry_run = false;
+  bool take_over = false;
+};
+
+/// `{"dry_run":true,"take_over":true}`; what is not there is false.
+result<wanted_recovery> read_wanted_recovery(const std::string& body) {
+  wanted_recovery wanted;
+  if (body.empty()) return wanted;
+  const auto malformed = [] {
+    return fail(errc::invalid, R"(the body is empty or {"dry_run":true,"take_over":true}, or one of both)", "dry_run");
+  };
   const auto parsed = json::parse(body, nullptr, false);
-  if (parsed.is_object() && parsed.size() == 1 && parsed.contains("dry_run") && parsed["dry_run"].is_boolean())
-    return parsed["dry_run"].get<bool>();
-  return fail(errc::invalid, R"(the body is empty or {"dry_run":true})", "dry_run");
+  if (!parsed.is_object() || parsed.empty()) return malformed();
+  for (const auto& [name, value] : parsed.items()) {
+    if ((name != "dry_run" && name != "take_over") || !value.is_boolean()) return malformed();
+    (name == "dry_run" ? wanted.dry_run : wanted.take_over) = value.get<bool>();
+  }
+  return wanted;
 }
 
 json recovery_json(const api_pipeline& of, const store::recovery& how, bool recovered) {
@@ -158,9 +170,9 @@ void http_api::retry_all_held(const api_pipeline& of, const net::responder& answ
 /// The pipeline runs again when everything has been opened anew, which begins once this is answered.
 void http_api::recover_pipeline(const api_pipeline& of, const net::http_request& request,
                                 const net::responder& answer) {
-  const auto dry_run = wanted_dry_run(request.body);
-  if (!dry_run) return answer(api::error_response(dry_run.error()));
-  auto use = [this, &of, answer, dry = *dry_run](const result<store::recovery>& how) {
+  const auto wanted = read_wanted_recovery(request.body);
+  if (!wanted) return answer(api::error_response(wanted.error()));
+  auto use = [this, &of, answer, dry = wanted->dry_run](const result<store::recovery>& how) {
     if (!how) return answer(operation_problem(how.error()));
     answer(api::json_response(200, recovery_json(of, *how, !dry).dump()));
     if (dry) return;
@@ -168,7 +180,9 @@ void http_api::recover_pipeline(const api_pipeline& of, const net::http_request&
                  how->last.value());
     setup_.restart();
   };
-  caf::anon_send(of.actor, recover{of.shard, *dry_run, reply<store::recovery>(std::move(use))});
+  recover wish{of.shard, wanted->dry_run, reply<store::recovery>(std::move(use))};
+  wish.take_over = wanted->take_over;
+  caf::anon_send(of.actor, std::move(wish));
 }
 
 } // namespace reseq::actors

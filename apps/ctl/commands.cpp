@@ -171,9 +171,11 @@ public:
   }
 
   [[nodiscard]] result<std::string> recover() const {
-    const auto body = what_.yes ? "" : json{{"dry_run", true}}.dump();
-    return shown(post("/v1/pipelines/" + what_.pipeline + "/recover", body),
-                 [&](const json& one) { return show_recovery(what_.pipeline, one); });
+    json wish = json::object();
+    if (!what_.yes) wish["dry_run"] = true;
+    if (what_.take_over) wish["take_over"] = true;
+    return shown(post("/v1/pipelines/" + what_.pipeline + "/recover", wish.empty() ? "" : wish.dump()),
+                 [&](const json& one) { return show_recovery(what_.pipeline, one, what_.take_over); });
   }
 
 private:

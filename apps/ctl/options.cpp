@@ -180,6 +180,8 @@ a person. HEAD: the oldest message, what it waits for, and for how long.)");
                         "does it");
     pipeline(recover)->required();
     recover->add_flag("--yes", into_.yes, "Do it: what is shown is never given again");
+    recover->add_flag("--take-over", into_.take_over,
+                      "Also where a table or a stream belongs to another installation, whose journal is gone for good");
   }
 
   void add_skip() {

@@ -178,7 +178,7 @@ std::string show_receipt(const std::string& pipeline, const json& receipt) {
   return made + " in " + pipeline + "\n";
 }
 
-std::string show_recovery(const std::string& pipeline, const json& recovery) {
+std::string show_recovery(const std::string& pipeline, const json& recovery, bool take_over) {
   const bool done = recovery.is_object() && recovery.value("recovered", false);
   auto made = pipeline + " has diverged: " + text_in(recovery, "why") + "\n";
   made += done ? "It goes on" : "It would go on";
@@ -191,11 +191,14 @@ std::string show_recovery(const std::string& pipeline, const json& recovery) {
             std::to_string(from) + " to " + std::to_string(to) +
             (done ? ", recorded as lost\n" : ", would be recorded as lost\n");
   }
+  if (take_over)
+    made += done ? "What belonged to another installation is this one's now, and refused there.\n"
+                 : "What belongs to another installation would be this one's, and refused there.\n";
   if (done) return made + "It is being started anew; `reseqctl status " + pipeline + "` shows how it goes on.\n";
   return made +
          "What these were, the journal does not know: if a later copy of it exists, stop, and restore that. Else "
          "`reseqctl recover " +
-         pipeline + " --yes`.\n";
+         pipeline + (take_over ? " --take-over" : "") + " --yes`.\n";
 }
 
 std::string show_attempt(const json& attempt, wall_time now) {

@@ -30,8 +30,8 @@ std::string show_dead_letters(const std::string& pipeline, const nlohmann::json&
 
 std::string show_receipt(const std::string& pipeline, const nlohmann::json& receipt);
 
-/// What a recovery did, or would do.
-std::string show_recovery(const std::string& pipeline, const nlohmann::json& recovery);
+/// What a recovery did, or would do; `take_over`: with records of other installations.
+std::string show_recovery(const std::string& pipeline, const nlohmann::json& recovery, bool take_over = false);
 
 /// One attempt of a transform: "attempt 2 on worker a: timed out after 2s, 40s ago: ERROR".
 std::string show_attempt(const nlohmann::json& attempt, wall_time now);

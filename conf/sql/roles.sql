@@ -29,9 +29,14 @@ ALTER DEFAULT PRIVILEGES FOR ROLE reseq IN SCHEMA reseq GRANT SELECT ON TABLES T
 --
 --   CREATE SCHEMA reseq;
 --   CREATE TABLE reseq.delivered (pipeline text NOT NULL, destination text NOT NULL, epoch bigint NOT NULL, last_sequence
---     bigint NOT NULL, last_message text NOT NULL, PRIMARY KEY (pipeline, destination)) WITH (fillfactor = 30);
+--     bigint NOT NULL, last_message text NOT NULL, journal text NOT NULL DEFAULT '', written timestamptz, PRIMARY KEY
+--     (pipeline, destination)) WITH (fillfactor = 30);
 --   GRANT USAGE ON SCHEMA reseq TO filler;
 --   GRANT SELECT, INSERT, UPDATE ON reseq.delivered TO filler;
 --   CREATE TABLE public.ledger (sequence bigint PRIMARY KEY, position bigint NOT NULL, message_id text NOT NULL, key text,
 --     headers jsonb NOT NULL, payload bytea NOT NULL, delivered_at timestamptz NOT NULL);
 --   GRANT INSERT ON public.ledger TO filler;
+--
+-- SELECT on the columns sequence and message_id, too, lets it find out where the table has other messages than it should.
+-- Where an older version made reseq.delivered, its owner adds what says whose a row is: ALTER TABLE reseq.delivered ADD
+-- journal text NOT NULL DEFAULT '', ADD written timestamptz;

@@ -62,6 +62,14 @@ class GoneBack(SystemTest):
         self.server.sql("BEGIN; TRUNCATE public.ledger, reseq.delivered; INSERT INTO public.ledger TABLE public.old_ledger; "
                         "INSERT INTO reseq.delivered TABLE public.old_delivered; COMMIT", "books")  # fmt: skip
 
+    def back_up_journal(self) -> None:
+        """While the supervisor is stopped."""
+        shutil.copytree(self.path("data"), self.path("old"), ignore=shutil.ignore_patterns("high-water"))
+
+    def restore_journal(self) -> None:
+        shutil.rmtree(self.path("data"))
+        shutil.move(self.path("old"), self.path("data"))
+
     def test_receivers_that_went_back_while_nobody_looked_get_what_followed_again(self):
         self.start()
         self.submit(12)
@@ -118,10 +126,13 @@ class GoneBack(SystemTest):
 
     def test_a_journal_that_went_back_behind_a_table_accepts_nothing_until_an_operator_lets_it(self):
         self.start()
+        self.assertEqual(self.running.stop(), 0)
+        self.back_up_journal()
+        self.running = self.restart(self.running)
         self.submit(20)
         self.wait_until_all_are_there()
         self.assertEqual(self.running.stop(), 0)
-        shutil.rmtree(self.path("data"))
+        self.restore_journal()
         self.running = self.restart(self.running)
         self.running.wait_for_line("pipeline p has diverged, and is stopped: the receiver of destination (table|stream) is "
                                    "ahead of the journal: the last that it has is sequence 20, message m-20")  # fmt: skip
@@ -143,10 +154,13 @@ class GoneBack(SystemTest):
 
     def test_a_journal_that_went_back_and_on_while_a_table_was_away_loses_nothing_silently(self):
         self.start()
+        self.assertEqual(self.running.stop(), 0)
+        self.back_up_journal()
+        self.running = self.restart(self.running)
         self.submit(20)
         self.wait_until_all_are_there()
         self.assertEqual(self.running.stop(), 0)
-        shutil.rmtree(self.path("data"))
+        self.restore_journal()
         self.server.stop(signal.SIGQUIT)
         self.redis.kill()
         for _ in range(2):  # it accepts twenty others, and forgets that it was given less at its first start
@@ -172,6 +186,65 @@ class GoneBack(SystemTest):
         others = self.server.sql("SELECT count(*) FROM public.ledger WHERE message_id LIKE 'other-%'", "books")
         self.assertEqual(others, [["20"]])
 
+    BELONGS = ("belongs to another installation: what is recorded of it is of journal [0-9a-f]{8}…, last written "
+               "20..-..-.. ..:..:.. UTC")  # fmt: skip
+
+    def assert_refused(self, running, *command: str) -> None:
+        with self.assertRaisesRegex(AssertionError, self.BELONGS + r"(?s:.*)--take-over"):
+            running.ctl(*command)
+
+    def test_a_lost_journal_is_taken_for_another_installation_until_an_operator_says_that_it_is_gone(self):
+        self.start()
+        self.submit(20)
+        self.wait_until_all_are_there()
+        self.assertEqual(self.running.stop(), 0)
+        shutil.rmtree(self.path("data"))
+        self.running = self.restart(self.running)
+        self.running.wait_for_line("pipeline p has diverged, and is stopped: the receiver of destination (table|stream) "
+                                   + self.BELONGS)  # fmt: skip
+        self.assertEqual(self.running.submit("p", b"x", "refused").status, 503)
+        self.assertIn("--take-over", self.running.ctl("why"))
+        self.assert_refused(self.running, "recover", "p")
+        self.assert_refused(self.running, "recover", "p", "--yes")
+        shown = self.running.ctl("recover", "p", "--take-over")
+        self.assertIn("table: 20 sequences, 1 to 20, would be recorded as lost", shown)
+        self.assertIn("`reseqctl recover p --take-over --yes`", shown)
+        self.assert_refused(self.running, "recover", "p", "--yes")
+        done = self.running.ctl("recover", "p", "--take-over", "--yes")
+        self.assertIn("stream: 20 sequences, 1 to 20, recorded as lost", done)
+        self.wait_until_it_runs_anew()
+        self.assertEqual(self.running.request("GET", "/readyz").status, 200)
+        self.submit(10)
+        self.wait_until_all_are_there()
+
+    def test_two_installations_of_one_name_do_not_take_each_others_records(self):
+        self.start()
+        self.submit(12)
+        self.wait_until_all_are_there()
+        url, stream = self.server.url("books"), f"{self.redis.url}?stream=ledger"
+        others = [{"name": "table", "url": f"{url}&table=theirs"}, {"name": "stream", "url": stream}]
+        for named in others:
+            with self.subTest(named["name"]):
+                config = self.config([pipeline("p", [named])], node={"data_dir": self.path("other-" + named["name"])})
+                second = self.supervisor(config)
+                second.wait_for_line(f"pipeline p has diverged, and is stopped: .* {named['name']} {self.BELONGS}")
+                self.assert_refused(second, "recover", "p", "--yes")
+                self.assertEqual(second.stop(), 0)
+        self.submit(3)
+        self.wait_until_all_are_there()
+        self.assertEqual(self.running.stop(), 0)
+        self.running = self.restart(self.running)
+        self.submit(3)
+        self.wait_until_all_are_there()
+        self.assertEqual(self.running.request("GET", "/readyz").status, 200)
+
+        second = self.restart(second)
+        second.ctl("recover", "p", "--take-over", "--yes")
+        self.running.submit_all("p", ["late"])
+        self.running.wait_for_line("destination p/stream: it belongs to another installation now: everything is opened anew")
+        self.running.wait_for_line("pipeline p has diverged, and is stopped: the receiver of destination stream " + self.BELONGS)
+        self.assertEqual(self.entries(), list(range(1, 19)))
+
     def assert_says_how_to_begin_anew(self, *command: str) -> None:
         try:
             said = self.running.ctl(*command)
@@ -186,13 +259,12 @@ class GoneBack(SystemTest):
         self.submit(5)
         eventually("the table has them", lambda: self.rows() == list(range(1, 6)))
         self.assertEqual(self.running.stop(), 0)
-        shutil.copytree(self.path("data"), self.path("old"), ignore=shutil.ignore_patterns("high-water"))
+        self.back_up_journal()
         self.running = self.restart(self.running)
         self.submit(7)
         eventually("the table has them", lambda: self.rows() == list(range(1, 13)))
         self.assertEqual(self.running.stop(), 0)
-        shutil.rmtree(self.path("data"))
-        shutil.move(self.path("old"), self.path("data"))
+        self.restore_journal()
 
         self.server.sql("ALTER DATABASE books ALLOW_CONNECTIONS false", "postgres")
         self.running = self.restart(self.running)

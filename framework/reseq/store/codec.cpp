@@ -4,6 +4,7 @@
 #include <bit>
 #include <charconv>
 #include <cstddef>
+#include <cstdio>
 #include <optional>
 
 namespace reseq::store {
@@ -218,6 +219,14 @@ std::uint64_t id_keys::operator()(std::string_view id) const {
   const std::uint64_t hash = sip_hash(key_).of(id);
   if (const auto front = uuid_front(id)) return (*front << 16U) | (hash & 0xffffU);
   return hash;
+}
+
+std::string identity_of(const id_keys::secret& of) {
+  char digits[33];
+  std::snprintf(digits, sizeof(digits), "%016llx%016llx",
+                static_cast<unsigned long long>(sip_hash(of).of("the identity of this journal, first half")),
+                static_cast<unsigned long long>(sip_hash(of).of("the identity of this journal, second half")));
+  return digits;
 }
 
 } // namespace reseq::store

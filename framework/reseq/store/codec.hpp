@@ -46,4 +46,8 @@ private:
   secret key_;
 };
 
+/// What tells a journal from others: 32 hexadecimal digits, which say nothing about its secret. Copies of a journal
+/// have it, too.
+std::string identity_of(const id_keys::secret& of);
+
 } // namespace reseq::store

@@ -116,6 +116,7 @@ struct recovery_findings {
   position seen;     ///< the greatest; 0: none is known
   std::vector<destination> destinations;
   rewinding back{};
+  bool takes_over = false; ///< what another journal had recorded of a receiver, which it need not be behind of
 };
 
 /// What is to be done about that. A position gives each destination at most one sequence, so there were at least as
@@ -151,6 +152,10 @@ struct dead_letter {
 class journal {
 public:
   virtual ~journal() = default;
+
+  /// What tells it from every other journal, from the moment on in which it was made, and however often it is copied,
+  /// restored or brought up to date. Any thread may ask.
+  [[nodiscard]] virtual std::string identity() const = 0;
 
   /// Takes over a shard: raises its epoch, records the definition if it changed, makes new destinations known (they
   /// start with what is accepted from now on), and says where everything stands. Reads windows' worth, never the

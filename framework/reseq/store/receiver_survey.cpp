@@ -96,10 +96,10 @@ std::optional<std::string> find_ahead(const shard_state& shard, std::span<const 
     const auto* of = find(shard, id);
     if (of == nullptr) continue;
     const auto label = "the receiver of destination " + of->name;
+    if (!has.foreign.empty()) return label + " " + belongs_elsewhere(has);
     if (has.owner > shard.owner)
       return label + " knows of epoch " + std::to_string(has.owner.value()) + ", and the journal of none after " +
-             std::to_string(shard.owner.value()) +
-             " (another installation that delivers there under the same names? Then rename this one's)";
+             std::to_string(shard.owner.value());
     if (has.last > of->last)
       return label + " is ahead of the journal: " + described(has) +
              ", and the journal has given it none beyond sequence " + std::to_string(of->last.value());

@@ -20,7 +20,7 @@ struct receiver_seen {
 };
 
 /// Why the journal must have gone backwards, if it has: a receiver has a sequence that was never given, or knows of a
-/// later owner than the shard has ever had.
+/// later owner than the shard has ever had. Or why nobody can say: what is recorded of it is another journal's.
 std::optional<std::string> find_ahead(const shard_state& shard, std::span<const receiver_seen> seen);
 
 /// Why the journal must have gone backwards and come this far again, if it has: under the sequence of a receiver's last

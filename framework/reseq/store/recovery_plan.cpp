@@ -9,7 +9,7 @@ result<recovery> plan_recovery(const recovery_findings& found, std::string why) 
   std::uint64_t positions = found.seen > found.assigned ? found.seen - found.assigned : 0;
   for (const auto& [id, assigned, seen, keeps_itself] : found.destinations)
     if (seen > assigned) positions = std::max(positions, seen - assigned);
-  if (positions == 0 && found.owner_seen <= found.owner && found.back.progress.empty())
+  if (positions == 0 && found.owner_seen <= found.owner && found.back.progress.empty() && !found.takes_over)
     return fail(errc::conflict, "there is nothing to recover: nothing is seen any more that the journal is behind of, "
                                 "and the next start compares anew. It has diverged because " +
                                   why);

@@ -19,6 +19,15 @@ std::string described(const receiver_record& known) {
          (known.last_message.empty() ? "" : ", message " + known.last_message);
 }
 
+std::string belongs_elsewhere(const receiver_record& known) {
+  constexpr std::size_t shown = 8;
+  return "belongs to another installation: what is recorded of it is of journal " + known.foreign.substr(0, shown) +
+         "…, last written " + (known.written.empty() ? "nobody knows when" : known.written) +
+         ". Give the pipeline or the destination another name here, or let it be in another database, or another "
+         "stream, and start again; if that journal is gone for good, `reseqctl recover` with --take-over shows how "
+         "this one goes on behind it";
+}
+
 core::receiver_answer other_history(const core::send_item& item, const std::string& theirs) {
   return core::failing{
     "the receiver has message " + theirs + " under sequence " + std::to_string(item.seq.value()) +
@@ -30,6 +39,7 @@ core::receiver_answer other_history(const core::send_item& item, const std::stri
 
 tl::expected<std::size_t, core::receiver_answer>
 already_received(const receiver_record& known, std::span<const received> items, const receiver_owner& owner) {
+  if (!known.foreign.empty()) return contradiction("the receiver " + belongs_elsewhere(known));
   if (known.owner > owner.owner) return tl::unexpected<core::receiver_answer>(core::stale{known.owner});
   const auto assigned = std::max(owner.assigned, items.back().item.seq);
   if (known.last > assigned)

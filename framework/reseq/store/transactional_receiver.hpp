@@ -19,7 +19,8 @@ struct receiver_owner {
   std::string pipeline;
   std::string destination;
   epoch owner;
-  sequence assigned; ///< the last sequence that the journal had given the destination when this owner started
+  sequence assigned;   ///< the last sequence that the journal had given the destination when this owner started
+  std::string journal; ///< its identity
 };
 
 /// A message as the receiver gets it.
@@ -34,7 +35,12 @@ struct receiver_record {
   sequence last;            ///< the last message that it has
   std::string last_message; ///< that one's id; empty if that is not known
   position last_position{}; ///< and its position; 0 if that is not known, or not beyond what the journal had given
+  std::string foreign{};    ///< the identity of the journal whose record it is, if that is another than the owner's
+  std::string written{};    ///< when it was last written, for people; empty if that is not known
 };
+
+/// Whose record it is, and what to do about that, as the end of a sentence about the receiver. Only of a foreign one.
+std::string belongs_elsewhere(const receiver_record& known);
 
 /// In words, as the end of a sentence about the receiver: "the last that it has is sequence 5, message m-5".
 std::string described(const receiver_record& known);
@@ -43,8 +49,8 @@ std::string described(const receiver_record& known);
 /// them, which is
 ///
 /// - `stale`: a later owner was there;
-/// - `failing`: it lacks what progress says it got, or has what this journal cannot have sent it. One of the two has
-///   gone back in time, or is another one than before.
+/// - `failing`: the record is another journal's; or it lacks what progress says it got, or has what this journal cannot
+///   have sent it. One of the two has gone back in time, or is another one than before.
 tl::expected<std::size_t, core::receiver_answer>
 already_received(const receiver_record& known, std::span<const received> items, const receiver_owner& owner);
 
@@ -61,8 +67,14 @@ public:
   transactional_receiver& operator=(const transactional_receiver&) = delete;
 
   /// Connects, announces the owner, whose predecessors are refused from then on, and says what is remembered. That has
-  /// a later epoch if a later owner was there. `deliver` does without, or after a failure: it announces by itself.
+  /// a later epoch if a later owner was there. `deliver` does without, or after a failure: it announces by itself. A
+  /// record that says of no journal whose it is becomes this journal's unless it is ahead; one of another journal stays
+  /// as it is, and nothing is delivered.
   virtual result<receiver_record> open() = 0;
+
+  /// Makes a record of another journal this journal's, which is refused there from then on, and says what is
+  /// remembered.
+  virtual result<receiver_record> take_over() = 0;
 
   /// Takes those of `items` (not empty, ascending) that it does not have, all or none of them. Those that it should
   /// have are looked for, as far as it can be seen: one that it has another message in the place of is not there.

@@ -137,11 +137,15 @@ inline actors::dispatcher_actor::behavior_type fake_dispatcher(actors::dispatche
 struct sink_mail {
   std::vector<core::send_request> requests;
   result<std::optional<store::receiver_record>> received{}; ///< what it says that its receiver remembers
+  bool taken_over = false;                                  ///< it was told to
 };
 
 inline actors::sink_actor::behavior_type fake_sink(actors::sink_actor::pointer, std::shared_ptr<sink_mail> mail) {
   return {[=](const actors::deliver& m) { mail->requests.push_back(m.request); },
-          [=](const actors::ask_received& m) { m.done(mail->received); }};
+          [=](const actors::ask_received& m) {
+            mail->taken_over = mail->taken_over || m.take_over;
+            m.done(mail->received);
+          }};
 }
 
 struct worker_mail {

@@ -406,6 +406,28 @@ TEST_CASE("a recovery takes along what receivers remember, where they do") {
   CHECK(wish.received[0].has.last == sequence{9});
 }
 
+TEST_CASE("a recovery takes over what belongs to another installation only if that is wished") {
+  fixture f;
+  f.to_audit->received =
+    store::receiver_record{epoch{4}, sequence{9}, "m9", {}, "0123456789abcdef", "2026-01-02 03:04:05 UTC"};
+  f.system.send(f.shard, no_later_owner{"the resequencer"});
+  for (const bool dry_run : {true, false}) {
+    answered<store::recovery> asked;
+    f.system.send(f.shard, recover{{}, dry_run, asked.reply()});
+    CHECK(asked.get().error().code == errc::conflict);
+    CHECK(asked.get().error().text().find("belongs to another installation") != std::string::npos);
+  }
+  CHECK(f.journal->recoveries.empty());
+  for (const bool dry_run : {true, false}) {
+    answered<store::recovery> asked;
+    recover wish{{}, dry_run, asked.reply()};
+    wish.take_over = true;
+    f.system.send(f.shard, std::move(wish));
+    CHECK(f.to_audit->taken_over == !dry_run);
+  }
+  CHECK(f.journal->recoveries.size() == 2);
+}
+
 TEST_CASE("a later owner at a transactional receiver that the journal does not know of means that it has gone back") {
   fixture f;
   f.accept(1, {{audit, sequence{1}}});

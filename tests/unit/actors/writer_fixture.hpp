@@ -32,6 +32,8 @@ public:
     std::size_t held_changes = 0;
   };
 
+  [[nodiscard]] std::string identity() const override { return "in memory"; }
+
   result<store::shard_state> open(const shard_id&, const store::definition&,
                                   std::span<const store::destination_spec>) override {
     return store::shard_state{};

@@ -403,6 +403,9 @@ TEST_CASE("recover shows what it would do, and does it only when told so") {
   const auto done = supervisor.run(what).value();
   CHECK(supervisor.asked.back().body.empty());
   CHECK(contains(done, "It goes on under epoch 4"));
+  what.take_over = true;
+  CHECK(contains(supervisor.run(what).value(), "What belonged to another installation is this one's now"));
+  CHECK(supervisor.asked.back().body == R"({"take_over":true})");
 }
 
 TEST_CASE("send submits standard input under one id, again until the supervisor is back") {

@@ -39,9 +39,10 @@ public:
   std::unique_ptr<store::transactional_receiver> access(const store::receiver_owner& owner) override {
     if (function)
       return std::make_unique<function_receiver>(store::postgres::server_url(url_), owner, timeout, function);
-    const auto to = parse_table_url(url_ + (url_.find('?') == std::string::npos ? "?" : "&") + "table=ledger");
+    const auto to = parse_table_url(url_ + (url_.find('?') == std::string::npos ? "?" : "&") + "table=" + table);
     REQUIRE(to.has_value());
-    return std::make_unique<table_receiver>(*to, owner, timeout);
+    return std::make_unique<table_receiver>(*to, owner, timeout,
+                                            [this](const std::string& news) { told.push_back(news); });
   }
 
   std::vector<seen_message> seen() override {
@@ -55,6 +56,7 @@ public:
   }
 
   void lose_all() override { sql("TRUNCATE public.ledger; TRUNCATE reseq.delivered"); }
+  void forget_journal() override { sql("ALTER TABLE reseq.delivered DROP journal, DROP written"); }
 
   pqxx::result sql(const std::string& statement) const {
     pqxx::connection db(direct_);
@@ -64,6 +66,17 @@ public:
     return rows;
   }
 
+  /// From now on everybody here is a role that may only write; answers its name.
+  std::string become_writer() const {
+    auto role = "writer_" + std::string(sql("SELECT pg_backend_pid()")[0][0].c_str());
+    sql("CREATE ROLE " + role + " LOGIN; GRANT USAGE ON SCHEMA reseq TO " + role +
+        "; GRANT SELECT, INSERT, UPDATE ON reseq.delivered TO " + role + "; GRANT INSERT ON public.ledger TO " + role);
+    sql("ALTER DATABASE " + std::string(sql("SELECT current_database()")[0][0].c_str()) + " SET role = " + role);
+    return role;
+  }
+
+  std::string table = "ledger";
+  std::vector<std::string> told; ///< by the receivers
   cutting_proxy proxy;
   delivery_function function; ///< empty: the table itself takes the messages
 
@@ -108,6 +121,8 @@ TEST_CASE("a table refuses a stale owner") { check_receiver_fencing(table_places
 TEST_CASE("a table that is ahead of its journal tells the position, too") { check_positions(table_places()); }
 TEST_CASE("a table that has other messages is not taken to have ours") { check_other_history(table_places()); }
 TEST_CASE("a table that has gone back, or whose journal has, is left as it is") { check_going_back(table_places()); }
+
+TEST_CASE("a table belongs to one installation") { check_installations(table_places()); }
 
 TEST_CASE("what a function does is done once for each message") { check_receiving(function_places()); }
 TEST_CASE("a function is not called for a stale owner") { check_receiver_fencing(function_places()); }
@@ -415,13 +430,26 @@ TEST_CASE("a table that keeps nothing of what it gets has taken it") {
   CHECK(sequences_of(at.seen()) == range_of(1, 1));
 }
 
+TEST_CASE("a role that may not alter an older reseq.delivered uses it as it is, and that is said") {
+  table_place at;
+  CHECK(said(at.access(owner_with(1))->deliver(messages({1}, 0))) == "confirmed");
+  at.forget_journal();
+  at.become_writer();
+  const auto writer = at.access(owner_with(2));
+  at.told.clear();
+  CHECK(said(writer->deliver(messages({2}, 1))) == "confirmed");
+  CHECK(said(writer->deliver(messages({3}, 2))) == "confirmed");
+  CHECK(writer->open()->foreign.empty());
+  CHECK(writer->take_over()->last == sequence{3});
+  REQUIRE(at.told.size() == 1);
+  CHECK(at.told[0].find("Let its owner run: ALTER TABLE reseq.delivered ADD COLUMN") != std::string::npos);
+  CHECK(said(at.access(owner_with(1))->deliver(messages({4}, 3))) == "stale 2");
+}
+
 TEST_CASE("a role that may only write does") {
   table_place at;
   CHECK(said(at.access(owner_with(1))->deliver(messages({1}, 0))) == "confirmed");
-  const auto role = "writer_" + std::string(at.sql("SELECT pg_backend_pid()")[0][0].c_str());
-  at.sql("CREATE ROLE " + role + " LOGIN; GRANT USAGE ON SCHEMA reseq TO " + role +
-         "; GRANT SELECT, INSERT, UPDATE ON reseq.delivered TO " + role + "; GRANT INSERT ON public.ledger TO " + role);
-  at.sql("ALTER DATABASE " + std::string(at.sql("SELECT current_database()")[0][0].c_str()) + " SET role = " + role);
+  const auto role = at.become_writer();
   const auto writer = at.access(owner_with(2));
   CHECK(said(writer->deliver(messages({2}, 1))) == "confirmed");
   at.sql("SET ROLE NONE; REVOKE INSERT ON public.ledger FROM " + role);

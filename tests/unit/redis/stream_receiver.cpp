@@ -46,6 +46,7 @@ public:
   }
 
   void lose_all() override { server.ask(command("FLUSHALL")); }
+  void forget_journal() override { server.ask(command("HDEL").add(record).add("journal").add("written")); }
 
   redis_server server;
 };
@@ -60,6 +61,7 @@ TEST_CASE("a stream holds each message once") { check_receiving(stream_places())
 TEST_CASE("a stream refuses a stale owner") { check_receiver_fencing(stream_places()); }
 TEST_CASE("a stream that is ahead of its journal tells the position, too") { check_positions(stream_places()); }
 TEST_CASE("a stream that has other messages is not taken to have ours") { check_other_history(stream_places()); }
+TEST_CASE("a stream belongs to one installation") { check_installations(stream_places()); }
 TEST_CASE("a stream that has gone back, or whose journal has, is left as it is") { check_going_back(stream_places()); }
 
 TEST_CASE("a Redis that is killed and comes back with its log has each message once") {

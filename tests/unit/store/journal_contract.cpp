@@ -354,6 +354,12 @@ void check_opening(const store_factory& make) {
     const std::vector<store::shard_commit> current{{second.handle, {submit("a")}, {}}};
     CHECK(must(journal->commit(current, at_ms(1)))[0].receipts[0] == receipt{"a", false, position{1}});
   }
+  SECTION("it is known by an identity of its own from the beginning on") {
+    const auto identity = must(place->open())->identity();
+    CHECK(identity.size() == 32);
+    CHECK(must(place->open())->identity() == identity);
+    CHECK(must(make()->open())->identity() != identity);
+  }
   SECTION("a definition has a new version exactly when its text changes") {
     auto journal = must(place->open());
     const auto version = [&](const std::string& text) {

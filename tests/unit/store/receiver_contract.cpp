@@ -10,8 +10,8 @@ bool contains(const std::string& text, const std::string& what) { return text.fi
 
 } // namespace
 
-store::receiver_owner owner_with(std::uint64_t epoch, std::uint64_t assigned) {
-  return {"orders", "ledger", reseq::epoch{epoch}, sequence{assigned}};
+store::receiver_owner owner_with(std::uint64_t epoch, std::uint64_t assigned, const std::string& journal) {
+  return {"orders", "ledger", reseq::epoch{epoch}, sequence{assigned}, journal};
 }
 
 std::vector<store::received> messages(const std::vector<std::uint64_t>& sequences, std::uint64_t previous,
@@ -159,6 +159,56 @@ void check_other_history(const receiver_factory& make) {
   CHECK(said(next->deliver(messages({2, 3}, 1))) == "confirmed");
   CHECK(said(next->deliver(messages(range_of(4, 8), 3))) == "confirmed");
   CHECK(sequences_of(place->seen()) == range_of(1, 8));
+}
+
+void check_installations(const receiver_factory& make) {
+  const auto place = make();
+  const auto first = place->access(owner_with(3));
+  CHECK(said(first->deliver(messages({1, 2}, 0))) == "confirmed");
+  const auto second = place->access(owner_with(7, 1, "journal-of-others"));
+  SECTION("another installation is told so, gets nothing in, and does not disturb whom it belongs to") {
+    const auto found = second->open();
+    REQUIRE(found);
+    CHECK(found->foreign == "journal-of-orders");
+    CHECK(found->last == sequence{2});
+    CHECK(found->written.ends_with(" UTC"));
+    const auto answer = said(second->deliver(messages({3}, 2)));
+    CHECK(contains(answer,
+                   "failing: the receiver belongs to another installation: what is recorded of it is of journal "
+                   "journal-…, last written 2"));
+    CHECK(contains(answer, "--take-over"));
+    CHECK(said(first->deliver(messages({3}, 2))) == "confirmed");
+    CHECK(said(place->access(owner_with(4))->deliver(messages({3, 4}, 2))) == "confirmed");
+    CHECK(sequences_of(place->seen()) == range_of(1, 4));
+  }
+  SECTION("an installation that takes it over goes on behind what is there, and the one before is refused") {
+    const auto taken = second->take_over();
+    REQUIRE(taken);
+    CHECK(taken->foreign.empty());
+    CHECK(taken->last == sequence{2});
+    CHECK(taken->last_position == position{102});
+    const auto next = place->access(owner_with(8, 2, "journal-of-others"));
+    CHECK(said(next->deliver(messages({3}, 2, "other"))) == "confirmed");
+    CHECK(contains(said(first->deliver(messages({3}, 2))), "failing: the receiver belongs to another installation"));
+    CHECK(first->open()->foreign == "journal-of-others");
+    CHECK(sequences_of(place->seen()) == range_of(1, 3));
+  }
+  SECTION("taking over what is one's own changes nothing") {
+    CHECK(first->take_over()->last == sequence{2});
+    CHECK(said(first->deliver(messages({3}, 2))) == "confirmed");
+  }
+  SECTION("what an older version recorded becomes the journal's that comes first") {
+    place->forget_journal();
+    CHECK(place->access(owner_with(4))->open()->foreign.empty());
+    CHECK(second->open()->foreign == "journal-of-orders");
+  }
+  SECTION("but none's that it is ahead of") {
+    place->forget_journal();
+    CHECK(second->open()->foreign.empty());
+    CHECK(contains(said(second->deliver(messages({1}, 0))), "the last that it has is sequence 2"));
+    CHECK(place->access(owner_with(8))->open()->foreign.empty());
+    CHECK(second->open()->foreign == "journal-of-orders");
+  }
 }
 
 void check_going_back(const receiver_factory& make) {

@@ -33,9 +33,12 @@ public:
   virtual std::vector<seen_message> seen() = 0;
   /// It goes back to an empty one.
   virtual void lose_all() = 0;
+  /// What is recorded is as an older version recorded it, which does not say whose it is.
+  virtual void forget_journal() = 0;
 };
 
-store::receiver_owner owner_with(std::uint64_t epoch, std::uint64_t assigned = 1000);
+store::receiver_owner owner_with(std::uint64_t epoch, std::uint64_t assigned = 1000,
+                                 const std::string& journal = "journal-of-orders");
 /// Messages with these sequences, each following on the one before it, the first on `previous`.
 std::vector<store::received> messages(const std::vector<std::uint64_t>& sequences, std::uint64_t previous,
                                       const std::string& journal = "m");
@@ -53,6 +56,8 @@ void check_receiver_fencing(const receiver_factory& make);
 void check_positions(const receiver_factory& make);
 /// Messages that it has others in the place of are not taken for delivered: of those that can be read.
 void check_other_history(const receiver_factory& make);
+/// What is recorded for one journal is not touched by another one.
+void check_installations(const receiver_factory& make);
 void check_going_back(const receiver_factory& make);
 
 } // namespace reseq::test

@@ -35,6 +35,17 @@ TEST_CASE("a recovery goes past the latest epoch, position and sequences that we
   CHECK(how->why == "why");
 }
 
+TEST_CASE("a recovery that takes over what another journal recorded needs not be behind of it") {
+  auto found = findings(3, 0, {{5, 5}});
+  CHECK_FALSE(plan_recovery(found, "why"));
+  found.takes_over = true;
+  const auto how = plan_recovery(found, "why");
+  REQUIRE(how);
+  CHECK(how->owner == epoch{4});
+  CHECK(how->last == position{10});
+  CHECK(how->missing.empty());
+}
+
 TEST_CASE("there were at least as many positions as one destination has sequences too many") {
   const auto how = plan_recovery(findings(2, 12, {{5, 25}, {4, 9}}), "why");
   REQUIRE(how);

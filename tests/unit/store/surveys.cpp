@@ -36,6 +36,17 @@ TEST_CASE("a receiver that has what the journal never gave, or a later owner, is
     "the receiver of destination ledger is ahead of the journal: the last that it has is sequence 11, message m, and "
     "the journal has given it none beyond sequence 10");
   CHECK(find_ahead(shard_at(3, 10), seen(4, 10)) ==
-        "the receiver of destination ledger knows of epoch 4, and the journal of none after 3 (another installation "
-        "that delivers there under the same names? Then rename this one's)");
+        "the receiver of destination ledger knows of epoch 4, and the journal of none after 3");
+}
+
+TEST_CASE("a receiver with another journal's record is nobody's to judge by, and that is said") {
+  auto theirs = seen(1, 5);
+  theirs[0].has.foreign = "0123456789abcdef";
+  theirs[0].has.written = "2026-01-02 03:04:05 UTC";
+  CHECK(
+    find_ahead(shard_at(3, 10), theirs) ==
+    "the receiver of destination ledger belongs to another installation: what is recorded of it is of journal "
+    "01234567…, last written 2026-01-02 03:04:05 UTC. Give the pipeline or the destination another name here, or let "
+    "it be in another database, or another stream, and start again; if that journal is gone for good, `reseqctl "
+    "recover` with --take-over shows how this one goes on behind it");
 }

@@ -17,27 +17,32 @@ CREATE TABLE reseq.delivered (
   epoch bigint NOT NULL,         -- raised by each owner; whoever has an older one is refused
   last_sequence bigint NOT NULL, -- of what was delivered, 0: nothing was
   last_message text NOT NULL,
+  journal text NOT NULL DEFAULT '', -- whose record it is; empty: nobody knows
+  written timestamptz,              -- last; null: nobody knows
   PRIMARY KEY (pipeline, destination)
 ) WITH (fillfactor = 30)
 )sql";
 
-constexpr const char* announce =
-  "INSERT INTO reseq.delivered AS d VALUES ($1, $2, $3::text::bigint, 0, '') ON CONFLICT (pipeline, destination) "
-  "DO UPDATE SET epoch = excluded.epoch WHERE d.epoch < excluded.epoch";
-constexpr const char* look = "SELECT epoch, last_sequence, last_message, pg_backend_pid() FROM reseq.delivered WHERE "
-                             "pipeline = $1 AND destination = $2";
-constexpr const char* lock = "SELECT epoch, last_sequence, last_message, pg_backend_pid() FROM reseq.delivered WHERE "
-                             "pipeline = $1 AND destination = $2 FOR UPDATE";
-constexpr const char* advance = "UPDATE reseq.delivered SET epoch = $3::text::bigint, last_sequence = "
-                                "$4::text::bigint, last_message = $5 WHERE pipeline = $1 AND destination = $2";
+/// Of a table that an older version made, whose rows are of nobody knows which journal.
+constexpr const char* more_columns = "ALTER TABLE reseq.delivered ADD COLUMN IF NOT EXISTS journal text NOT NULL "
+                                     "DEFAULT '', ADD COLUMN IF NOT EXISTS written timestamptz";
 
 constexpr std::chrono::milliseconds idle_margin{10'000};
 
+struct records_table {
+  bool is_there = false;
+  bool has_journals = false; ///< it says whose a row is
+  bool may_alter = false;
+};
+
 /// By the catalogues' rows: other sessions may just have created it.
-bool has_records(pqxx::work& tx) {
-  return !tx.exec("SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE "
-                  "n.nspname = 'reseq' AND c.relname = 'delivered'")
-            .empty();
+records_table look_at_records(pqxx::work& tx) {
+  const auto rows = tx.exec(
+    "SELECT (SELECT count(*) FROM pg_catalog.pg_attribute WHERE attrelid = c.oid AND attname IN ('journal', "
+    "'written') AND NOT attisdropped) = 2, pg_has_role(relowner, 'USAGE') FROM pg_catalog.pg_class c JOIN "
+    "pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'reseq' AND c.relname = 'delivered'");
+  if (rows.empty()) return {};
+  return {true, rows[0][0].as<bool>(), rows[0][1].as<bool>()};
 }
 
 /// Whether a statement does not fit a table that has been altered since it was made.
@@ -48,22 +53,76 @@ std::string first_line(std::string_view text) { return std::string(text.substr(0
 
 } // namespace
 
+struct fenced_receiver_statements {
+  const char* announce; ///< pipeline, destination, epoch, journal, the last sequence that was assigned
+  const char* look;     ///< pipeline, destination
+  const char* lock;     ///< the same
+  const char* advance;  ///< pipeline, destination, epoch, sequence, message, journal
+};
+
+namespace {
+
+constexpr fenced_receiver_statements with_journals{
+  "INSERT INTO reseq.delivered AS d (pipeline, destination, epoch, last_sequence, last_message, journal, written) "
+  "VALUES ($1, $2, $3::text::bigint, 0, '', $4, now()) ON CONFLICT (pipeline, destination) DO UPDATE SET "
+  "epoch = excluded.epoch, written = excluded.written, journal = CASE WHEN d.last_sequence <= $5::text::bigint "
+  "THEN excluded.journal ELSE d.journal END WHERE d.journal IN ('', excluded.journal) AND "
+  "(d.epoch < excluded.epoch OR d.journal = '' AND d.epoch = excluded.epoch)",
+  "SELECT epoch, last_sequence, last_message, pg_backend_pid(), journal, to_char(written, 'YYYY-MM-DD HH24:MI:SS "
+  "\"UTC\"') "
+  "FROM reseq.delivered WHERE pipeline = $1 AND destination = $2",
+  "SELECT epoch, last_sequence, last_message, pg_backend_pid(), journal, to_char(written, 'YYYY-MM-DD HH24:MI:SS "
+  "\"UTC\"') "
+  "FROM reseq.delivered WHERE pipeline = $1 AND destination = $2 FOR UPDATE",
+  "UPDATE reseq.delivered SET epoch = $3::text::bigint, last_sequence = $4::text::bigint, last_message = $5, "
+  "journal = $6, written = now() WHERE pipeline = $1 AND destination = $2"};
+
+/// For the same parameters.
+constexpr fenced_receiver_statements without_journals{
+  "INSERT INTO reseq.delivered AS d (pipeline, destination, epoch, last_sequence, last_message) SELECT $1, $2, "
+  "$3::text::bigint, 0, '' WHERE $4::text || $5::text <> '' ON CONFLICT (pipeline, destination) DO UPDATE SET "
+  "epoch = excluded.epoch WHERE d.epoch < excluded.epoch",
+  "SELECT epoch, last_sequence, last_message, pg_backend_pid(), '', NULL FROM reseq.delivered WHERE pipeline = $1 AND "
+  "destination = $2",
+  "SELECT epoch, last_sequence, last_message, pg_backend_pid(), '', NULL FROM reseq.delivered WHERE pipeline = $1 AND "
+  "destination = $2 FOR UPDATE",
+  "UPDATE reseq.delivered SET epoch = $3::text::bigint, last_sequence = $4::text::bigint, last_message = $5 WHERE "
+  "pipeline = $1 AND destination = $2 AND $6::text IS NOT NULL"};
+
+constexpr const char* take_record =
+  "UPDATE reseq.delivered SET journal = $3, written = now() WHERE pipeline = $1 AND destination = $2";
+
+} // namespace
+
 void wait_for_others(pqxx::work& tx) {
   // Any number that nobody else uses: "reseq", and one more than the journal's.
   tx.exec("SELECT pg_advisory_xact_lock(491328464242)");
 }
 
-fenced_receiver::fenced_receiver(server_url server, receiver_owner owner, duration timeout)
-  : server_(std::move(server)), owner_(std::move(owner)), timeout_(timeout) {}
+fenced_receiver::fenced_receiver(server_url server, receiver_owner owner, duration timeout, listener tell)
+  : server_(std::move(server)), owner_(std::move(owner)), timeout_(timeout), tell_(std::move(tell)),
+    use_(&with_journals) {}
 
 result<receiver_record> fenced_receiver::open() {
   if (auto connected = connect(); !connected) return tl::unexpected(std::move(connected.error()));
-  auto known = db_->transact([&](pqxx::work& tx) { return recorded(tx, look); });
+  auto known = db_->transact([&](pqxx::work& tx) { return recorded(tx, use_->look); });
   if (!known)
     db_.reset();
   else if (known->last > owner_.assigned)
     known->last_position = position_of(*db_, known->last);
   return known;
+}
+
+result<receiver_record> fenced_receiver::take_over() {
+  if (auto connected = connect(); !connected) return tl::unexpected(std::move(connected.error()));
+  auto taken = db_->transact([&](pqxx::work& tx) -> result<void> {
+    const auto known = recorded(tx, use_->lock);
+    if (!known) return tl::unexpected(known.error());
+    if (!known->foreign.empty()) db_->run(tx, take_record, owner_.pipeline, owner_.destination, owner_.journal);
+    return {};
+  });
+  if (!taken) db_.reset();
+  return taken ? open() : tl::unexpected(std::move(taken.error()));
 }
 
 core::receiver_answer fenced_receiver::deliver(std::span<const received> items) {
@@ -110,7 +169,8 @@ result<void> fenced_receiver::connect() {
     db.transact([&](pqxx::work& tx) { return prepare_records(tx).and_then([&] { return prepare(db, tx); }); });
   if (fits)
     fits = db.transact([&](pqxx::work& tx) -> result<void> {
-      db.run(tx, announce, owner_.pipeline, owner_.destination, std::to_string(owner_.owner.value()));
+      db.run(tx, use_->announce, owner_.pipeline, owner_.destination, std::to_string(owner_.owner.value()),
+             owner_.journal, std::to_string(owner_.assigned.value()));
       return {};
     });
   if (fits) db_ = std::move(*made);
@@ -123,21 +183,40 @@ result<void> fenced_receiver::prepare_records(pqxx::work& tx) {
   // What a function does between two statements may take as long as one of them.
   tx.exec("SET idle_in_transaction_session_timeout = " + std::to_string(bound + idle_margin.count()));
   session_ = tx.exec("SELECT pg_backend_pid()")[0][0].as<int>();
-  if (has_records(tx)) return {};
+  use_ = &with_journals;
+  if (look_at_records(tx).has_journals) return {};
   wait_for_others(tx);
-  if (has_records(tx)) return {};
-  const auto schema = tx.exec("SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'reseq'");
-  if (schema.empty()) tx.exec("CREATE SCHEMA reseq");
-  tx.exec(records);
+  const auto found = look_at_records(tx);
+  if (!found.is_there) {
+    const auto schema = tx.exec("SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'reseq'");
+    if (schema.empty()) tx.exec("CREATE SCHEMA reseq");
+    tx.exec(records);
+  } else if (!found.has_journals && found.may_alter) {
+    tx.exec(more_columns);
+  } else if (!found.has_journals) {
+    use_ = &without_journals;
+    tell("reseq.delivered does not say whose journal a row is of, and the role may not alter it: another installation "
+         "with the same names would not be noticed in time. Let its owner run: " +
+         std::string(more_columns));
+  }
   return {};
+}
+
+void fenced_receiver::tell(const std::string& news) const {
+  if (tell_) tell_(news);
 }
 
 result<receiver_record> fenced_receiver::recorded(pqxx::work& tx, const char* query) {
   const auto rows = db_->run(tx, query, owner_.pipeline, owner_.destination);
   if (rows.empty()) return fail(errc::conflict, "the destination's row was deleted", "reseq.delivered");
   if (rows[0][3].as<int>() != session_) return fail(errc::incompatible, not_sessions, "the destination's url");
-  return receiver_record{epoch{rows[0][0].as<std::uint64_t>()}, sequence{rows[0][1].as<std::uint64_t>()},
-                         std::string(view_of(rows[0][2]))};
+  receiver_record known{epoch{rows[0][0].as<std::uint64_t>()}, sequence{rows[0][1].as<std::uint64_t>()},
+                        std::string(view_of(rows[0][2]))};
+  if (const auto whose = view_of(rows[0][4]); !whose.empty() && whose != owner_.journal) {
+    known.foreign = whose;
+    known.written = view_of(rows[0][5]);
+  }
+  return known;
 }
 
 result<void> fenced_receiver::write(std::span<const received> items, std::optional<core::receiver_answer>& instead) {
@@ -146,7 +225,7 @@ result<void> fenced_receiver::write(std::span<const received> items, std::option
   if (auto connected = connect(); !connected) return connected;
   std::optional<server_message> refusal;
   auto written = db_->transact([&](pqxx::work& tx) -> result<void> {
-    const auto known = recorded(tx, lock);
+    const auto known = recorded(tx, use_->lock);
     if (!known) return tl::unexpected(known.error());
     const auto there = already_received(*known, items, owner_);
     if (!there) {
@@ -170,8 +249,8 @@ result<void> fenced_receiver::write(std::span<const received> items, std::option
     }
     if (instead || refusal) return fail(errc::unprocessable, "a message was not taken");
     const auto& newest = items.back().item;
-    db_->run(tx, advance, owner_.pipeline, owner_.destination, std::to_string(owner_.owner.value()),
-             std::to_string(newest.seq.value()), newest.message->id());
+    db_->run(tx, use_->advance, owner_.pipeline, owner_.destination, std::to_string(owner_.owner.value()),
+             std::to_string(newest.seq.value()), newest.message->id(), owner_.journal);
     return {};
   });
   if (refusal) instead = answer_to(*db_, *refusal);

@@ -10,11 +10,14 @@
 #include "reseq/model/clock.hpp"
 #include "reseq/model/error.hpp"
 #include "reseq/store/postgres/database.hpp"
+#include "reseq/store/postgres/listener.hpp"
 #include "reseq/store/postgres/server_message.hpp"
 #include "reseq/store/postgres/server_url.hpp"
 #include "reseq/store/transactional_receiver.hpp"
 
 namespace reseq::store::postgres {
+
+struct fenced_receiver_statements;
 
 /// Each call of `deliver` is one transaction: it locks the destination's row in `reseq.delivered`, looks at the epoch
 /// and the last sequence there, takes what is new, and writes both. A transaction whose commit is in doubt is cleared
@@ -26,13 +29,15 @@ namespace reseq::store::postgres {
 /// transaction that runs in another session than the one before writes nothing, and the destination is failing.
 ///
 /// `reseq.delivered` is created when it is missing and the role may do that. Otherwise USAGE on the schema `reseq` and
-/// SELECT, INSERT and UPDATE on that table are needed.
+/// SELECT, INSERT and UPDATE on that table are needed. An older one, which does not say whose journal a row is of, gets
+/// the columns for that if the role owns it; else it is used as it is, which `tell` hears of.
 class fenced_receiver : public transactional_receiver {
 public:
   /// `timeout` is of each statement, and some seconds more than that may pass between two.
-  fenced_receiver(server_url server, receiver_owner owner, duration timeout);
+  fenced_receiver(server_url server, receiver_owner owner, duration timeout, listener tell = {});
 
   result<receiver_record> open() override;
+  result<receiver_record> take_over() override;
   core::receiver_answer deliver(std::span<const received> items) override;
 
 protected:
@@ -55,6 +60,8 @@ protected:
   /// What the server said, in one line and without a password.
   [[nodiscard]] std::string in_a_line(const server_message& said) const;
   [[nodiscard]] const receiver_owner& owner() const { return owner_; }
+  /// Says it to whoever wants to hear it.
+  void tell(const std::string& news) const;
 
 private:
   result<void> connect();
@@ -69,6 +76,8 @@ private:
   sequence compared_;          ///< up to here it has the journal's messages, as far as that can be seen
   std::size_t to_compare_ = 0; ///< so many first have to be
   duration timeout_;
+  listener tell_;
+  const fenced_receiver_statements* use_; ///< as `reseq.delivered` is
   std::unique_ptr<database> db_;
   int session_ = 0;       ///< its process at the server
   bool outdated_ = false; ///< what was found out about a table when it connected; it shows when something is written

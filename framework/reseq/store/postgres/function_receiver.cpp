@@ -101,8 +101,9 @@ bool ends_transaction(std::string_view statement) {
   return std::ranges::find(commands, word) != commands.end();
 }
 
-function_receiver::function_receiver(server_url server, receiver_owner owner, duration timeout, delivery_function f)
-  : fenced_receiver(std::move(server), std::move(owner), timeout), f_(std::move(f)) {}
+function_receiver::function_receiver(server_url server, receiver_owner owner, duration timeout, delivery_function f,
+                                     listener tell)
+  : fenced_receiver(std::move(server), std::move(owner), timeout, std::move(tell)), f_(std::move(f)) {}
 
 result<void> function_receiver::prepare(database&, pqxx::work&) { return {}; }
 

@@ -13,7 +13,7 @@ namespace reseq::store::postgres {
 class function_receiver : public fenced_receiver {
 public:
   /// `timeout` is of each statement, and some seconds more than that may pass between two.
-  function_receiver(server_url server, receiver_owner owner, duration timeout, delivery_function f);
+  function_receiver(server_url server, receiver_owner owner, duration timeout, delivery_function f, listener tell = {});
 
 private:
   result<void> prepare(database& db, pqxx::work& tx) override;

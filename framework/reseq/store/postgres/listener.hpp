@@ -1,4 +1,4 @@
-/// How the journal says what an operator may want to know.
+/// How the journal, and a destination, say what an operator may want to know.
 #pragma once
 
 #include <functional>

@@ -30,7 +30,7 @@ class postgres_journal final : public journal {
 public:
   postgres_journal(std::unique_ptr<server_url> url, std::unique_ptr<database> writing,
                    std::unique_ptr<database> reading, id_keys::secret secret, const postgres_options& options)
-    : url_(std::move(url)), keys_(secret),
+    : url_(std::move(url)), keys_(secret), identity_(identity_of(secret)),
       writer_(*url_, std::move(writing), keys_,
               {{options.node,
                 options.indexes,
@@ -39,6 +39,8 @@ public:
                options.doubt_patience,
                options.tell}),
       reading_(*url_, std::move(reading), "reading", options.tell), reader_(reading_, keys_) {}
+
+  [[nodiscard]] std::string identity() const override { return identity_; }
 
   result<shard_state> open(const shard_id& shard, const definition& what,
                            std::span<const destination_spec> destinations) override {
@@ -148,6 +150,7 @@ private:
 
   std::unique_ptr<server_url> url_;
   id_keys keys_;
+  const std::string identity_;
   std::mutex writing_; ///< the writer, and the writer's half of each shard
   std::mutex listing_; ///< `shards_`; what it holds is never removed
   std::vector<std::unique_ptr<partitioned_shard>> shards_;

@@ -132,8 +132,8 @@ private:
 
 } // namespace
 
-table_receiver::table_receiver(table_url to, receiver_owner owner, duration timeout)
-  : fenced_receiver(server_url(to.server), std::move(owner), timeout), to_(std::move(to)) {}
+table_receiver::table_receiver(table_url to, receiver_owner owner, duration timeout, listener tell)
+  : fenced_receiver(server_url(to.server), std::move(owner), timeout, std::move(tell)), to_(std::move(to)) {}
 
 result<void> table_receiver::prepare(database& db, pqxx::work& tx) {
   auto columns = columns_of(tx, to_.quoted());

@@ -21,7 +21,7 @@ struct table_column;
 class table_receiver : public fenced_receiver {
 public:
   /// `timeout` is of each statement.
-  table_receiver(table_url to, receiver_owner owner, duration timeout);
+  table_receiver(table_url to, receiver_owner owner, duration timeout, listener tell = {});
 
 private:
   result<void> prepare(database& db, pqxx::work& tx) override;

@@ -1,17 +1,22 @@
 -- Appends messages to a destination's stream, each once, and remembers the last one.
 --
 -- KEYS: the stream, the destination's record
--- ARGV: the owner's epoch, the last sequence as the caller knows it ('' for none), then for each message: sequence,
--- position, message id, key, headers, payload
--- Answers the epoch, last sequence and last message that are recorded now ('' for none). A caller whose epoch is older,
--- or whose last sequence is another one, has changed nothing but that its epoch, if it is a later one, is recorded.
+-- ARGV: the owner's epoch, the last sequence as the caller knows it ('' for none), its journal, the last sequence that
+-- this had given, the time as text, 'take' to make a record of another journal its own, then for each message:
+-- sequence, position, message id, key, headers, payload
+-- Answers the epoch, last sequence, last message, journal and time that are recorded now ('' for none). A caller of
+-- another journal has changed nothing. One whose epoch is older, or whose last sequence is another one, has changed
+-- nothing but that its epoch, if it is a later one, is recorded.
 -- What a call has appended stays when it fails after that: a message whose entry is in the stream already is taken for
 -- appended.
 local stream, record = KEYS[1], KEYS[2]
 local ours, expected = ARGV[1], ARGV[2]
 
-local known = redis.call('HMGET', record, 'epoch', 'last', 'message')
+local journal, assigned, now, wish = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+
+local known = redis.call('HMGET', record, 'epoch', 'last', 'message', 'journal', 'written')
 local epoch, last, message = known[1] or '0', known[2] or '', known[3] or ''
+local whose, written = known[4] or '', known[5] or ''
 -- The record may have been evicted, or deleted; then the stream knows, unless somebody else writes to it.
 if last == '' and redis.call('EXISTS', stream) == 1 then
   local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
@@ -25,12 +30,23 @@ if last == '' and redis.call('EXISTS', stream) == 1 then
   if last == '0' then last = '' end
 end
 
--- Epochs are compared as numbers and sequences never: no double is ever turned into text.
-if tonumber(epoch) > tonumber(ours) then return {epoch, last, message} end
-local appends = #ARGV > 2
+if whose ~= '' and whose ~= journal then
+  if wish ~= 'take' then return {epoch, last, message, whose, written} end
+  redis.call('HSET', record, 'journal', journal, 'written', now)
+  whose = journal
+end
+-- No double is ever turned into text.
+if tonumber(epoch) > tonumber(ours) then return {epoch, last, message, whose, written} end
+local appends = #ARGV > 6
+local adopts = whose == '' and tonumber(last == '' and '0' or last) <= tonumber(assigned)
 -- Before anything is appended, so that a user who may not write the record appends nothing.
-if epoch ~= ours or appends then redis.call('HSET', record, 'epoch', ours) end
-if last ~= expected or not appends then return {ours, last, message} end
+if appends or adopts then
+  redis.call('HSET', record, 'epoch', ours, 'journal', journal, 'written', now)
+  whose = journal
+elseif epoch ~= ours then
+  redis.call('HSET', record, 'epoch', ours, 'written', now)
+end
+if last ~= expected or not appends then return {ours, last, message, whose, now} end
 
 -- Whether the stream has the message at ARGV[i] already.
 local function is_there(i)
@@ -41,7 +57,7 @@ local function is_there(i)
 end
 
 local failed
-for i = 3, #ARGV, 6 do
+for i = 7, #ARGV, 6 do
   local added = redis.pcall('XADD', stream, ARGV[i] .. '-0', 'sequence', ARGV[i], 'position', ARGV[i + 1],
                             'message_id', ARGV[i + 2], 'key', ARGV[i + 3], 'headers', ARGV[i + 4],
                             'payload', ARGV[i + 5])
@@ -58,4 +74,4 @@ if failed and string.find(failed.err, 'equal or smaller', 1, true) then
   return redis.error_reply('FOREIGN somebody else wrote behind ' .. ends .. (newest and ', ' .. newest[1] or '') ..
                            ': name another stream, or XDEL what is behind and then XSETID the stream to ' .. ends)
 end
-return failed or {ours, last, message}
+return failed or {ours, last, message, whose, now}

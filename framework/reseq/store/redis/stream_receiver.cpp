@@ -2,6 +2,8 @@
 
 #include <array>
 #include <charconv>
+#include <chrono>
+#include <ctime>
 #include <utility>
 
 #include "reseq/store/redis/scripts.hpp"
@@ -24,6 +26,14 @@ std::string_view hash_tag(std::string_view key) {
   if (open == std::string_view::npos) return key;
   const auto close = key.find('}', open);
   return close == std::string_view::npos || close == open + 1 ? key : key.substr(open + 1, close - open - 1);
+}
+
+std::string now_as_text() {
+  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  std::array<char, 32> text{};
+  return {text.data(), std::strftime(text.data(), text.size(), "%F %T UTC", &parts)};
 }
 
 /// 0 when it is empty.
@@ -66,8 +76,11 @@ stream_receiver::stream_receiver(stream_url to, receiver_owner owner, duration t
     record_("reseq:{" + std::string(hash_tag(stream_)) + "}:receiver:" + owner.pipeline + ":" + owner.destination),
     owner_(std::move(owner)), client_(std::move(to.server), options_with(timeout)) {}
 
-result<receiver_record> stream_receiver::open() {
-  auto read = append({}, {});
+result<receiver_record> stream_receiver::open() { return look(whose::ours); }
+result<receiver_record> stream_receiver::take_over() { return look(whose::anybodys); }
+
+result<receiver_record> stream_receiver::look(whose takes) {
+  auto read = append({}, {}, takes);
   if (read) known_ = *read;
   if (read && read->last > owner_.assigned) read->last_position = position_of(read->last);
   return read;
@@ -118,6 +131,7 @@ core::receiver_answer stream_receiver::deliver(std::span<const received> items) 
     known_.reset(); // what became of a call without an answer is found out anew
     if (!now) return core::failing{now.error().text(), std::nullopt};
     known_ = std::move(*now);
+    if (!known_->foreign.empty()) continue;
     if (known_->owner > owner_.owner) return core::stale{known_->owner};
     if (known_->last == items.back().item.seq) return core::confirmed{};
     if (*there == items.size() && known_->last == expected) return core::confirmed{};
@@ -126,7 +140,7 @@ core::receiver_answer stream_receiver::deliver(std::span<const received> items) 
   return core::failing{"somebody else writes to the stream as this destination", std::nullopt};
 }
 
-result<receiver_record> stream_receiver::append(std::span<const received> items, sequence expected) {
+result<receiver_record> stream_receiver::append(std::span<const received> items, sequence expected, whose takes) {
   command call("EVALSHA");
   call.add(append_script.sha1).number(2).add(stream_).add(record_).number(owner_.owner.value());
   if (expected == sequence{}) {
@@ -134,6 +148,10 @@ result<receiver_record> stream_receiver::append(std::span<const received> items,
   } else {
     call.number(expected.value());
   }
+  call.add(owner_.journal)
+    .number(owner_.assigned.value())
+    .add(now_as_text())
+    .add(takes == whose::anybodys ? "take" : "");
   for (const auto& one : items)
     call.number(one.item.seq.value())
       .number(one.item.at.value())
@@ -145,11 +163,16 @@ result<receiver_record> stream_receiver::append(std::span<const received> items,
   auto answers = client_.run(append_script, calls);
   if (!answers) return tl::unexpected(std::move(answers.error()));
   const auto& said = answers->front();
-  if (said.size() != 3) return fail(errc::internal, "the script answered something else than it does", "Redis");
+  if (said.size() != 5) return fail(errc::internal, "the script answered something else than it does", "Redis");
   const auto epoch_now = number(said[0].text());
   const auto last = number(said[1].text());
   if (!epoch_now || !last) return tl::unexpected((epoch_now ? last : epoch_now).error());
-  return receiver_record{epoch{*epoch_now}, sequence{*last}, std::string(said[2].text())};
+  receiver_record known{epoch{*epoch_now}, sequence{*last}, std::string(said[2].text())};
+  if (const auto journal = said[3].text(); !journal.empty() && journal != owner_.journal) {
+    known.foreign = journal;
+    known.written = said[4].text();
+  }
+  return known;
 }
 
 } // namespace reseq::store::redis

@@ -25,9 +25,9 @@ result<stream_url> parse_stream_url(std::string_view text);
 
 /// Each call of `deliver` is one script, which is atomic: entries `{sequence}-0` with the fields `sequence`,
 /// `position`, `message_id`, `key`, `headers` and `payload`. Beside the stream, in its slot of a cluster, the hash
-/// `reseq:{stream}:receiver:PIPELINE:DESTINATION` keeps the epoch and the last sequence; without it, the stream's
-/// last-generated-id tells the latter, so that a trimmed stream takes nothing twice either. Entries may be trimmed and
-/// deleted by anybody.
+/// `reseq:{stream}:receiver:PIPELINE:DESTINATION` keeps the epoch, the last sequence, and whose journal's they are;
+/// without it, the stream's last-generated-id tells the latter, so that a trimmed stream takes nothing twice either.
+/// Entries may be trimmed and deleted by anybody.
 ///
 /// An entry survives what Redis's own persistence makes it survive: `appendonly yes` and `appendfsync always` for a
 /// crash of the machine. Needs Redis 5 or later.
@@ -37,12 +37,18 @@ public:
   stream_receiver(stream_url to, receiver_owner owner, duration timeout);
 
   result<receiver_record> open() override;
+  result<receiver_record> take_over() override;
   /// Never `refused`.
   core::receiver_answer deliver(std::span<const received> items) override;
 
 private:
-  /// What is recorded after `items` were appended to `expected`, or were not because something else is the last.
-  result<receiver_record> append(std::span<const received> items, sequence expected);
+  enum class whose { ours, anybodys };
+
+  /// What is recorded after `items` were appended to `expected`, or were not because something else is the last, or
+  /// because the record is another journal's, unless one of `anybodys` is taken.
+  result<receiver_record> append(std::span<const received> items, sequence expected, whose takes = whose::ours);
+
+  result<receiver_record> look(whose takes);
 
   /// A field of the entry with this sequence; empty where it cannot be read, or is there no more.
   std::string field_of(sequence received, std::string_view field);

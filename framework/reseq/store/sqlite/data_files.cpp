@@ -138,11 +138,13 @@ result<void> check_files(const fs::path& data_dir, bool confirmed, bool accept_l
   const auto file = journal_file(data_dir);
   if (size_of(file) == 0) {
     if (accept_loss || (size_of(beside(file, "-wal")) == 0 && !confirmed)) return {};
-    return fail(errc::corrupt,
-                "it is missing or empty, and held messages that were confirmed" + std::string(put_back) +
-                  ". If there is none, start once with --set store.accept_loss=true: it begins anew, and gives none of "
-                  "the positions and sequences that are noted in high-water",
-                file.string());
+    return fail(
+      errc::corrupt,
+      "it is missing or empty, and held messages that were confirmed" + std::string(put_back) +
+        ". If there is none, start once with --set store.accept_loss=true: it begins anew, and gives none of "
+        "the positions and sequences that are noted in high-water; what a table or a stream has of the lost one "
+        "takes `reseqctl recover` with --take-over then",
+      file.string());
   }
   const std::string header = head_of(file, header_bytes);
   if (header.size() < header_bytes || !header.starts_with("SQLite format 3"))

@@ -41,10 +41,12 @@ class sqlite_journal final : public journal {
 public:
   sqlite_journal(file_lock lock, std::unique_ptr<high_water> reached, connections to, id_keys::secret secret,
                  const sqlite_options& options)
-    : lock_(std::move(lock)), reached_(std::move(reached)), keys_(secret), indexes_(options.indexes),
-      accept_loss_(options.accept_loss), tell_(options.tell), writer_(std::move(to.writer)),
+    : lock_(std::move(lock)), reached_(std::move(reached)), keys_(secret), identity_(identity_of(secret)),
+      indexes_(options.indexes), accept_loss_(options.accept_loss), tell_(options.tell), writer_(std::move(to.writer)),
       reader_db_(std::move(to.reader)), reader_(*reader_db_, keys_),
       checkpointer_(std::move(to.background), *writer_, options.wal) {}
+
+  [[nodiscard]] std::string identity() const override { return identity_; }
 
   result<shard_state> open(const shard_id& shard, const definition& what,
                            std::span<const destination_spec> destinations) override {
@@ -195,6 +197,7 @@ private:
   file_lock lock_; ///< released last
   std::unique_ptr<high_water> reached_;
   id_keys keys_;
+  const std::string identity_;
   write_behind_limits indexes_;
   bool accept_loss_;
   std::function<void(const std::string&)> tell_;
