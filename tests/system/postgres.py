@@ -293,6 +293,12 @@ class Poolers(OnPostgres):
         running.submit_all("p", ["m"])
         running.wait_until_settled("p", "http", 1)
 
+    def test_one_that_pools_statements_is_named(self):
+        self.store["postgres"] = self.pooler("statement")
+        refused = self.starting_supervisor(self.config([pipeline("p", [self.http_destination()])], store=self.store))
+        self.assertEqual(refused.wait(), 1)
+        refused.wait_for_line("cannot start: PostgreSQL: cannot connect: .*PgBouncer with pool_mode = statement")
+
     def test_before_a_tables_database_one_that_pools_transactions_puts_nothing_into_another_table(self):
         self.server.create_database("books")
         names = ("first", "second")

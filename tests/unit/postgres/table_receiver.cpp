@@ -446,6 +446,31 @@ TEST_CASE("a role that may not alter an older reseq.delivered uses it as it is, 
   CHECK(said(at.access(owner_with(1))->deliver(messages({4}, 3))) == "stale 2");
 }
 
+TEST_CASE("a role that may make nothing is told which rights it needs") {
+  table_place at;
+  const auto role = "maker_" + std::string(at.sql("SELECT pg_backend_pid()")[0][0].c_str());
+  at.sql("CREATE ROLE " + role + " LOGIN; ALTER DATABASE " +
+         std::string(at.sql("SELECT current_database()")[0][0].c_str()) + " SET role = " + role);
+  const auto answer = said(at.access(owner_with(1))->deliver(messages({1}, 0)));
+  CHECK(answer.find("lacks a privilege") != std::string::npos);
+  CHECK(answer.find("conf/sql/roles.sql") != std::string::npos);
+}
+
+TEST_CASE("what a trigger raises is shown as the server says it, whatever the state") {
+  for (const std::string state : {"40003", "08006", "26000", "42P05", "55000"}) {
+    CAPTURE(state);
+    table_place at;
+    const auto receiver = at.access(owner_with(1));
+    CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+    at.sql("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'boom' USING ERRCODE = '" +
+           state + "'; END$$;" + "CREATE TRIGGER no BEFORE INSERT ON public.ledger FOR EACH ROW EXECUTE FUNCTION no()");
+    const auto answer = said(receiver->deliver(messages({2}, 1)));
+    CHECK(answer.starts_with("failing: PostgreSQL: ERROR:  boom"));
+    CHECK(answer.find("LOCATION") == std::string::npos);
+    CHECK(answer.find("pooler") == std::string::npos);
+  }
+}
+
 TEST_CASE("a role that may only write does") {
   table_place at;
   CHECK(said(at.access(owner_with(1))->deliver(messages({1}, 0))) == "confirmed");

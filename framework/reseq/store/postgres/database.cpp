@@ -8,7 +8,8 @@ namespace reseq::store::postgres {
 namespace {
 
 constexpr const char* lock_timeout_text = "another session keeps locked what is needed, and pg_stat_activity shows it";
-constexpr int oldest_server = 130000; // has gen_random_uuid
+constexpr const char* statement_names = "reseq_"; // and a number
+constexpr int oldest_server = 130000;             // has gen_random_uuid
 
 constexpr const char* session_settings =
   "SET synchronous_commit = on; SET client_encoding = 'UTF8'; SET bytea_output = 'hex'; SET timezone = 'UTC'; "
@@ -32,11 +33,14 @@ std::string in_other_words(std::string said) {
 
 bool starts(const std::string& state, std::string_view with) { return state.starts_with(with); }
 
-/// A statement was prepared, and is not there; or was not, and is.
-bool is_of_other_session(const std::string& state) { return state == "26000" || state == "42P05"; }
+/// One of ours was prepared, and is not there; or was not, and is. (A trigger may raise anything.)
+bool is_of_other_session(const server_message& message) {
+  return (message.state == "26000" || message.state == "42P05") &&
+         message.text.find(statement_names) != std::string::npos;
+}
 
-/// By SQLSTATE.
-errc meaning(const std::string& state) {
+errc meaning(const server_message& message) {
+  const auto& state = message.state;
   if (state == "53100") return errc::no_space;
   if (state == "23505" || state == "XX001" || state == "XX002") return errc::corrupt;
   // Out of something, somebody's intervention, the system, a lock, a rollback, a connection, a standby; and what an
@@ -44,24 +48,36 @@ errc meaning(const std::string& state) {
   for (const auto* away : {"53", "57", "58", "55", "40", "08", "25006", "42501", "42P01", "3F000"})
     if (starts(state, away)) return errc::unavailable;
   if (starts(state, "28") || starts(state, "3D")) return errc::invalid;
-  if (is_of_other_session(state)) return errc::incompatible;
+  if (is_of_other_session(message)) return errc::incompatible;
   return errc::internal;
 }
 
-std::string advice(const std::string& state, bool for_journal) {
+std::string advice(const server_message& message, bool for_journal) {
+  const auto& state = message.state;
   if (state == "55P03") return lock_timeout_text;
-  if (is_of_other_session(state)) return not_sessions;
+  if (is_of_other_session(message)) return not_sessions;
   if (state == "53100") return "the database server's disk is full: make room there";
   const std::string url = for_journal ? "store.postgres" : "the destination's url";
   if (state == "25006") return "the server takes no writes: is it a standby that " + url + " names?";
   if (state == "42501")
     return "the role of " + url + " lacks a privilege: " +
            (for_journal ? "it must own the schema reseq and what is in it"
-                        : "it must be allowed to write what the destination writes, and reseq.delivered");
+                        : "it must be allowed to write what the destination writes, and reseq.delivered, and to make "
+                          "what of that is not there; conf/sql/roles.sql shows how");
   if (for_journal && (state == "42P01" || state == "3F000"))
     return "the schema reseq is not there, or not as it was: is the database of store.postgres another one than "
            "before?";
   return {};
+}
+
+/// Whether the first one does not end the session, as a pooler of statements does.
+bool takes_transactions(pqxx::connection& db) {
+  try {
+    pqxx::work(db).commit();
+    return true;
+  } catch (const pqxx::broken_connection&) {
+    return false;
+  }
 }
 
 result<void> prepare_journal(pqxx::connection& db) {
@@ -94,6 +110,7 @@ result<std::unique_ptr<database>> database::connect(const server_url& url, sessi
     never_reconnect(*connected);
     if (!for_journal) tell_more(*connected);
     pqxx::nontransaction(*connected).exec(session_settings);
+    if (!takes_transactions(*connected)) return cannot(no_transactions);
     if (auto fits = for_journal ? prepare_journal(*connected) : result<void>{}; !fits)
       return tl::unexpected(std::move(fits.error()));
     return std::make_unique<database>(std::move(connected), url, use);
@@ -105,7 +122,7 @@ result<std::unique_ptr<database>> database::connect(const server_url& url, sessi
 const std::string& database::prepared(const char* sql) {
   const auto known = statements_.find(sql);
   if (known != statements_.end()) return known->second;
-  std::string name = "reseq_" + std::to_string(names_++);
+  std::string name = statement_names + std::to_string(names_++);
   connection_->prepare(name, sql);
   return statements_.emplace(sql, std::move(name)).first->second;
 }
@@ -125,7 +142,8 @@ error database::explain(const std::exception_ptr& what) {
     return {errc::in_doubt, "the connection broke while the server was committing", "PostgreSQL"};
   } catch (const pqxx::broken_connection& e) {
     broken_ = true;
-    return {errc::unavailable, in_other_words(url_.without_secrets(e.what())), "PostgreSQL"};
+    // A trigger may raise what libpqxx takes for that.
+    return {errc::unavailable, in_other_words(url_.without_secrets(read_message(e).text)), "PostgreSQL"};
   } catch (const std::exception& e) {
     const auto message = read_message(e);
     const auto& state = message.state;
@@ -140,9 +158,9 @@ error database::explain(const std::exception_ptr& what) {
       return {is_server ? errc::unavailable : errc::internal, std::move(said), "PostgreSQL"};
     }
     if (state == "25006") broken_ = true; // a new session may lead to another server, or to another state of this one
-    const std::string hint = advice(state, use_ == session_for::journal);
+    const std::string hint = advice(message, use_ == session_for::journal);
     said += " (" + state + ")";
-    return {meaning(state), hint.empty() ? std::move(said) : hint + "; the server says: " + said, "PostgreSQL"};
+    return {meaning(message), hint.empty() ? std::move(said) : hint + "; the server says: " + said, "PostgreSQL"};
   }
 }
 

@@ -21,12 +21,26 @@ std::string take_last(std::string& text, std::string_view label) {
   return rest;
 }
 
+/// As a session that was told to `tell_more` shows it behind the severity; empty if it is none.
+std::string state_in(std::string_view text) {
+  constexpr std::size_t length = 5;
+  const auto colon = text.substr(0, text.find('\n')).find(":  ");
+  if (colon == std::string_view::npos) return {};
+  const auto state = text.substr(colon + 3, length);
+  const bool is_one =
+    std::ranges::all_of(state, [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); });
+  return is_one && text.substr(colon + 3 + state.size()).starts_with(": ") ? std::string(state) : std::string{};
+}
+
 } // namespace
 
 server_message read_message(const std::exception& e) {
   server_message read;
   read.state = sqlstate_of(e);
   read.text = e.what();
+  // libpqxx takes what begins with 08 for its own trouble, and 6.4 tells of what begins with 40 only that.
+  if (read.state.empty() || read.state == "40000")
+    if (auto shown = state_in(read.text); !shown.empty()) read.state = std::move(shown);
   // libpq's order, from the end: what is before may quote anything, and look like one of these lines.
   take_last(read.text, "LOCATION:  ");
   read.constraint = take_last(read.text, "CONSTRAINT NAME:  ");
