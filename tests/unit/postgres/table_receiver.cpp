@@ -419,15 +419,71 @@ TEST_CASE("a message that a table refused is taken once the table was altered") 
   CHECK(at.sql("SELECT FROM public.ledger").size() == 1);
 }
 
-TEST_CASE("a table that keeps nothing of what it gets has taken it") {
+TEST_CASE("a message whose row a trigger keeps out is refused, and nothing of its batch is there") {
   table_place at;
   const auto receiver = at.access(owner_with(1));
   CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
-  at.sql("CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+  at.sql("CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS "
+         "$$BEGIN IF NEW.message_id = 'm3' THEN RETURN NULL; END IF; RETURN NEW; END$$;"
          "CREATE TRIGGER nothing BEFORE INSERT ON public.ledger FOR EACH ROW EXECUTE FUNCTION nothing()");
+  const auto refusal = R"(refused: a trigger of the table "public"."ledger" lets no row in (it returns NULL))";
+  CHECK(said(receiver->deliver(messages({2, 3}, 1))) == refusal);
+  CHECK(said(receiver->deliver(messages({2}, 1))) == "confirmed");
+  CHECK(said(receiver->deliver(messages({3}, 2))) == refusal);
+  CHECK(said(receiver->deliver(messages({4}, 2))) == "confirmed");
+  CHECK(sequences_of(at.seen()) == std::vector<std::uint64_t>{1, 2, 4});
+}
+
+TEST_CASE("a message whose row a trigger puts into a table below, or a rule elsewhere, is taken") {
+  table_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  SECTION("a table that inherits") {
+    at.sql("CREATE TABLE public.part () INHERITS (public.ledger);"
+           "CREATE FUNCTION move() RETURNS trigger LANGUAGE plpgsql AS "
+           "$$BEGIN INSERT INTO public.part VALUES (NEW.*); RETURN NULL; END$$;"
+           "CREATE TRIGGER move BEFORE INSERT ON public.ledger FOR EACH ROW EXECUTE FUNCTION move()");
+  }
+  SECTION("a rule") {
+    at.sql("CREATE TABLE public.part (LIKE public.ledger);"
+           "CREATE RULE move AS ON INSERT TO public.ledger DO INSTEAD INSERT INTO public.part VALUES (NEW.*)");
+  }
   CHECK(said(receiver->deliver(messages({2, 3}, 1))) == "confirmed");
-  CHECK(receiver->open()->last == sequence{3});
+  CHECK(at.sql("SELECT FROM public.part").size() == 2);
+}
+
+TEST_CASE("a trigger that changes ids is named before anything is taken") {
+  table_place at;
+  CHECK(said(at.access(owner_with(1))->deliver(messages({1}, 0))) == "confirmed");
+  at.sql("CREATE FUNCTION rename() RETURNS trigger LANGUAGE plpgsql AS "
+         "$$BEGIN NEW.message_id := upper(NEW.message_id); RETURN NEW; END$$;"
+         "CREATE TRIGGER rename BEFORE INSERT ON public.ledger FOR EACH ROW EXECUTE FUNCTION rename()");
+  const auto receiver = at.access(owner_with(2));
+  CHECK(
+    said(receiver->deliver(messages({2, 3}, 1)))
+      .starts_with(R"(failing: a trigger of the table "public"."ledger" changes message_id (of sequence 2 it is M2))"));
   CHECK(sequences_of(at.seen()) == range_of(1, 1));
+  at.sql("DROP TRIGGER rename ON public.ledger");
+  CHECK(said(receiver->deliver(messages({2, 3}, 1))) == "confirmed");
+}
+
+TEST_CASE("a table without a schema is public's, and whoever's search path leads to another is told") {
+  table_place at;
+  at.sql("CREATE SCHEMA sales; CREATE TABLE sales.ledger (sequence bigint); ALTER DATABASE " +
+         std::string(at.sql("SELECT current_database()")[0][0].c_str()) + " SET search_path = sales, public");
+  const auto first = said(at.access(owner_with(1))->deliver(messages({1}, 0)));
+  CHECK(
+    first.starts_with("failing: the destination's url: table=ledger means public.ledger, which is not there, and the "
+                      "role's search_path leads to sales.ledger: write table=sales.ledger if that is meant, else "
+                      "table=public.ledger"));
+  CHECK(at.told.empty());
+  at.table = "public.ledger";
+  CHECK(said(at.access(owner_with(1))->deliver(messages({1}, 0))) == "confirmed");
+  CHECK(at.told == std::vector<std::string>{"made the table public.ledger, which was not there"});
+  at.table = "ledger";
+  CHECK(said(at.access(owner_with(1))->deliver(messages({2}, 1))) == "confirmed");
+  REQUIRE(at.told.size() == 2);
+  CHECK(at.told[1].starts_with("table=ledger is public.ledger, and the role's search_path leads to sales.ledger"));
 }
 
 TEST_CASE("a role that may not alter an older reseq.delivered uses it as it is, and that is said") {

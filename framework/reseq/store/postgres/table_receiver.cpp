@@ -130,19 +130,79 @@ private:
   binary_array payloads_{binary_array::of::bytea};
 };
 
+bool may_read(pqxx::work& tx, const std::string& quoted) {
+  const auto table = "to_regclass(" + literal(tx, quoted) + ")";
+  const auto may = tx.exec("SELECT has_column_privilege(" + table +
+                           ", 'sequence', 'SELECT') AND has_column_privilege(" + table + ", 'message_id', 'SELECT')");
+  return !may[0][0].is_null() && may[0][0].as<bool>();
+}
+
+/// Whether a rule of the table's, or of the view's, says what an insertion is.
+bool has_rule(pqxx::work& tx, const std::string& quoted) {
+  return !tx.exec("SELECT FROM pg_catalog.pg_rewrite WHERE ev_type = '3' AND ev_class = to_regclass(" +
+                  literal(tx, quoted) + ")")
+            .empty();
+}
+
+/// Of how many of `items` there is a row, in the table or in one that inherits from it.
+std::size_t rows_of(pqxx::work& tx, std::span<const received> items, const std::string& quoted) {
+  std::string which;
+  for (const auto& one : items)
+    which += (which.empty() ? "" : " OR ") + std::string("sequence = '") + std::to_string(one.item.seq.value()) + "'";
+  return tx.exec("SELECT count(DISTINCT sequence) FROM " + quoted + " WHERE " + which)[0][0].as<std::size_t>();
+}
+
+/// The first row under a sequence of `items` that has another id, and this one. The columns may be of any type that
+/// takes what was inserted: the server compares, and says it as text.
+std::optional<std::pair<sequence, std::string>> other_row(pqxx::work& tx, std::span<const received> items,
+                                                          const std::string& quoted) {
+  std::string other;
+  for (const auto& [item, headers] : items)
+    other += (other.empty() ? "" : " OR ") + std::string("(sequence = '") + std::to_string(item.seq.value()) +
+             "' AND message_id <> " + literal(tx, item.message->id()) + ")";
+  const auto rows =
+    tx.exec("SELECT sequence::text::bigint, message_id::text FROM " + quoted + " WHERE " + other + " LIMIT 1");
+  if (rows.empty()) return std::nullopt;
+  return std::pair{sequence{rows[0][0].as<std::uint64_t>()}, std::string(view_of(rows[0][1]))};
+}
+
 } // namespace
 
 table_receiver::table_receiver(table_url to, receiver_owner owner, duration timeout, listener tell)
   : fenced_receiver(server_url(to.server), std::move(owner), timeout, std::move(tell)), to_(std::move(to)) {}
 
 result<void> table_receiver::prepare(database& db, pqxx::work& tx) {
+  looked_ = false;
   auto columns = columns_of(tx, to_.quoted());
+  if (auto right = check_place(tx, !columns.empty()); !right) return right;
   if (columns.empty()) {
     wait_for_others(tx);
-    tx.exec("CREATE TABLE IF NOT EXISTS " + to_.quoted() + " " + new_table);
     columns = columns_of(tx, to_.quoted());
   }
+  if (columns.empty()) {
+    tx.exec("CREATE TABLE IF NOT EXISTS " + to_.quoted() + " " + new_table);
+    columns = columns_of(tx, to_.quoted());
+    tell("made the table " + to_.schema + "." + to_.table + ", which was not there");
+  }
   return adapt_to(columns, db, tx);
+}
+
+/// Whoever names no schema means what psql shows, which may be another table than the one in public.
+result<void> table_receiver::check_place(pqxx::work& tx, bool is_there) const {
+  if (to_.names_schema) return {};
+  const auto rows = tx.exec("SELECT nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
+                            "c.relnamespace WHERE c.oid = to_regclass(" +
+                            literal(tx, "\"" + to_.table + "\"") + ") AND nspname <> 'public'");
+  if (rows.empty()) return {};
+  const auto other = std::string(view_of(rows[0][0])) + "." + to_.table;
+  const auto leads = "the role's search_path leads to " + other + ": write table=" + other +
+                     " if that is meant, else " + "table=public." + to_.table;
+  if (!is_there)
+    return fail(errc::invalid,
+                "table=" + to_.table + " means public." + to_.table + ", which is not there, and " + leads,
+                "the destination's url");
+  tell("table=" + to_.table + " is public." + to_.table + ", and " + leads);
+  return {};
 }
 
 result<void> table_receiver::adapt_to(const table_columns& columns, database& db, pqxx::work& tx) {
@@ -158,12 +218,30 @@ std::optional<core::receiver_answer> table_receiver::take(database& db, pqxx::wo
                                                           std::span<const received> items) {
   batch_columns values(items);
   for (int tries = 0; tries < 2; ++tries) {
-    if (values.insert(db, tx, insert_) > 0) return std::nullopt;
+    const auto rows = values.insert(db, tx, insert_);
+    if (rows > 0) return look_at_rows(tx, items, rows);
     const auto columns = columns_of(tx, to_.quoted());
-    if (listed(columns) == columns_) return std::nullopt; // a trigger or a rule of the table's lets nothing through
+    if (listed(columns) == columns_) return look_at_rows(tx, items, rows);
     if (auto fits = adapt_to(columns, db, tx); !fits) return core::failing{fits.error().text(), std::nullopt};
   }
   return core::failing{"the table " + to_.quoted() + " is being altered", std::nullopt};
+}
+
+/// What is wrong with rows that were just inserted, `rows` of them.
+std::optional<core::receiver_answer> table_receiver::look_at_rows(pqxx::work& tx, std::span<const received> items,
+                                                                  std::size_t rows) {
+  const bool all = rows == items.size();
+  if (all && looked_) return std::nullopt;
+  const bool readable = may_read(tx, to_.quoted());
+  if (!all && !has_rule(tx, to_.quoted()) && (!readable || rows_of(tx, items, to_.quoted()) < items.size()))
+    return core::refused{"a trigger of the table " + to_.quoted() + " lets no row in (it returns NULL)"};
+  if (const auto changed = readable ? other_row(tx, items, to_.quoted()) : std::nullopt)
+    return core::failing{"a trigger of the table " + to_.quoted() + " changes message_id (of sequence " +
+                           std::to_string(changed->first.value()) + " it is " + changed->second +
+                           "), and no message could be found again: let it leave that as it is",
+                         std::nullopt};
+  looked_ = true;
+  return std::nullopt;
 }
 
 core::receiver_answer table_receiver::answer_to(database& db, const server_message& refusal) {
@@ -187,24 +265,13 @@ position table_receiver::position_of(database& db, sequence received) {
   return found.value_or(position{});
 }
 
-/// The columns may be of any type that takes what was inserted: the server compares, and says it as text.
 std::optional<core::receiver_answer> table_receiver::find_other(database& db, std::span<const received> items) {
-  std::string theirs;
-  const auto found = db.transact([&](pqxx::work& tx) -> result<sequence> {
-    std::string other;
-    for (const auto& [item, headers] : items)
-      other += (other.empty() ? "" : " OR ") + std::string("(sequence = '") + std::to_string(item.seq.value()) +
-               "' AND message_id <> " + literal(tx, item.message->id()) + ")";
-    const auto rows =
-      tx.exec("SELECT sequence::text::bigint, message_id::text FROM " + to_.quoted() + " WHERE " + other + " LIMIT 1");
-    if (rows.empty()) return sequence{};
-    theirs = view_of(rows[0][1]);
-    return sequence{rows[0][0].as<std::uint64_t>()};
-  });
-  const auto which = found.value_or(sequence{});
-  for (const auto& one : items)
-    if (one.item.seq == which) return other_history(one.item, theirs);
-  return std::nullopt;
+  using row = std::optional<std::pair<sequence, std::string>>;
+  const auto found =
+    db.transact([&](pqxx::work& tx) -> result<row> { return other_row(tx, items, to_.quoted()); }).value_or(row{});
+  if (!found) return std::nullopt;
+  const auto which = std::ranges::find_if(items, [&](const received& one) { return one.item.seq == found->first; });
+  return which == items.end() ? std::nullopt : std::optional(other_history(which->item, found->second));
 }
 
 /// Whether nothing gives `column`, which is none of ours, a value. (A default or a trigger may make null of a message.)

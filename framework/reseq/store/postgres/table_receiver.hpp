@@ -16,8 +16,13 @@ struct table_column;
 /// As `fenced_receiver`. The table gets `(sequence, position, message_id, key, headers, payload, delivered_at)`; it may
 /// have more columns with defaults, and these may be of any type that the value can be cast to (`payload` is binary if
 /// it is a `bytea` or a domain over it, else it must be UTF-8). It is created when it is missing and the role may do
-/// that. Otherwise INSERT on it is needed. It may be altered, or another one take its name, at any time: each row is as
+/// that, which `tell` hears of; unless the URL names no schema, and the role's search path leads to another one of its
+/// name. Otherwise INSERT on it is needed. It may be altered, or another one take its name, at any time: each row is as
 /// the table is then.
+///
+/// A message for which no row is there after it was inserted is refused: a trigger has kept it out. (Where a rule has
+/// put rows elsewhere, they are taken to be there.) A trigger that changes ids is noticed with the first messages of a
+/// connection, if the role may read the table.
 class table_receiver : public fenced_receiver {
 public:
   /// `timeout` is of each statement.
@@ -30,12 +35,15 @@ private:
   position position_of(database& db, sequence received) override;
   std::optional<core::receiver_answer> find_other(database& db, std::span<const received> items) override;
 
+  result<void> check_place(pqxx::work& tx, bool is_there) const;
+  std::optional<core::receiver_answer> look_at_rows(pqxx::work& tx, std::span<const received> items, std::size_t rows);
   result<bool> leaves_empty(database& db, const std::string& column);
   result<void> adapt_to(const std::vector<table_column>& columns, database& db, pqxx::work& tx);
 
   table_url to_;
   std::string columns_; ///< that the statement is made for
   std::string insert_;  ///< for this connection, whose cache goes by its address
+  bool looked_ = false; ///< at rows that this connection has inserted
 };
 
 } // namespace reseq::store::postgres

@@ -21,7 +21,8 @@ result<void> read_name(std::string_view name, table_url& into) {
   if (!is_identifier(table) || (dot != std::string_view::npos && !is_identifier(schema)))
     return fail(errc::invalid, "table is not a table's name, as in ?table=orders or ?table=sales.orders, of letters, "
                                "digits, '_' and '-'");
-  if (!schema.empty()) into.schema = std::string(schema);
+  into.names_schema = !schema.empty();
+  if (into.names_schema) into.schema = std::string(schema);
   into.table = std::string(table);
   return {};
 }

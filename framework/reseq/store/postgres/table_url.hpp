@@ -11,6 +11,7 @@ namespace reseq::store::postgres {
 struct table_url {
   std::string server;            ///< the URL as libpq takes it
   std::string schema = "public"; // whatever the search path: a role named reseq would find the schema of that name
+  bool names_schema = false;     ///< the URL does
   std::string table;
 
   /// As it stands in statements.
