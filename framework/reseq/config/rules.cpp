@@ -75,6 +75,10 @@ reading<std::map<std::string, std::string>> read_headers(const node& from) {
   return read;
 }
 
+std::string shown_word(const std::string& word) {
+  return word.find("://") == std::string::npos && word.find('@') == std::string::npos ? in_quotes(word) : "a URL";
+}
+
 std::string show_number(double value) {
   std::ostringstream shown;
   shown << value;

@@ -64,6 +64,9 @@ complaint outside(const V& value, const V& low, const V& high, Show show) {
   return {};
 }
 
+/// `word` in quotes; a URL, which may hold a password and was meant for another key, is not shown.
+std::string shown_word(const std::string& word);
+
 /// 2.5 as "2.5", 100.0 as "100".
 std::string show_number(double value);
 
@@ -181,7 +184,7 @@ rule<T> choice(const field<T, V>& where, std::type_identity_t<std::vector<std::p
     for (const auto& name : later) {
       if (name == *word) return tl::unexpected(in_quotes(name) + " is not available in this version");
     }
-    return tl::unexpected(in_quotes(*word) + " is not one of " + known);
+    return tl::unexpected(shown_word(*word) + " is not one of " + known);
   };
   return make_rule(where, "one of " + known, shape::text, read, [](const V&) { return complaint{}; });
 }

@@ -368,6 +368,8 @@ TEST_CASE("a database is named by a URL, which is never quoted") {
      {"t.toml:2: store.postgres: is not a PostgreSQL URL, for example postgresql://reseq@localhost/reseq"}},
     {"[store]\npostgres = \"postgresql://u:se cret@h/\"\n",
      {"t.toml:2: store.postgres: a URL holds only visible ASCII characters; write others as %XX"}},
+    {"[store]\nkind = \"postgresql://u:secret@h/\"\n",
+     {"t.toml:2: store.kind: a URL is not one of \"embedded\", \"postgres\""}},
   });
 }
 

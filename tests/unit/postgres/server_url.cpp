@@ -29,10 +29,24 @@ TEST_CASE("a password is in no text, wherever the URL has it") {
   CHECK(server_url("postgresql://u@h/db").without_secrets("as it is") == "as it is");
 }
 
+TEST_CASE("a short password is replaced where it stands by itself, a long one wherever it stands") {
+  const server_url brief("postgresql://u:or@h/db");
+  CHECK(brief.without_secrets("ERROR: for relation or \"or\"") == "ERROR: for relation … \"…\"");
+  CHECK(brief.without_secrets("u:or@h/db, password=or") == "u:…@h/db, password=…");
+  CHECK(server_url("postgresql://u:correcthorse@h/db").without_secrets("xcorrecthorsex") == "x…x");
+}
+
+TEST_CASE("what stands where only a few words may is shown only if it is one of them") {
+  const server_url wrong("postgresql://u@h/db?sslmode=hush");
+  CHECK(wrong.without_secrets("invalid sslmode value: \"hush\"") == "invalid sslmode value: \"…\"");
+  const server_url right("postgresql://u@h/db?sslmode=require&connect_timeout=3");
+  CHECK(right.without_secrets("sslmode require, 3 s") == "sslmode require, 3 s");
+}
+
 TEST_CASE("of a URL that cannot be read nothing is quoted but an option that there is not") {
-  for (const char* text :
-       {"postgresql://u:x@h/db?password=hush%zz", "postgresql://u:x@h/db?sslpassword=hush%zz",
-        "postgresql://u:1/?hush@h/db", "postgresql://u:1/?hush=1@h/db", "postgresql://u:hush@[h/db"}) {
+  for (const char* text : {"postgresql://u:x@h/db?password=hush%zz", "postgresql://u:x@h/db?sslpassword=hush%zz",
+                           "postgresql://u@h/db?password=ab&hush=1", "postgresql://u:1/?hush@h/db",
+                           "postgresql://u:1/?hush=1@h/db", "postgresql://u:hush@[h/db"}) {
     CAPTURE(text);
     const server_url url(text);
     CHECK(url.without_secrets("as in hush").find("hush") == std::string::npos);
