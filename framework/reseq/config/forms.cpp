@@ -212,8 +212,8 @@ complaint check_url(std::string_view text) {
     const auto table = parameter(text, "table");
     return table.empty() ? complaint{} : check_table_name(table);
   }
-  if (scheme == "redis" || scheme == "rediss" || scheme == "unix" || scheme == "redis-sentinel")
-    return check_stream(parameter(text, "stream"));
+  constexpr std::array streams{"redis", "rediss", "unix", "redis-sentinel", "rediss-sentinel"};
+  if (std::ranges::find(streams, scheme) != streams.end()) return check_stream(parameter(text, "stream"));
   constexpr std::array later{"https", "tcp"};
   if (std::ranges::find(later, scheme) != later.end()) {
     return in_quotes(scheme) + " destinations are not available in this version";
@@ -246,7 +246,7 @@ complaint check_postgres_url(std::string_view text) {
 
 complaint check_redis_url(std::string_view text) {
   if (text.empty()) return {};
-  constexpr std::array schemes{"redis://", "rediss://", "unix://", "redis-sentinel://"};
+  constexpr std::array schemes{"redis://", "rediss://", "unix://", "redis-sentinel://", "rediss-sentinel://"};
   if (std::ranges::none_of(schemes, [&](const char* scheme) { return text.starts_with(scheme); })) {
     return "is not a Redis URL, for example redis://localhost:6379/0, unix:///run/redis.sock or "
            "redis-sentinel://one,two/master";

@@ -178,7 +178,7 @@ private:
   }
 
   static bool is_stream(const std::string& url) {
-    constexpr std::array schemes{"redis://", "rediss://", "unix://", "redis-sentinel://"};
+    constexpr std::array schemes{"redis://", "rediss://", "unix://", "redis-sentinel://", "rediss-sentinel://"};
     return std::ranges::any_of(schemes, [&](const char* scheme) { return url.starts_with(scheme); });
   }
 

@@ -106,9 +106,13 @@ TEST_CASE("a wrong Redis URL is refused with what is wrong, and never with a sec
 }
 
 TEST_CASE("TLS is taken where hiredis has it, and refused with the reason where not") {
-  const auto parsed = parse_server_url("rediss://h");
-  CHECK(parsed.has_value() == store::redis::channel::has_tls());
-  if (!parsed) CHECK(parsed.error().text().find("hiredis 1.0") != std::string::npos);
+  for (const std::string url : {"rediss://h:6379/0", "rediss-sentinel://h:26379/m/0"}) {
+    const auto parsed = parse_server_url(url);
+    CHECK(parsed.has_value() == store::redis::channel::has_tls());
+    if (!parsed) CHECK(parsed.error().text().find("hiredis 1.0") != std::string::npos);
+    if (parsed) CHECK(parsed->encrypted);
+    if (parsed) CHECK(parsed->text() == url);
+  }
 }
 
 } // namespace reseq::test

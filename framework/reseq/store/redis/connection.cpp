@@ -74,12 +74,15 @@ result<void> log_in(channel& to, const server_url& where, time_point until) {
   return log_in(to, where.user, where.password, where.database, until);
 }
 
-result<channel> connect(const server_address& at, time_point until) {
-  return channel::connect_tcp(at.host, at.port, until);
+result<channel> connect(const server_address& at, const server_url& where, time_point until) {
+  auto to = channel::connect_tcp(at.host, at.port, until);
+  if (to && where.encrypted)
+    if (auto fine = to->start_tls(at.host, until); !fine) return tl::unexpected(std::move(fine.error()));
+  return to;
 }
 
 result<server_address> ask_sentinel(const server_address& sentinel, const server_url& where, time_point until) {
-  auto to = connect(sentinel, until);
+  auto to = connect(sentinel, where, until);
   if (!to) return tl::unexpected(std::move(to.error()));
   if (auto fine = log_in(*to, where.sentinel_user, where.sentinel_password, 0, until); !fine)
     return tl::unexpected(std::move(fine.error()));
@@ -116,7 +119,7 @@ result<channel> connect_by_sentinel(const server_url& where, duration timeout) {
       continue;
     }
     const auto until = steady_clock::now() + timeout;
-    auto to = connect(*master, until);
+    auto to = connect(*master, where, until);
     if (!to) return to;
     if (auto fine = log_in(*to, where, until); !fine) return tl::unexpected(std::move(fine.error()));
     if (auto fine = expect_master(*to, until); !fine) return tl::unexpected(std::move(fine.error()));
@@ -128,11 +131,8 @@ result<channel> connect_by_sentinel(const server_url& where, duration timeout) {
 
 result<channel> connect_directly(const server_url& where, time_point until) {
   auto to = where.how == server_url::kind::unix_socket ? channel::connect_unix(where.path, until)
-                                                       : connect(where.hosts.front(), until);
+                                                       : connect(where.hosts.front(), where, until);
   if (!to) return to;
-  if (where.how == server_url::kind::tls)
-    if (auto fine = to->start_tls(where.hosts.front().host, until); !fine)
-      return tl::unexpected(std::move(fine.error()));
   if (auto fine = log_in(*to, where, until); !fine) return tl::unexpected(std::move(fine.error()));
   return to;
 }

@@ -142,10 +142,9 @@ result<void> read_path(std::string_view text, server_url& into) {
 }
 
 std::optional<server_url::kind> kind_of(std::string_view scheme) {
-  if (scheme == "redis") return server_url::kind::tcp;
-  if (scheme == "rediss") return server_url::kind::tls;
+  if (scheme == "redis" || scheme == "rediss") return server_url::kind::tcp;
   if (scheme == "unix") return server_url::kind::unix_socket;
-  if (scheme == "redis-sentinel") return server_url::kind::sentinel;
+  if (scheme == "redis-sentinel" || scheme == "rediss-sentinel") return server_url::kind::sentinel;
   return std::nullopt;
 }
 
@@ -159,7 +158,8 @@ std::string shown(const server_address& at) {
 std::string server_url::text() const {
   const auto db = std::to_string(database);
   if (how == kind::unix_socket) return "unix://" + path + (database > 0 ? "?db=" + db : "");
-  std::string out = how == kind::sentinel ? "redis-sentinel://" : how == kind::tls ? "rediss://" : "redis://";
+  std::string out = encrypted ? "rediss" : "redis";
+  out += how == kind::sentinel ? "-sentinel://" : "://";
   for (std::size_t i = 0; i < hosts.size(); ++i) out += (i > 0 ? "," : "") + shown(hosts[i]);
   if (how == kind::sentinel) out += "/" + master;
   return out + "/" + db;
@@ -167,17 +167,22 @@ std::string server_url::text() const {
 
 result<server_url> parse_server_url(std::string_view text) {
   const auto separator = text.find("://");
-  const auto how = kind_of(text.substr(0, std::min(separator, text.size())));
+  const auto scheme = text.substr(0, std::min(separator, text.size()));
+  const auto how = kind_of(scheme);
   if (separator == std::string_view::npos || !how)
-    return fail(errc::invalid, "a Redis URL starts with redis://, rediss://, unix:// or redis-sentinel://");
+    return fail(errc::invalid,
+                "a Redis URL starts with redis://, rediss://, unix://, redis-sentinel:// or rediss-sentinel://");
   if (!std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; }))
     return fail(errc::invalid, "a URL holds no spaces, control or non-ASCII characters: percent-encode them");
-  if (*how == server_url::kind::tls && !channel::has_tls())
+  const bool encrypted = scheme.starts_with("rediss");
+  if (encrypted && !channel::has_tls())
     return fail(errc::invalid,
-                "rediss:// needs hiredis 1.0 or later, and this program was built with an earlier one; a TLS tunnel on "
-                "this machine and redis:// does the same");
+                std::string(scheme) +
+                  ":// needs hiredis 1.0 or later, and this program was built with an earlier one; a TLS tunnel on "
+                  "this machine and redis:// does the same");
   server_url parsed;
   parsed.how = *how;
+  parsed.encrypted = encrypted;
   auto rest = text.substr(separator + 3);
   const bool bare_path = *how == server_url::kind::unix_socket && rest.starts_with('/');
   const auto at = rest.rfind('@');

@@ -18,7 +18,7 @@ struct server_address {
 };
 
 struct server_url {
-  enum class kind { tcp, tls, unix_socket, sentinel };
+  enum class kind { tcp, unix_socket, sentinel };
 
   kind how = kind::tcp;
   std::vector<server_address> hosts; ///< the server's, or the sentinels'; empty for a socket
@@ -29,6 +29,7 @@ struct server_url {
   std::string sentinel_user;         ///< empty: the default one
   std::string sentinel_password;     ///< empty: none
   std::uint32_t database = 0;
+  bool encrypted = false; ///< everything, the sentinels too, over TLS
 
   /// For logs: without user and password.
   [[nodiscard]] std::string text() const;
@@ -41,9 +42,11 @@ struct server_url {
 ///     unix://[[user]:password@]/path[?db=database]
 ///     redis-sentinel://[[user]:password@]host[:port][,host[:port]…]/master[/database]   port 26379
 ///                      … and at its end [?sentinel=[user:]password]
+///     rediss-sentinel://…                                    the same over TLS, sentinels and servers: each has a
+///                      certificate for the name or the address by which it is known, here or to the sentinels
 ///
 /// User and password may be percent-encoded; `redis://secret@host` is a password, too. They are those of the server;
-/// sentinels, which may have others, are asked without TLS. `errc::invalid` says what is wrong, and never quotes what
+/// sentinels may have others. `errc::invalid` says what is wrong, and never quotes what
 /// may be a secret.
 result<server_url> parse_server_url(std::string_view text);
 
