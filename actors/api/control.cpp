@@ -158,10 +158,10 @@ void http_api::retry_all_held(const api_pipeline& of, const net::responder& answ
       for (std::size_t i = 0; i < outcomes.size(); ++i)
         if (const auto count = outcomes[i].value_or(0); count > 0)
           spdlog::info("destination {}: {} held messages are tried again by an operator", label_of(of, all[i]), count);
-      std::uint64_t changed = 0; // a destination that holds nothing is no reason to fail
+      std::uint64_t changed = 0;
       for (const auto& one : outcomes) {
-        if (!one && one.error().code != errc::conflict) return answer(operation_problem(one.error()));
-        changed += one.value_or(0);
+        if (!one) return answer(operation_problem(one.error()));
+        changed += *one;
       }
       answer(changed_response(changed));
     });

@@ -174,6 +174,7 @@ class GoneBack(SystemTest):
         self.wait_until_it_runs_anew()
         self.assertEqual(self.running.submit("p", b"x", "refused").status, 503)
         self.redis.start()
+        self.assertIn("has diverged, and nothing of it is changed", self.running.ctl_refusal("retry", "p"))
         for command in (("why",), ("recover", "p"), ("recover", "p", "--yes")):
             with self.subTest(command):
                 self.assert_says_how_to_begin_anew(*command)

@@ -76,11 +76,15 @@ void shard::retry(std::uint64_t token, destination_id destination, std::optional
 void shard::skip(std::uint64_t token, destination_id destination, sequence seq, time_point now, wall_time wall) {
   auto& s = *state_;
   auto* t = s.find(destination);
-  if (t == nullptr || !is_held(*t, seq)) {
-    s.out.answers.push_back(t == nullptr ? unknown_destination(token, destination) : not_held(token, *t, seq));
+  if (t == nullptr) {
+    s.out.answers.push_back(unknown_destination(token, destination));
     return;
   }
   if (s.refuse(token)) return;
+  if (!is_held(*t, seq)) {
+    s.out.answers.push_back(not_held(token, *t, seq));
+    return;
+  }
   t->held.erase(seq);
   s.changes.held.insert_or_assign({t->id, seq}, std::nullopt);
   s.changes.operations.push_back({"skip", t->id, seq, wall});

@@ -158,6 +158,19 @@ TEST_CASE("a dead-lettered message is recorded with its outcome, and its lane go
   CHECK(f.sent() == numbers{2});
 }
 
+TEST_CASE("once it has diverged, that is the reason for what is not held as well") {
+  auto f = with_exhausted_head();
+  f.tested.diverge("the journal has gone back");
+  f.take();
+  for (const auto seq : {1U, 2U, 9U}) {
+    f.tested.skip(7, one, sequence{seq}, t0, f.wall);
+    f.take();
+    REQUIRE(f.todo.answers.size() == 1);
+    REQUIRE_FALSE(f.todo.answers[0].outcome.has_value());
+    CHECK(f.todo.answers[0].outcome.error().what.find("the journal has gone back") != std::string::npos);
+  }
+}
+
 TEST_CASE("what is given up is told with its place, its id and the reason, and whether it is held") {
   shard_fixture f({setup(1)});
   f.tested.accepted({{position{1}, std::make_shared<message>("m-1", "", content{}), {{one, sequence{1}}}}}, t0);
