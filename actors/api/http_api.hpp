@@ -102,6 +102,8 @@ private:
   void show_destination(const api_pipeline& of, destination_id which, const net::responder& answer);
   void show_message(const api_pipeline& of, position at, const net::responder& answer);
   void find_message(const api_pipeline& of, const net::http_request& request, const net::responder& answer);
+  void find_message(const api_pipeline& of, const std::string& id, const std::string& otherwise,
+                    const net::responder& answer);
   void describe(const api_pipeline& of, const store::stored_message& what, const net::responder& answer);
   void name_heads(const api_pipeline& of, core::destination_status status,
                   std::function<void(const core::destination_status&)> then);

@@ -280,19 +280,28 @@ void http_api::show_message(const api_pipeline& of, position at, const net::resp
                  ask_message{of.shard, at, {}, reply<std::optional<store::stored_message>>(std::move(use))});
 }
 
+/// In a query as forms write it, "+" stands for a space: it is one where no id has the "+" itself.
 void http_api::find_message(const api_pipeline& of, const net::http_request& request, const net::responder& answer) {
   const auto id = wanted_id(request.query);
   if (!id) return answer(api::error_response(id.error()));
-  auto use = [this, &of, answer](const result<std::optional<store::stored_message>>& found) {
+  auto spaced = request.query;
+  std::ranges::replace(spaced, '+', ' ');
+  find_message(of, *id, *wanted_id(spaced), answer);
+}
+
+void http_api::find_message(const api_pipeline& of, const std::string& id, const std::string& otherwise,
+                            const net::responder& answer) {
+  auto use = [this, &of, answer, id, otherwise](const result<std::optional<store::stored_message>>& found) {
     if (!found) return answer(api::error_response(found.error()));
     if (*found) return describe(of, **found, answer);
+    if (id != otherwise) return find_message(of, otherwise, otherwise, answer);
     answer(api::problem_response(
       wire::make_problem(404, "pipeline " + of.name +
                                 " has no message with this id: none was accepted, it went to no destination, or "
                                 "retention has removed it")));
   };
   caf::anon_send(setup_.reader,
-                 ask_message{of.shard, std::nullopt, *id, reply<std::optional<store::stored_message>>(std::move(use))});
+                 ask_message{of.shard, std::nullopt, id, reply<std::optional<store::stored_message>>(std::move(use))});
 }
 
 void http_api::show_held(const api_pipeline& of, const net::responder& answer) {

@@ -92,6 +92,10 @@ class State(SystemTest):
         shown = self.running.get("/v1/pipelines/p/messages?id=a%2Fb%20+%20c")
         self.assertEqual(shown, self.running.get("/v1/pipelines/p/messages/0:1"))
         self.assertEqual(self.running.get("/v1/pipelines/p/messages?id=0:9")["position"], 2)
+        self.running.submit("p", b"x", "d e")
+        self.assertEqual(self.running.get("/v1/pipelines/p/messages?id=d+e")["position"], 3)  # as forms write it
+        self.running.submit("p", b"x", "d+e")
+        self.assertEqual(self.running.get("/v1/pipelines/p/messages?id=d+e")["position"], 4)
         self.assertEqual(self.running.request("GET", "/v1/pipelines/q/messages?id=0:9").status, 404)
         self.assertEqual(self.running.request("GET", "/v1/pipelines/p/messages?id=%ff").status, 400)
         self.assertIn("place     0:1 in p", self.running.ctl("messages", "p", "a/b + c"))
