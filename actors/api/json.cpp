@@ -109,6 +109,11 @@ json to_json(const named_task_status& task) {
   return {
     {"failed", task.status.attempts},
     {"quarantined", task.status.quarantined},
+    {"suspect", task.status.suspect},
+    {"spent", task.status.spent},
+    {"workers", task.status.workers.workers},
+    {"slots", task.status.workers.slots},
+    {"hanging_slots", task.status.workers.hanging},
     {"last_error", task.status.last_error.empty() ? json(nullptr) : json(task.status.last_error)},
     {"next_attempt", task.status.next_attempt ? json(timestamp(to_wall(*task.status.next_attempt))) : json(nullptr)},
     {"history", std::move(attempts)}};

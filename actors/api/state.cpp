@@ -151,10 +151,9 @@ void http_api::show_destination(const api_pipeline& of, destination_id which, co
         const auto attempts = api::to_json(**task);
         auto& head = made["blocked_by"];
         head["attempts"] = attempts["failed"];
-        head["last_error"] = attempts["last_error"];
-        head["next_attempt"] = attempts["next_attempt"];
-        head["history"] = attempts["history"];
-        head["quarantined"] = attempts["quarantined"];
+        for (const auto* field :
+             {"last_error", "next_attempt", "history", "quarantined", "suspect", "workers", "slots", "hanging_slots"})
+          head[field] = attempts[field];
       }
       answer(api::json_response(200, dump(made)));
     };

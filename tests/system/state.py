@@ -119,6 +119,16 @@ class State(SystemTest):
         eventually("the next attempt has a time", lambda: status()["blocked_by"]["next_attempt"])
         self.assertGreaterEqual(status()["redelivered"], 2)
 
+    def test_why_tells_a_head_without_any_worker_from_one_whose_workers_hang(self):
+        self.running.stop()
+        once = {**GIVES_UP_SOON, "give_up_after": "10m", "timeout": "100ms", "max_timeout": "1m"}
+        pipelines = [pipeline("r", [{"name": "d", "url": self.book.url()}], [{"use": "delay", "hang_rate": 1.0}], once)]
+        self.running = self.restart(self.running, pipeline=pipelines, worker={"slots": 0})
+        self.running.submit_all("r", ["a"])
+        eventually("it says that there is none", lambda: "no worker that has its transforms has joined" in self.running.ctl("why"))
+        self.worker(self.running, "w", slots=1)
+        eventually("it says that its slots hang", lambda: "of 1 slot of its workers, 1 hang, taken" in self.running.ctl("why"))
+
     def test_a_head_that_waits_for_its_transform_shows_each_attempt_with_its_worker(self):
         self.running.stop()
         patient = {**GIVES_UP_SOON, "give_up_after": "10m", "jitter": "300ms", "max_timeout": "5s"}

@@ -159,6 +159,9 @@ std::optional<task_status> dispatch_table::inspect(task_key key) const {
     status.history = t.trouble->history;
   }
   status.quarantined = s.is_quarantined(which);
+  status.suspect = t.suspect;
+  status.spent = t.phase == task_phase::spent;
+  status.workers = s.workers.strength(key.pipeline);
   if (t.phase == task_phase::backing_off) status.next_attempt = s.timers.key_at(t.timer_place);
   if (t.phase == task_phase::isolated && status.quarantined)
     status.next_attempt = s.quarantine.rests_until(key.pipeline, key.chain);

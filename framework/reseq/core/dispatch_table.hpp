@@ -98,6 +98,13 @@ struct given_up {
   bool permanent = false; ///< its transform said that no other attempt would help
 };
 
+/// Workers, as far as people want to know.
+struct worker_strength {
+  std::size_t workers = 0;
+  std::uint64_t slots = 0;   ///< all together
+  std::uint64_t hanging = 0; ///< of these, taken by copies that nobody waits for any more
+};
+
 /// What is known of a task, for people.
 struct task_status {
   std::uint32_t attempts = 0;             ///< failed ones
@@ -105,6 +112,9 @@ struct task_status {
   std::optional<time_point> next_attempt; ///< when it waits for its backoff, or its quarantined chain rests
   std::vector<attempt_record> history;    ///< oldest first; the last eight
   bool quarantined = false;               ///< its chain is: it waits for its turn, or has it
+  bool suspect = false;                   ///< it waits for a worker of its own, or is alone on one
+  bool spent = false;                     ///< failed for good: it is given up once it is a head
+  worker_strength workers{};              ///< of those that may get it
 };
 
 /// Since the start. `dispatched` and `orphaned` count copies, the others chains.

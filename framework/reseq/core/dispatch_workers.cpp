@@ -96,6 +96,18 @@ dispatch_workers::doors dispatch_workers::offering(pipeline_index pipeline) cons
   return found;
 }
 
+worker_strength dispatch_workers::strength(pipeline_index pipeline) const {
+  worker_strength found;
+  for (const auto& [id, who] : worker_by_id_) {
+    const auto& w = workers_[who];
+    if (w.retired || !offers(w, pipeline)) continue;
+    ++found.workers;
+    found.slots += w.slots;
+    found.hanging += w.copies.size() - w.awaited;
+  }
+  return found;
+}
+
 bool dispatch_workers::offers(const worker& w, pipeline_index pipeline) {
   return std::binary_search(w.offers.begin(), w.offers.end(), pipeline);
 }

@@ -57,6 +57,9 @@ public:
   };
   [[nodiscard]] doors offering(pipeline_index pipeline) const;
 
+  /// Of those that offer the pipeline and have not been retired.
+  [[nodiscard]] worker_strength strength(pipeline_index pipeline) const;
+
   /// `no_slot` when it never joined or has left.
   [[nodiscard]] detail::slot find(worker_id id) const;
 

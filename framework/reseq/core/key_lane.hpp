@@ -131,6 +131,8 @@ public:
   // In the window; as in `lane`.
 
   [[nodiscard]] const lane_slot* find(sequence seq) const;
+  /// As of a `lane`.
+  [[nodiscard]] bool waits_for_saving() const { return unsaved_ >= limits_.max_unsaved; }
   [[nodiscard]] lane_slot* find(sequence seq);
   /// Whether it is in the window, and nothing of its key before it is unsettled.
   [[nodiscard]] bool is_head(sequence seq) const;

@@ -120,6 +120,8 @@ public:
   /// them at or after `limit`.
   void release(std::size_t count, sequence limit, const progress& book, time_point now,
                std::vector<released_slot>& out);
+  /// Nothing goes out for the first time before something is saved: `max_unsaved` are handed over.
+  [[nodiscard]] bool waits_for_saving() const { return unsaved_ >= limits_.max_unsaved; }
   /// What is sent becomes ready again.
   void take_back();
   /// The sequence after the last one that is sent, or settled in order.

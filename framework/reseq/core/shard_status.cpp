@@ -21,6 +21,12 @@ lane_state state_of(const shard_target& t) {
   return t.delivery.failing() ? lane_state::failing : lane_state::running;
 }
 
+/// Ready, and not sent because nothing more may be before something is saved.
+template <class Window>
+bool waits_for_saving(const lane_slot& slot, const Window& in) {
+  return slot.state == slot_state::ready && slot.deliveries == 0 && in.waits_for_saving();
+}
+
 } // namespace
 
 std::vector<destination_status> shard::status() const {
@@ -120,7 +126,8 @@ std::optional<blocked_by> shard::state::blocked(const shard_target& t) const {
   }
   --shown.ready_behind;
   const bool unreleased = outside && head >= outside->limit(t.id);
-  shown.phase = undurable ? "saving" : unreleased ? "resequencer" : "delivery";
+  const bool unsaved = undurable || waits_for_saving(*slot, t.window);
+  shown.phase = unsaved ? "saving" : unreleased ? "resequencer" : "delivery";
   shown.attempts = slot->deliveries;
   shown.next_attempt = t.delivery.not_before();
   shown.last_error = t.delivery.last_error();
@@ -150,7 +157,7 @@ blocked_by shard::state::blocked(const shard_target& t, const blocked_key& key) 
   } else if (slot->state == slot_state::pending) {
     shown.phase = "transform";
   } else {
-    shown.phase = key.saving ? "saving" : "delivery";
+    shown.phase = key.saving || waits_for_saving(*slot, t.keys->window) ? "saving" : "delivery";
     shown.attempts = slot->deliveries;
     shown.next_attempt = key.rests_until ? key.rests_until : t.keys->delivery.not_before();
     shown.last_error = std::string{key.last_error};

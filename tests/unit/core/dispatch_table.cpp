@@ -289,6 +289,35 @@ TEST_CASE("an old copy's answer does not count for a task that was withdrawn and
   CHECK(f.answer(current, attempt_end::done));
 }
 
+TEST_CASE("of a task is known how many workers may get it, and how many of their slots hang") {
+  fixture f;
+  const auto other = f.table.add_pipeline(fixture::prompt());
+  f.submit(1);
+  const auto strength = [&] { return f.table.inspect(f.key(1))->workers; };
+  CHECK(strength().workers == 0);
+  f.table.join(7, {other});
+  CHECK(strength().workers == 0);
+  const auto worker = f.join(2);
+  f.only();
+  CHECK(strength().workers == 1);
+  CHECK(strength().slots == 2);
+  CHECK(strength().hanging == 0);
+  f.pass(fixture::prompt().timeout);
+  CHECK(strength().hanging == 1);
+  f.table.retire(worker);
+  CHECK(strength().workers == 0);
+}
+
+TEST_CASE("a task that has failed for good says so until it is a head") {
+  fixture f;
+  f.join(1);
+  f.submit(1);
+  const auto d = f.only();
+  CHECK_FALSE(f.table.inspect(f.key(1))->spent);
+  REQUIRE(f.answer(d, attempt_end::permanent, "no such order"));
+  CHECK(f.table.inspect(f.key(1))->spent);
+}
+
 TEST_CASE("unknown keys and pipelines change nothing") {
   fixture f;
   f.join(1);

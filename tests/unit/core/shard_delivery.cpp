@@ -85,6 +85,26 @@ TEST_CASE("a dropped message holds back what follows until that is durable, and 
   CHECK(f.tested.counters().dropped == 1);
 }
 
+TEST_CASE("a head that may not be sent before others are saved waits for that, not for its receiver") {
+  auto d = setup(1);
+  d.settings.order = GENERATE(delivery_order::total, delivery_order::key);
+  d.settings.batch = 1;
+  d.settings.max_unsaved = 1;
+  shard_fixture f({d});
+  for (int i = 0; i < 2; ++i) f.accept({1});
+  f.work(1);
+  f.work(2);
+  CHECK(f.phase() == "delivery");
+  f.tested.answered(d.id, f.todo.sends.empty() ? request_id{1} : f.todo.sends[0].id, confirmed{}, t0, f.wall);
+  f.take();
+  REQUIRE(f.todo.save);
+  CHECK(f.todo.sends.empty());
+  CHECK(f.phase() == "saving");
+  f.save();
+  REQUIRE(f.sent() == numbers{2});
+  CHECK(f.phase() == "delivery");
+}
+
 TEST_CASE("narrowing is an outcome without a delivery for those left out") {
   shard_fixture f({setup(1), setup(2)});
   f.accept({1, 2});
