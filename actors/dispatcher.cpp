@@ -136,15 +136,24 @@ void dispatcher_state::join(const hello& who, const worker_actor& handle) {
     return;
   }
   const auto id = table->join(who.slots, std::move(offers));
-  peers.emplace(address, peer{id, handle, who.node, who.slots, now(), false, false});
+  const auto node = free_name(who.node);
+  peers.emplace(address, peer{id, handle, node, who.slots, now(), false, false});
   addresses.emplace(id, address);
-  node_names.emplace(id, who.node);
+  node_names.emplace(id, node);
   for (auto oldest = node_names.begin(); node_names.size() > most_remembered && oldest != node_names.end();)
     oldest = addresses.contains(oldest->first) ? std::next(oldest) : node_names.erase(oldest);
   self->monitor(handle);
-  spdlog::info("worker {} joined with {} slots", who.node, who.slots);
+  spdlog::info("worker {} joined with {} slots", node, who.slots);
   self->send(handle, std::move(reply));
   perform();
+}
+
+/// `node`, `node#2`, …: the first that no other worker has.
+std::string dispatcher_state::free_name(const std::string& node) const {
+  auto made = node;
+  const auto has_it = [&](const auto& one) { return one.second.node == made; };
+  for (int number = 2; std::ranges::any_of(peers, has_it); ++number) made = node + "#" + std::to_string(number);
+  return made;
 }
 
 void dispatcher_state::drop(const caf::actor_addr& gone, core::departure how) {
@@ -205,15 +214,16 @@ void dispatcher_state::dismiss_hung() {
 }
 
 void dispatcher_state::log_quarantines() {
-  for (const auto& [index, chain, quarantined] : table->take_quarantine_changes()) {
+  for (const auto& [what, times] : quarantines.tell(table->take_quarantine_changes(), now())) {
+    const auto& [index, chain, quarantined] = what;
     const auto& pipeline = pipelines[index.value()];
     const auto whose =
       chain.value() == 0 ? std::string{} : " of destination " + pipeline.names.at(destination_id{chain.value()});
     if (quarantined)
       spdlog::error(
         "pipeline {}: the transforms{} have killed workers with several messages; all their messages run by "
-        "themselves now, after a rest where others have work to do",
-        pipeline.is.name, whose);
+        "themselves now, after a rest where others have work to do{}",
+        pipeline.is.name, whose, times > 1 ? " (" + std::to_string(times) + " times since this was last said)" : "");
     else
       spdlog::info("pipeline {}: the transforms{} work again; their messages run beside others", pipeline.is.name,
                    whose);

@@ -13,6 +13,7 @@
 
 #include "actors/metrics.hpp"
 #include "actors/protocol.hpp"
+#include "actors/quarantine_log.hpp"
 #include "reseq/core/dispatch_table.hpp"
 
 namespace reseq::actors {
@@ -39,7 +40,7 @@ struct dispatcher_state {
   struct peer {
     worker_id id;
     worker_actor handle;
-    std::string node;
+    std::string node; ///< its name, with a number behind it while others have the same
     std::uint32_t slots = 0;
     time_point heard{}; ///< when it last said anything
     bool leaving = false;
@@ -65,6 +66,7 @@ struct dispatcher_state {
   [[nodiscard]] std::string reason_to_refuse(const hello& who) const;
   std::vector<core::pipeline_index> offered(const hello& who, welcome& reply) const;
   void join(const hello& who, const worker_actor& handle);
+  [[nodiscard]] std::string free_name(const std::string& node) const;
   void drop(const caf::actor_addr& gone, core::departure how);
   void log_end(const peer& gone, core::departure how, const std::string& why);
   void dismiss_hung();
@@ -92,6 +94,7 @@ struct dispatcher_state {
   std::map<worker_id, std::string> node_names;          ///< also of the last that have gone, for attempt histories
   std::map<core::task_key, named_task_status> given_up; ///< the last ones, until they are asked for again
   std::deque<core::task_key> given_up_order;            ///< the oldest first
+  quarantine_log quarantines;
   core::dispatch_counters published;
   std::optional<time_point> scheduled;
   std::uint64_t deaths = 0;

@@ -72,6 +72,24 @@ TEST_CASE("a worker with another protocol version is told so even when its token
   CHECK(f.greet(who).mail->welcomes[0].why.find("protocol") != std::string::npos);
 }
 
+TEST_CASE("workers of one name are told apart") {
+  fixture f;
+  const auto first = f.join("b");
+  f.join("b");
+  f.join("a");
+  f.join("b");
+  const auto joined = [&f] {
+    auto all = f.status().workers;
+    std::ranges::sort(all);
+    return all;
+  };
+  CHECK(joined() == names{"a", "b", "b#2", "b#3"});
+  f.kill(first);
+  CHECK(joined() == names{"a", "b#2", "b#3"});
+  f.join("b");
+  CHECK(joined() == names{"a", "b", "b#2", "b#3"});
+}
+
 TEST_CASE("work comes for those pipelines only whose fingerprints agree") {
   fixture f;
   auto who = fixture::hello_of();
