@@ -122,7 +122,7 @@ void writer_state::worked(const std::vector<store::shard_commit>& commits) {
 
 /// Logged once for as long as it lasts.
 void writer_state::failed(const std::vector<store::shard_commit>& commits, const error& why) {
-  if (why.code == errc::fenced) step_down(why.text());
+  if (why.code == errc::fenced) step_down(why.what);
   if (!std::exchange(failing, true))
     spdlog::error("journal: nothing can be written, and is refused until it can: {}", why.text());
   if (why.code == errc::in_doubt)
@@ -216,7 +216,7 @@ void writer_state::expire() {
   for (const auto& [shard, owner] : shards) {
     if (refused.contains(shard)) continue; // it has diverged: what a recovery has found must not go meanwhile
     const auto gone = journal->expire(shard, before, today, expire_at_once);
-    if (!gone && gone.error().code == errc::fenced) step_down(gone.error().text()); // it has nothing else to write
+    if (!gone && gone.error().code == errc::fenced) step_down(gone.error().what); // it has nothing else to write
     if (gone) {
       more = more || *gone == expire_at_once;
       continue;

@@ -25,7 +25,7 @@ prometheus::Counter& hedges(prometheus::Registry& in, const std::string& outcome
 }
 
 std::array<prometheus::Counter*, core::drift_kinds> lane_rebuilds(prometheus::Registry& in) {
-  auto& family = counters(in, "reseq_lane_rebuilds_total", "Lanes that were told to the resequencer anew, by why");
+  auto& family = counters(in, "reseq_lane_rebuilds_total", "Lanes that were written to Redis anew, by why");
   std::array<prometheus::Counter*, core::drift_kinds> all{};
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = &family.Add({{"reason", drift_names[i]}});
   return all;

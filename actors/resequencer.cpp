@@ -56,10 +56,10 @@ void resequencer_state::log(const std::optional<error>& trouble) {
     told = !last_told || now - *last_told >= least_between_words;
     if (!told) return;
     last_told = now;
-    spdlog::warn("pipeline {}: the resequencer cannot be told, and deliveries go on without it: {}", setup.pipeline,
-                 trouble->text());
+    spdlog::warn("pipeline {}: Redis cannot be told what happens in the lanes, and deliveries go on without it: {}",
+                 setup.pipeline, trouble->text());
   } else if (!trouble && std::exchange(away, false) && told) {
-    spdlog::info("pipeline {}: the resequencer answers again", setup.pipeline);
+    spdlog::info("pipeline {}: Redis answers again", setup.pipeline);
   }
 }
 

@@ -1,6 +1,8 @@
 #include "actors/shard.hpp"
 
 #include <algorithm>
+#include <array>
+#include <iterator>
 #include <utility>
 
 #include <spdlog/spdlog.h>
@@ -21,6 +23,11 @@ overloaded(Handlers...) -> overloaded<Handlers...>;
 
 constexpr auto least_between_words = std::chrono::minutes{1};
 
+/// Of `core::drift`, in its order.
+constexpr std::array<const char*, core::drift_kinds> drift_words{"it disagreed about what comes next",
+                                                                 "it had them from another time",
+                                                                 "it did not answer in time", "it had lost them"};
+
 } // namespace
 
 refuse refusal(const shard_setup& of, const std::string& why) {
@@ -36,10 +43,7 @@ shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_poin
   perform();
   return {
     [this](accepted& news) { on(news); },
-    [this](const saved& outcome) {
-      outcome.durable ? setup.machine->saved(now()) : setup.machine->save_failed(now());
-      perform();
-    },
+    [this](const saved& outcome) { on(outcome); },
     [this](backlog& piece) { on(piece); },
     [this](searched& piece) { on(piece); },
     [this](work_done& done) { on(done); },
@@ -71,6 +75,18 @@ void shard_state::on(accepted& news) {
   setup.machine->accepted(news.messages, now());
   self->send(setup.journal, accepted_taken{news.bytes});
   perform();
+}
+
+void shard_state::on(const saved& outcome) {
+  auto lost = std::exchange(abandoned_saving, {});
+  if (!outcome.durable) {
+    abandoned.insert(abandoned.begin(), std::make_move_iterator(lost.begin()), std::make_move_iterator(lost.end()));
+    setup.machine->save_failed(now());
+    return perform();
+  }
+  setup.machine->saved(now());
+  perform();
+  for (const auto& one : lost) log(one);
 }
 
 void shard_state::on(backlog& piece) {
@@ -259,8 +275,11 @@ void shard_state::perform() {
     const auto& sink = setup.sinks.at(request.destination);
     self->send(sink, deliver{std::move(request)});
   }
-  for (const auto& one : todo.abandoned) log(one);
-  if (todo.save) self->send(setup.journal, save{setup.handle, std::move(*todo.save)});
+  std::ranges::move(todo.abandoned, std::back_inserter(abandoned));
+  if (todo.save) {
+    abandoned_saving = std::exchange(abandoned, {});
+    self->send(setup.journal, save{setup.handle, std::move(*todo.save)});
+  }
   for (auto& done : todo.answers)
     if (auto waiting = operators.extract(done.token)) waiting.mapped()(std::move(done.outcome));
   for (const auto overhead : todo.release_overheads) setup.measured->release_overhead.Observe(seconds(overhead));
@@ -273,7 +292,7 @@ void shard_state::perform() {
   if (setup.resequencer) log_drifts();
   if (todo.diverged) diverge(*todo.diverged);
   if (todo.check_epoch) check_ownership(std::exchange(later_owner_at, {}));
-  if (todo.lanes_fenced) check_ownership("the resequencer");
+  if (todo.lanes_fenced) check_ownership("Redis");
   if (!draining.empty() && setup.machine->drained())
     for (const auto& waiting : std::exchange(draining, {})) waiting(true);
   schedule();
@@ -311,11 +330,11 @@ void shard_state::log_drifts() {
     if (when && now() - *when < least_between_words) continue;
     when = now();
     const auto more = drifts - std::exchange(told, drifts);
-    spdlog::warn("pipeline {}: {} told to the resequencer anew ({})", setup.pipeline,
+    spdlog::warn("pipeline {}: {} written to Redis anew: {}", setup.pipeline,
                  kind == static_cast<std::size_t>(core::drift::results) ? "results are"
                  : more == 1                                            ? "a lane is"
                                                                         : std::to_string(more) + " lanes are",
-                 drift_names[kind]);
+                 drift_words[kind]);
   }
   if (const auto adopted = outside.adopted(); adopted > adopted_seen) {
     setup.measured->results_adopted.Increment(static_cast<double>(adopted - adopted_seen));

@@ -50,6 +50,7 @@ struct shard_state {
   shard_actor::behavior_type make_behavior(shard_actor::stateful_pointer<shard_state> to_self, shard_setup with);
 
   void on(accepted& news);
+  void on(const saved& outcome);
   void on(backlog& piece);
   void on(searched& piece);
   void on(work_done& done);
@@ -84,6 +85,8 @@ struct shard_state {
   std::vector<reply<bool>> draining;
   std::optional<time_point> scheduled;
   std::map<std::pair<destination_id, core::request_id>, handed_over_request> handed_over; ///< under way
+  std::vector<core::abandoned_message> abandoned;        ///< told once that is saved, after what operators did before
+  std::vector<core::abandoned_message> abandoned_saving; ///< those that are being saved
   failure_log failures;
   prometheus::Counter* accepted_so_far = nullptr;
   prometheus::Histogram* end_to_end = nullptr;

@@ -359,7 +359,7 @@ result<resequencer_actor> supervisor::parts::start_resequencer(resequencer_setup
   if (!found && (found.error().code == errc::diverged || found.error().code == errc::fenced))
     diverge(shard, found.error().what);
   else if (!found)
-    spdlog::warn("pipeline {}: the resequencer does not answer: {}", shard.pipeline, found.error().text());
+    spdlog::warn("pipeline {}: Redis does not answer: {}", shard.pipeline, found.error().text());
   resequencers.push_back(
     actors->spawn<caf::detached>(become<resequencer_state, resequencer_actor, resequencer_setup>, std::move(outside)));
   watch(resequencers.back(), "a resequencer's");

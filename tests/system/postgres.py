@@ -367,6 +367,9 @@ class Owners(OnPostgres):
         second.wait_until_settled("p", "http", len(sent))
         self.assert_nothing_wrong(check_book(self.book.entries("http"), sent, max_unsaved=MAX_UNSAVED))
         self.assertEqual(self.journal("SELECT owner, epoch FROM reseq.shard"), [["b", "2"]])
+        self.assertEqual(second.stop(), 0)
+        third = self.start([self.http_destination()], node={"name": "c"}, cluster=cluster)
+        self.assertEqual(third.logged("is taken over from"), 0, "who has stopped is not taken from")
 
     def test_of_two_that_start_at_once_one_is_left_and_has_everything(self):
         names = [f"p{number}" for number in range(6)]

@@ -163,13 +163,13 @@ class Away(OnBoth):
         self.assert_nothing_wrong(check_book(self.book.entries("http"), sent))
         self.assertEqual(running.logged("deliveries go on without it"), 1)
         self.redis.start()
-        running.wait_for_line("the resequencer answers again")
+        running.wait_for_line("Redis answers again")
 
     def test_a_redis_that_cannot_be_reached_at_the_start_is_named_without_its_password(self):
         self.redis.kill()
         self.store["redis"] = self.redis.url.replace("://", "://:hidden@")
         running = self.start([self.http_destination()])
-        named = running.wait_for_line("warning: pipeline p: the resequencer does not answer: .*([Rr]efused|No such file)")
+        named = running.wait_for_line("warning: pipeline p: Redis does not answer: .*([Rr]efused|No such file)")
         self.assertNotIn("hidden", named.string)
         running.wait_for_line("info: reseq .*, journal in PostgreSQL at ")
         running.wait_until_settled("p", "http", 0)
@@ -244,7 +244,7 @@ class Divergence(OnBoth):
         self.assertEqual(running.stop(), 0)
         self.store["postgres"] = self.database.create_database("restored")  # from before all of this
         after = self.start([self.http_destination()])
-        after.wait_for_line("pipeline p has diverged, and is stopped: the resequencer was told of sequence 20 of http")
+        after.wait_for_line("pipeline p has diverged, and is stopped: Redis was told of sequence 20 of http")
         self.assertEqual(after.destination("p", "http")["state"], "diverged")
         self.assertIn("sequence 20", after.destination("p", "http")["reason"])
         refused = after.submit("p", b"x", "refused")

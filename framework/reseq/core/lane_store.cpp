@@ -38,7 +38,7 @@ result<void> check(const lane_update& update) {
 
 error ahead(const lane_name& lane, sequence admitted) {
   return {errc::diverged,
-          "the resequencer was told of sequence " + std::to_string(admitted.value()) + " of " + lane.name +
+          "Redis was told of sequence " + std::to_string(admitted.value()) + " of " + lane.name +
             ", and the journal has assigned none after " + std::to_string(lane.assigned.value()),
           {}};
 }

@@ -2,17 +2,14 @@
 #include "actors/resequencer.hpp"
 
 #include <memory>
-#include <sstream>
 #include <utility>
 #include <vector>
-
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
 
 #include "actors/shard.hpp"
 #include "actors/system.hpp"
 #include "catch.hpp"
 #include "fakes.hpp"
+#include "heard_log.hpp"
 #include "reseq/store/memory_resequencer.hpp"
 #include "virtual_system.hpp"
 
@@ -51,33 +48,6 @@ public:
 
 private:
   store::memory_resequencer well_;
-};
-
-/// What is logged while this exists.
-class heard {
-public:
-  heard() {
-    spdlog::set_default_logger(
-      std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::ostream_sink_st>(said_)));
-    spdlog::set_level(spdlog::level::warn);
-  }
-  ~heard() {
-    spdlog::set_default_logger(before_);
-    spdlog::set_level(spdlog::level::off);
-  }
-  heard(const heard&) = delete;
-  heard& operator=(const heard&) = delete;
-
-  [[nodiscard]] int times(const std::string& what) const {
-    const auto text = said_.str();
-    int found = 0;
-    for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++found;
-    return found;
-  }
-
-private:
-  std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
-  std::ostringstream said_;
 };
 
 struct fixture {
@@ -192,10 +162,10 @@ TEST_CASE("lanes that are told to the resequencer anew again and again are logge
     f.system.pass(1s);
   };
   for (int i = 0; i < 5; ++i) fail_for_a_moment();
-  CHECK(log.times("told to the resequencer anew") == 1);
+  CHECK(log.times("written to Redis anew") == 1);
   f.system.pass(60s);
   fail_for_a_moment();
-  CHECK(log.times("told to the resequencer anew") == 2);
+  CHECK(log.times("written to Redis anew") == 2);
 }
 
 TEST_CASE("a later owner that only the resequencer knows of stops the shard, too") {

@@ -10,6 +10,7 @@
 #include "actors/shard.hpp"
 #include "actors/system.hpp"
 #include "fakes.hpp"
+#include "heard_log.hpp"
 #include "virtual_system.hpp"
 
 using namespace reseq;
@@ -267,6 +268,31 @@ TEST_CASE("a held message is skipped on demand, and the next one goes out after 
   REQUIRE(f.to_billing->requests.size() == 2);
   CHECK(f.to_billing->requests[1].items.at(0).seq == sequence{2});
   CHECK(f.deliveries("billing").refused->Value() == 1);
+}
+
+TEST_CASE("that a message is held is logged once that is saved, after what an operator did before") {
+  fixture f;
+  const heard log;
+  f.accept(1, {{billing, sequence{1}}});
+  f.work(1);
+  f.answer(f.to_billing->requests.at(0), core::refused{"422"});
+  CHECK(log.times("is held") == 0);
+  f.save(false);
+  f.system.pass(10s);
+  CHECK(log.times("is held") == 0);
+  f.save();
+  CHECK(log.times("message m1 (0:1, sequence 1) was refused and is held: 422") == 1);
+  operate again{operate::kind::retry, billing, sequence{1},
+                reply<std::uint64_t>([](const result<std::uint64_t>&) { spdlog::warn("tried again by an operator"); })};
+  f.system.send(f.shard, std::move(again));
+  f.answer(f.to_billing->requests.at(1), core::refused{"422"}); // before the retry is saved
+  while (log.times("is held") < 2) {
+    const auto saves = f.journal->saves.size();
+    f.save();
+    REQUIRE((f.journal->saves.size() > saves || log.times("is held") == 2));
+  }
+  const auto text = log.text();
+  CHECK(text.find("tried again") < text.rfind("is held"));
 }
 
 TEST_CASE("operators' calls are answered each on its own, in whatever order they end") {

@@ -232,7 +232,7 @@ TEST_CASE("a resequencer that has seen more than the journal ever assigned stops
   f.tested.lanes_failed(call.id, f.store.open(epoch{3}, names).error(), t0);
   f.take();
   REQUIRE(f.todo.diverged);
-  CHECK(*f.todo.diverged == "the resequencer was told of sequence 7 of d1, and the journal has assigned none after 1");
+  CHECK(*f.todo.diverged == "Redis was told of sequence 7 of d1, and the journal has assigned none after 1");
   CHECK(f.status().state == lane_state::diverged);
   CHECK(f.status().reason == *f.todo.diverged);
   f.work(1);

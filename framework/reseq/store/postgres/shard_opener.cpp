@@ -75,8 +75,13 @@ private:
   /// First the lock, which waits for whoever writes under an older epoch; then the epoch; only then is anything read.
   void take_over(std::uint64_t number_of_row) {
     wait_at_most(options_.patience);
-    const auto before = db_.run(tx_, "SELECT owner FROM reseq.shard WHERE number = $1 FOR UPDATE", number_of_row);
-    if (!before.empty() && view_of(before[0][0]) != options_.node) out_.taken_from = view_of(before[0][0]);
+    const auto before = db_.run(tx_,
+                                "SELECT owner, EXISTS (SELECT FROM pg_stat_activity a WHERE a.pid = s.owner_pid AND "
+                                "a.backend_start = s.owner_pid_started) FROM reseq.shard s WHERE number = $1 "
+                                "FOR UPDATE OF s",
+                                number_of_row);
+    if (!before.empty() && view_of(before[0][0]) != options_.node && before[0][1].as<bool>())
+      out_.taken_from = view_of(before[0][0]);
     const auto row = db_.run(tx_,
                              "UPDATE reseq.shard SET epoch = epoch + 1, owner = $2 WHERE number = $1 "
                              "RETURNING epoch, definition_version, indexed_position, forgotten_position",

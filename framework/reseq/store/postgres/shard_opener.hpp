@@ -19,7 +19,7 @@ namespace reseq::store::postgres {
 struct opened_shard {
   std::unique_ptr<partitioned_shard> owned;
   shard_state state;      ///< without the handle
-  std::string taken_from; ///< the node that owned it, if that is another one
+  std::string taken_from; ///< the node that owned it, if that is another one that still has its session
 };
 
 struct open_options {
