@@ -1,6 +1,7 @@
 """Stopping: on SIGTERM everything under way is finished and saved; pausing, and what is paused stays so."""
 
 import signal
+import socket
 import threading
 import time
 import unittest
@@ -115,6 +116,22 @@ class Drain(SystemTest):
         started = time.monotonic()
         self.assertEqual(self.running.stop(), 0)
         self.assertLess(time.monotonic() - started, 3.5)  # the worker has the same two seconds, not two of its own
+
+    def test_a_submission_that_has_not_come_whole_is_refused_at_once(self):
+        self.start()
+        halves = [b"Content-Length: 9\r\n\r\nhalf", b"Transfer-Encoding: chunked\r\n\r\n4\r\nhalf", b"Host:"]
+        slow = []
+        for half in halves:
+            connection = socket.create_connection(tuple(self.running.http.rsplit(":", 1)), SOON_SECONDS)
+            self.addCleanup(connection.close)
+            connection.sendall(b"POST /v1/pipelines/p/messages HTTP/1.1\r\nHost: x\r\n" + half)
+            slow.append(connection)
+        self.assertEqual(self.running.submit("p", b"a", "a").status, 202)  # what came before has been read by then
+        self.running.signal(signal.SIGTERM)
+        for connection in slow:
+            self.assertIn(b" 503 ", connection.makefile("rb").readline())
+        self.assertEqual(self.running.wait(), 0)
+        self.assertEqual(self.running.logged("took too long|drain_timeout is over"), 0)
 
     def test_two_signals_at_once_are_one_wish(self):
         self.book.answer = lambda request: Reply(200, after=self.book.never)

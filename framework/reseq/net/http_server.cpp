@@ -140,6 +140,7 @@ void server_core::stop_accepting() {
   error_code ignored; // closing releases the port whatever it reports
   acceptor_.close(ignored);
   accept_timer_.cancel();
+  if (shut_down_) return;
   std::vector<std::shared_ptr<http_session>> all;
   for (const auto& [id, session] : sessions_) all.push_back(session);
   for (const auto& session : all) session->stop();
@@ -172,8 +173,8 @@ void server_core::gone(std::uint64_t connection) {
 }
 
 void server_core::shut_down() {
-  stop_accepting();
   shut_down_ = true;
+  stop_accepting();
   when_drained_.clear();
   sweep_timer_.cancel();
   for (const auto& [id, session] : std::exchange(sessions_, {})) session->close();
