@@ -40,16 +40,18 @@ local function add(key, count)
   at = at + count
 end
 
--- Takes the run that both sets begin with out of them. As text, with neighbours as "first-last".
-local function release(pending, ready)
+-- Takes the run that both sets begin with out of them: often just the `finished`, which have come now. As text,
+-- with neighbours as "first-last".
+local function release(pending, ready, finished)
   local runs, first, last = {}, nil, nil
   local function close()
     if first then runs[#runs + 1] = first == last and first or first .. '-' .. last end
   end
-  local look = 8 -- few at first: what is ready may be long, and its head far away
+  local length = 0
+  local look = math.min(math.max(8, finished + 1), 1000) -- what is ready may be long, and its head far away
   while true do
-    local waiting = redis.call('ZRANGE', pending, 0, look - 1)
-    local done = redis.call('ZRANGE', ready, 0, look - 1)
+    local waiting = redis.call('ZRANGE', pending, length, length + look - 1)
+    local done = redis.call('ZRANGE', ready, length, length + look - 1)
     local same = 0
     while waiting[same + 1] and waiting[same + 1] == done[same + 1] do
       same = same + 1
@@ -60,14 +62,15 @@ local function release(pending, ready)
       end
       last = seq
     end
-    if same > 0 then
-      redis.call('ZREMRANGEBYRANK', pending, 0, same - 1)
-      redis.call('ZREMRANGEBYRANK', ready, 0, same - 1)
-    end
+    length = length + same
     if same < look then break end
     look = math.min(look * 8, 1000)
   end
   close()
+  if length > 0 then
+    redis.call('ZREMRANGEBYRANK', pending, 0, length - 1)
+    redis.call('ZREMRANGEBYRANK', ready, 0, length - 1)
+  end
   return table.concat(runs, ' ')
 end
 
@@ -114,7 +117,7 @@ for lane = 1, lanes do
       at = here
       pass('ZREM', ready, settled)
     end
-    released = releases and release(pending, ready) or ''
+    released = releases and release(pending, ready, finished) or ''
     if tonumber(greatest) < tonumber(before) then greatest = before end
     changed[#changed + 1] = ARGV[fields + lane]
     changed[#changed + 1] = 'epoch=' .. ours .. ' version=' .. version .. ' step=' .. step .. ' admitted=' .. greatest ..
