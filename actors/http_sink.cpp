@@ -23,7 +23,11 @@ outgoing single(const wire::delivery& d) {
 }
 
 outgoing batched(const sink_setup& setup, const std::vector<core::send_item>& items) {
+  constexpr std::size_t beside_payload = 384; // ids, numbers and headers, mostly
+  std::size_t size = 0;
+  for (const auto& item : items) size += item.body->payload.size() + beside_payload;
   std::string lines;
+  lines.reserve(size);
   for (const auto& item : items) wire::append_envelope(lines, to_delivery(setup, item));
   const auto first = to_delivery(setup, items.front());
   std::vector<sequence> all;
