@@ -32,6 +32,10 @@ binary_array::binary_array(of type) {
   append<4>(bytes_, 1); // the first one's number
 }
 
+void binary_array::reserve(std::size_t values, std::size_t bytes) {
+  bytes_.reserve(bytes_.size() + values * 4 + bytes); // each begins with its length
+}
+
 void binary_array::add(std::string_view value) {
   append<4>(bytes_, value.size());
   bytes_.append(value);

@@ -15,6 +15,9 @@ public:
 
   explicit binary_array(of type);
 
+  /// Makes room for so many values with so many bytes in all. Only saves time.
+  void reserve(std::size_t values, std::size_t bytes);
+
   void add(std::string_view value);
   void add_number(std::uint64_t value); ///< as a bigint
 
