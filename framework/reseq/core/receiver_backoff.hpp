@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "reseq/core/detail/random.hpp"
 #include "reseq/model/clock.hpp"
 
 namespace reseq::core {
@@ -11,7 +12,7 @@ namespace reseq::core {
 /// to one hour.
 class receiver_backoff {
 public:
-  receiver_backoff(duration longest, std::uint64_t seed) : longest_(longest), random_(seed) {}
+  receiver_backoff(duration longest, std::uint64_t seed) : longest_(longest), seed_(seed), random_(seed) {}
 
   /// The wait after that many failures in a row before this one.
   duration after(std::uint32_t failures, duration wish);
@@ -21,7 +22,8 @@ public:
 
 private:
   duration longest_;
-  std::uint64_t random_;
+  std::uint64_t seed_;
+  detail::random_numbers random_;
 };
 
 } // namespace reseq::core
