@@ -12,8 +12,6 @@ using detail::slot;
 
 namespace {
 
-constexpr unsigned slot_bits = 32; // of a copy's id: below what counts the copies that were in that slot
-
 std::string timeout_text(duration limit) {
   return "no answer within " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count()) +
          " ms";
@@ -21,20 +19,11 @@ std::string timeout_text(duration limit) {
 
 } // namespace
 
-dispatch_id dispatch_table::state::id_of(slot copy_slot) const {
-  return dispatch_id{(std::uint64_t{copies[copy_slot].uses} << slot_bits) | copy_slot};
-}
-
-std::span<dispatch_leg> dispatch_table::state::legs(slot copy_slot) {
-  auto& c = copies[copy_slot];
-  if (c.chains < 2) return {&c.leg, c.chains};
-  return legs_of_many.at(copy_slot);
-}
-
-std::span<const dispatch_leg> dispatch_table::state::legs(slot copy_slot) const {
-  const auto& c = copies[copy_slot];
-  if (c.chains < 2) return {&c.leg, c.chains};
-  return legs_of_many.at(copy_slot);
+dispatch_leg* dispatch_table::state::find_leg(slot copy_slot, chain_index chain) {
+  const auto all = legs(copy_slot);
+  const auto found = std::lower_bound(all.begin(), all.end(), chain,
+                                      [](const dispatch_leg& l, chain_index wanted) { return l.chain < wanted; });
+  return found == all.end() || found->chain != chain || found->task == no_slot ? nullptr : &*found;
 }
 
 /// `no_slot` when the worker does not have it.
@@ -78,14 +67,16 @@ bool dispatch_table::state::assign_rank(dispatch_rank rank, time_point now, std:
     }
     for (const auto which : batch) recent.ran(pipeline, queue[which].chain, now);
     hedges.dispatched(pipeline);
-    out.push_back(send(workers.pick(pipeline, worker_to_avoid(), random), false, now));
+    send(workers.pick(pipeline, worker_to_avoid(), random), false, now, out);
   }
-  turns.insert(turns.begin(), blocked.begin(), blocked.end()); // they come first when a slot is free for them
+  // They come first when a slot is free for them.
+  for (auto last = blocked.rbegin(); last != blocked.rend(); ++last) turns.push_front(*last);
   return diverted;
 }
 
-dispatch dispatch_table::state::send(slot worker, bool hedge, time_point now) {
-  const auto pipeline = queue.pipeline(batch.front());
+void dispatch_table::state::send(slot worker, bool hedge, time_point now, std::vector<dispatch>& out) {
+  const auto key = queue.key(batch.front());
+  const auto pipeline = key.pipeline;
   const auto copy_slot = copies.add();
   auto& c = copies[copy_slot];
   ++c.uses;
@@ -103,28 +94,24 @@ dispatch dispatch_table::state::send(slot worker, bool hedge, time_point now) {
   if (timed_out[pipeline.value()] > 0) mark_risky(copy_slot);
   ++counters.dispatched;
 
-  const auto at = queue.key(batch.front()).at;
-  dispatch out{id_of(copy_slot),
-               workers.id(worker),
-               pipeline,
-               at,
-               queue.content(batch.front()),
-               {},
-               attempt{},
-               hedge,
-               queue[batch.front()].suspect};
-  out.chains.reserve(batch.size());
+  auto& sent = out.emplace_back();
+  sent.id = id_of(copy_slot);
+  sent.worker = workers.id(worker);
+  sent.pipeline = pipeline;
+  sent.at = key.at;
+  sent.message = queue.content(batch.front());
+  sent.hedge = hedge;
+  sent.suspect = queue[batch.front()].suspect;
   auto leg = legs(copy_slot).begin();
   for (auto which : batch) {
-    const auto& t = queue[which];
+    auto& t = queue[which];
     *leg++ = {t.chain, which, t.life};
-    out.chains.push_back(t.chain);
-    out.number = std::max(out.number, attempt{t.failed()} + 1);
+    sent.chains.push_back(t.chain);
+    sent.number = std::max(sent.number, attempt{t.failed()} + 1);
     if (!hedge) start(which, now);
-    queue[which].copies.add(copy_slot);
+    t.copies.add(copy_slot);
     if (queue[which].holds_back != no_slot) arm_hedge(which);
   }
-  return out;
 }
 
 void dispatch_table::state::start(slot which, time_point now) {
@@ -141,7 +128,7 @@ slot dispatch_table::state::worker_to_avoid() const {
 }
 
 std::optional<answered_task> dispatch_table::state::settle(slot which, slot copy_slot, attempt_end end,
-                                                           std::string error, time_point now) {
+                                                           std::string& error, time_point now) {
   const auto key = queue.key(which);
   if (end == attempt_end::done) {
     ++counters.done;
@@ -175,8 +162,8 @@ void dispatch_table::state::fail_attempt(slot which, const char* outcome, std::s
     t.phase = task_phase::spent;
   } else {
     t.phase = task_phase::backing_off;
-    const auto share = static_cast<double>(random() >> 11U) * 0x1p-53;
-    set_timer(which, now + retry_delay(policies[queue.pipeline(which).value()], attempt{t.failed()}, share));
+    const auto delay = retry_delay(policies[queue.pipeline(which).value()], attempt{t.failed()}, random.share());
+    set_timer(which, now + delay);
   }
   give_up_if_hopeless(which, now);
 }
@@ -222,10 +209,10 @@ bool dispatch_table::state::goes_on_without(slot which, slot copy_slot, const ch
 }
 
 void dispatch_table::state::stop_running(slot which) {
-  stop_timer(which);
-  disarm_hedge(which);
-  --running;
   auto& t = queue[which];
+  stop_timer(which);
+  if (t.holds_back != no_slot) disarm_hedge(which);
+  --running;
   for (const auto copy_slot : t.copies) stop_awaiting(copy_slot);
   t.copies.clear();
 }
@@ -240,13 +227,6 @@ void dispatch_table::state::stop_awaiting(slot copy_slot) {
 
 void dispatch_table::state::count_failed_hedge(slot copy_slot) {
   if (take_hedge(copy_slot)) ++counters.hedges_failed;
-}
-
-bool dispatch_table::state::take_hedge(slot copy_slot) {
-  auto& c = copies[copy_slot];
-  const bool was = c.hedge;
-  c.hedge = false;
-  return was;
 }
 
 attempt_record dispatch_table::state::running_attempt(slot which, slot copy_slot) const {
@@ -275,6 +255,11 @@ void dispatch_table::state::record(slot which, slot copy_slot, const char* outco
   history.push_back(std::move(ended));
 }
 
+void dispatch_table::state::make_head(slot which, time_point now) {
+  queue.raise_to_head(which);
+  give_up_if_hopeless(which, now);
+}
+
 void dispatch_table::state::make_due(slot which, time_point now) {
   auto& t = queue[which];
   if (t.accused() && !t.head &&
@@ -299,10 +284,11 @@ void dispatch_table::state::give_up_if_hopeless(slot which, time_point now) {
 }
 
 task_work dispatch_table::state::forget(slot which) {
-  if (queue[which].phase == task_phase::running) stop_running(which);
-  if (queue[which].phase == task_phase::backing_off) stop_timer(which);
-  if (queue[which].trouble && queue[which].trouble->timed_out) --timed_out[queue.pipeline(which).value()];
-  if (queue[which].holds_back != no_slot) holding.remove(queue[which].holds_back);
+  const auto& t = queue[which];
+  if (t.phase == task_phase::running) stop_running(which);
+  if (t.phase == task_phase::backing_off) stop_timer(which);
+  if (t.trouble && t.trouble->timed_out) --timed_out[queue.pipeline(which).value()];
+  if (t.holds_back != no_slot) holding.remove(t.holds_back);
   clear(which);
   return queue.forget(which);
 }

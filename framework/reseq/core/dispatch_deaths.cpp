@@ -88,13 +88,6 @@ void dispatch_table::state::strike(slot which) {
   ++counters.suspected;
 }
 
-void dispatch_table::state::clear(slot which) {
-  auto& t = queue[which];
-  if (t.accused()) --suspected;
-  t.deaths = 0;
-  t.suspect = false;
-}
-
 void dispatch_table::state::isolate(slot which) {
   queue.isolate(which);
   if (is_quarantined(which))
@@ -139,7 +132,7 @@ void dispatch_table::state::run_suspects(pipeline_index pipeline, time_point now
       if (quiet) give_room_back(pipeline); // all of its slots hang
       return;
     }
-    if (take_message(room.left)) out.push_back(send(room.worker, false, now));
+    if (take_message(room.left)) send(room.worker, false, now, out);
   }
 }
 
@@ -301,10 +294,8 @@ void dispatch_table::state::mark_risky(slot copy_slot) {
   workers.count_risky(c.worker, c.pipeline, 1);
 }
 
-void dispatch_table::state::watch(slot worker, time_point now) {
+void dispatch_table::state::watch_anew(slot worker, worker_hang hangs, time_point now) {
   auto& w = workers.watched(worker);
-  const auto hangs = workers.hangs(worker);
-  if (hangs == w.seen) return;
   const auto earlier = w.until;
   const bool worse = w.seen == worker_hang::in_part && hangs == worker_hang::whole;
   stop_watching(worker);

@@ -69,7 +69,7 @@ void dispatch_table::state::arm_hedge(slot which) {
 
 void dispatch_table::state::disarm_hedge(slot which) {
   const auto held = queue[which].holds_back;
-  if (held == no_slot || holding[held].timer_place == no_slot) return;
+  if (holding[held].timer_place == no_slot) return;
   hedge_timers.erase(holding[held].timer_place, hedge_place());
   holding[held].timer_place = no_slot;
 }
@@ -97,7 +97,7 @@ void dispatch_table::state::assign_hedges(time_point now, std::size_t limit, std
       if (still_runs(overdue.front())) {
         if (!hedges.may_hedge(pipeline) || !workers.has_free(pipeline)) break;
         batch.assign(1, which);
-        out.push_back(send(workers.pick(pipeline, copies[queue[which].copies.latest()].worker, random), true, now));
+        send(workers.pick(pipeline, copies[queue[which].copies.latest()].worker, random), true, now, out);
         hedges.hedged(pipeline);
         ++counters.hedged;
       }

@@ -10,11 +10,8 @@ using detail::slot;
 
 namespace {
 
-std::uint64_t hash_of(pipeline_index pipeline, position at) { return detail::hash_dense(at.value(), pipeline.value()); }
-
-std::uint64_t hash_of(const task_key& key) {
-  return detail::hash_dense(key.at.value(), (std::uint64_t{key.chain.value()} << 32U) | key.pipeline.value());
-}
+/// What tells a task apart from those of the same position.
+std::uint64_t salt_of(const task_key& key) { return (std::uint64_t{key.chain.value()} << 32U) | key.pipeline.value(); }
 
 } // namespace
 
@@ -23,35 +20,51 @@ pipeline_index dispatch_queue::add_pipeline() {
   return pipeline_index{static_cast<std::uint32_t>(pipelines_.size() - 1)};
 }
 
-slot dispatch_queue::find(const task_key& wanted) const {
-  const auto owner = find_message(wanted.pipeline, wanted.at);
-  if (owner == no_slot) return no_slot;
-  const auto& m = messages_[owner];
-  if (m.had_more == 0) return tasks_[m.first].chain == wanted.chain ? m.first : no_slot;
-  return task_by_key_.find(hash_of(wanted), [&](slot which) { return key(which) == wanted; });
+slot dispatch_queue::find(const task_key& key) const {
+  const auto owner = message_by_position_.find(key.at.value(), key.pipeline.value());
+  return owner == no_slot ? no_slot : find_among(owner, key);
 }
 
-slot dispatch_queue::add(const task_key& key, bool head) {
-  const auto owner = message_for(key.pipeline, key.at);
+slot dispatch_queue::find_among(slot tasks_of, const task_key& key) const {
+  const auto& m = messages_[tasks_of];
+  if (m.had_more == 0) return tasks_[m.first].chain == key.chain ? m.first : no_slot;
+  return task_by_key_.find(key.at.value(), salt_of(key));
+}
+
+dispatch_queue::wanted_task dispatch_queue::want(const task_key& key, bool head) {
+  auto& owner = message_by_position_.at(key.at.value(), key.pipeline.value());
+  if (owner == no_slot)
+    owner = add_message(key.pipeline, key.at);
+  else if (const auto known = find_among(owner, key); known != no_slot)
+    return {known, false};
+  return {add_task(owner, key.chain, head), true};
+}
+
+slot dispatch_queue::add_task(slot to, chain_index chain, bool head) {
   const auto which = tasks_.add();
   auto& t = tasks_[which];
   const auto earlier = t.life;
   t = {};
-  t.chain = key.chain;
-  t.message = owner;
+  t.chain = chain;
+  t.message = to;
   t.life = earlier + 1;
   t.head = head;
-  auto& m = messages_[owner];
+  auto& m = messages_[to];
   if (m.tasks == 1 && m.had_more == 0) index_tasks(m);
-  if (m.had_more == 1) task_by_key_.insert(hash_of(key), which);
+  if (m.had_more == 1) index_task(which);
   ++m.tasks;
   make_due(which);
   return which;
 }
 
 void dispatch_queue::index_tasks(message& of) {
-  task_by_key_.insert(hash_of(key(of.first)), of.first);
+  index_task(of.first);
   of.had_more = 1;
+}
+
+void dispatch_queue::index_task(slot which) {
+  const auto is = key(which);
+  task_by_key_.at(is.at.value(), salt_of(is)) = which;
 }
 
 void dispatch_queue::set_work(slot which, task_work work) {
@@ -63,22 +76,18 @@ task_work dispatch_queue::forget(slot which) {
   auto& t = tasks_[which];
   const auto owner = t.message;
   auto& m = messages_[owner];
-  if (m.had_more == 1) task_by_key_.erase(hash_of(key(which)), which);
-  if (t.phase == task_phase::due) unlink_due(which);
+  if (m.had_more == 1) task_by_key_.erase(m.at.value(), salt_of(key(which)));
   --m.tasks;
-  requeue(owner);
+  if (t.phase == task_phase::due) {
+    unlink_due(which);
+    requeue(owner);
+  }
   task_work work{m.tasks == 0 ? std::move(m.content) : m.content, t.asked};
   if (m.tasks == 0) forget_message(owner);
   ++t.life;
   t.trouble.reset();
   tasks_.remove(which);
   return work;
-}
-
-task_key dispatch_queue::key(slot which) const {
-  const auto& t = tasks_[which];
-  const auto& m = messages_[t.message];
-  return {m.pipeline, m.at, t.chain};
 }
 
 void dispatch_queue::raise_to_head(slot which) {
@@ -124,26 +133,19 @@ void dispatch_queue::take_next(pipeline_index pipeline, dispatch_rank rank, std:
   auto& m = messages_[owner];
   tasks.clear();
   for (auto which = m.first; which != no_slot; which = tasks_[which].next_due()) tasks.push_back(which);
-  std::sort(tasks.begin(), tasks.end(), [&](slot a, slot b) { return tasks_[a].chain < tasks_[b].chain; });
+  if (tasks.size() > 1)
+    std::sort(tasks.begin(), tasks.end(), [&](slot a, slot b) { return tasks_[a].chain < tasks_[b].chain; });
   m.due = 0;
   m.due_heads = 0;
-  requeue(owner);
+  leave_queue(m);
 }
 
-slot dispatch_queue::find_message(pipeline_index pipeline, position at) const {
-  return message_by_position_.find(hash_of(pipeline, at), [&](slot which) {
-    return messages_[which].at == at && messages_[which].pipeline == pipeline;
-  });
-}
-
-slot dispatch_queue::message_for(pipeline_index pipeline, position at) {
-  const auto found = find_message(pipeline, at);
-  if (found != no_slot) return found;
+slot dispatch_queue::add_message(pipeline_index pipeline, position at) {
   const auto which = messages_.add();
-  messages_[which] = message{};
-  messages_[which].at = at;
-  messages_[which].pipeline = pipeline;
-  message_by_position_.insert(hash_of(pipeline, at), which);
+  auto& m = messages_[which]; // new, or as it was forgotten: without content or tasks
+  m.at = at;
+  m.pipeline = pipeline;
+  m.had_more = 0;
   return which;
 }
 
@@ -163,7 +165,7 @@ void dispatch_queue::unlink_due(slot which) {
 
 void dispatch_queue::forget_message(slot which) {
   const auto& m = messages_[which];
-  message_by_position_.erase(hash_of(m.pipeline, m.at), which);
+  message_by_position_.erase(m.at.value(), m.pipeline.value());
   messages_.remove(which);
 }
 
@@ -172,20 +174,25 @@ void dispatch_queue::requeue(slot which) {
   auto wanted = standing::nowhere;
   if (m.due > 0) wanted = m.due_heads > 0 ? standing::heads : standing::others;
   if (m.queued == wanted) return;
+  if (m.queued != standing::nowhere) leave_queue(m);
+  if (wanted != standing::nowhere) enter_queue(which, wanted);
+}
 
+void dispatch_queue::enter_queue(slot which, standing where) {
+  auto& m = messages_[which];
   auto& p = pipelines_[m.pipeline.value()];
-  const auto place = [this](slot s) -> std::uint32_t& { return messages_[s].queue_place; };
-  const auto index_of = [](standing s) {
-    return index(s == standing::heads ? dispatch_rank::heads : dispatch_rank::others);
-  };
-  if (m.queued != standing::nowhere) p.due[index_of(m.queued)].erase(m.queue_place, place);
-  m.queued = wanted;
-  if (wanted == standing::nowhere) return;
-  const auto rank = index_of(wanted);
-  p.due[rank].push(m.at, which, place);
+  const auto rank = static_cast<std::size_t>(where);
+  m.queued = where;
+  p.due[rank].push(m.at, which, queue_place());
   if (p.has_turn[rank]) return;
   p.has_turn[rank] = true;
   turns_[rank].push_back(m.pipeline);
+}
+
+void dispatch_queue::leave_queue(message& m) {
+  auto& due = pipelines_[m.pipeline.value()].due[static_cast<std::size_t>(m.queued)];
+  due.erase(m.queue_place, queue_place());
+  m.queued = standing::nowhere;
 }
 
 } // namespace reseq::core

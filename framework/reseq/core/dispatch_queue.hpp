@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "reseq/core/detail/ascending_queue.hpp"
+#include "reseq/core/detail/dense_index.hpp"
+#include "reseq/core/detail/ring.hpp"
 #include "reseq/core/detail/slab.hpp"
-#include "reseq/core/detail/slot_index.hpp"
 #include "reseq/core/dispatch_table.hpp"
 #include "reseq/model/clock.hpp"
 #include "reseq/model/ids.hpp"
@@ -110,8 +110,14 @@ public:
 
   [[nodiscard]] detail::slot find(const task_key& key) const;
 
-  /// A new task, due. `key` is not known yet, its pipeline is.
-  detail::slot add(const task_key& key, bool head);
+  /// What `want` found, or made.
+  struct wanted_task {
+    detail::slot which = detail::no_slot;
+    bool is_new = false;
+  };
+
+  /// The task of that key; if there is none, a new one, which is due. Its pipeline is known.
+  wanted_task want(const task_key& key, bool head);
 
   /// What it is handed back with from now on; the message, with all tasks of its position.
   void set_work(detail::slot which, task_work work);
@@ -127,7 +133,11 @@ public:
 
   [[nodiscard]] task& operator[](detail::slot which) { return tasks_[which]; }
   [[nodiscard]] const task& operator[](detail::slot which) const { return tasks_[which]; }
-  [[nodiscard]] task_key key(detail::slot which) const;
+  [[nodiscard]] task_key key(detail::slot which) const {
+    const auto& t = tasks_[which];
+    const auto& m = messages_[t.message];
+    return {m.pipeline, m.at, t.chain};
+  }
   [[nodiscard]] pipeline_index pipeline(detail::slot which) const { return messages_[tasks_[which].message].pipeline; }
 
   void raise_to_head(detail::slot which);
@@ -140,7 +150,7 @@ public:
 
   /// The pipelines that have something due of this rank, in turn: serve the front, and move it to the back. Some in it
   /// may have nothing due any more: remove those with `retire_turn`.
-  [[nodiscard]] std::deque<pipeline_index>& turns(dispatch_rank rank) { return turns_[index(rank)]; }
+  [[nodiscard]] detail::ring<pipeline_index>& turns(dispatch_rank rank) { return turns_[index(rank)]; }
   [[nodiscard]] bool has_due(pipeline_index pipeline, dispatch_rank rank) const;
   void retire_turn(dispatch_rank rank);
 
@@ -151,8 +161,8 @@ public:
   [[nodiscard]] std::size_t size() const { return tasks_.size(); }
 
 private:
-  /// Where a message stands: in which of its pipeline's queues, if in one.
-  enum class standing : std::uint8_t { nowhere, heads, others };
+  /// Where a message stands: in which of its pipeline's queues, by rank, if in one.
+  enum class standing : std::uint8_t { heads, others, nowhere };
 
   /// Most have one task ever, which is found by way of the message. The tasks of the others are in `task_by_key_`.
   struct message {
@@ -175,21 +185,28 @@ private:
   };
 
   static std::size_t index(dispatch_rank rank) { return static_cast<std::size_t>(rank); }
-  [[nodiscard]] detail::slot find_message(pipeline_index pipeline, position at) const;
-  detail::slot message_for(pipeline_index pipeline, position at);
+  [[nodiscard]] detail::slot find_among(detail::slot tasks_of, const task_key& key) const;
+  detail::slot add_message(pipeline_index pipeline, position at);
+  detail::slot add_task(detail::slot to, chain_index chain, bool head);
   /// Its only task will not be the only one.
   void index_tasks(message& of);
+  void index_task(detail::slot which);
   void unlink_due(detail::slot which);
   void forget_message(detail::slot which);
   /// Moves a message to the queue where it belongs after what is due of it has changed.
   void requeue(detail::slot which);
+  void enter_queue(detail::slot which, standing where);
+  void leave_queue(message& m);
+  auto queue_place() {
+    return [this](detail::slot s) -> std::uint32_t& { return messages_[s].queue_place; };
+  }
 
   std::vector<pipeline_queue> pipelines_;
-  std::deque<pipeline_index> turns_[2];
+  detail::ring<pipeline_index> turns_[2];
   detail::slab<task> tasks_;
   detail::slab<message> messages_;
-  detail::slot_index message_by_position_;
-  detail::slot_index task_by_key_; ///< of messages that had more than one
+  detail::dense_index message_by_position_;
+  detail::dense_index task_by_key_; ///< of messages that had more than one
 };
 
 } // namespace reseq::core

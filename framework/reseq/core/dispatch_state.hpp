@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <random>
 #include <set>
 #include <span>
 #include <string>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "reseq/core/detail/ascending_queue.hpp"
+#include "reseq/core/detail/random.hpp"
 #include "reseq/core/detail/slab.hpp"
 #include "reseq/core/dispatch_hedges.hpp"
 #include "reseq/core/dispatch_quarantine.hpp"
@@ -52,19 +52,22 @@ struct dispatch_copy {
 };
 static_assert(sizeof(dispatch_copy) <= 48);
 
+/// Of a copy's id: below what counts the copies that were in that slot.
+inline constexpr unsigned slot_bits = 32;
+
 struct dispatch_table::state {
   explicit state(std::uint64_t seed) : random(seed) {}
 
   // Attempts.
   /// Whether something of a quarantined chain was found, which waits for its chain's turn from now on.
   bool assign_rank(dispatch_rank rank, time_point now, std::size_t limit, std::vector<dispatch>& out);
-  /// Sends `batch`, tasks of one message by ascending chain, which nobody runs; or as a second copy.
-  dispatch send(detail::slot worker, bool hedge, time_point now);
+  /// Sends `batch`, tasks of one message by ascending chain, which nobody runs; or as a second copy. Into `out`.
+  void send(detail::slot worker, bool hedge, time_point now, std::vector<dispatch>& out);
   void start(detail::slot which, time_point now);
   detail::slot worker_to_avoid() const;
 
   // How they end.
-  std::optional<answered_task> settle(detail::slot which, detail::slot copy_slot, attempt_end end, std::string error,
+  std::optional<answered_task> settle(detail::slot which, detail::slot copy_slot, attempt_end end, std::string& error,
                                       time_point now);
   void fail_attempt(detail::slot which, const char* outcome, std::string error, time_point now);
   void time_out(detail::slot which, time_point now);
@@ -77,13 +80,19 @@ struct dispatch_table::state {
   void stop_awaiting(detail::slot copy_slot);
   void count_failed_hedge(detail::slot copy_slot);
   /// Whether it is a second copy whose end was not counted yet: it is from now on.
-  bool take_hedge(detail::slot copy_slot);
+  bool take_hedge(detail::slot copy_slot) {
+    auto& c = copies[copy_slot];
+    const bool was = c.hedge;
+    c.hedge = false;
+    return was;
+  }
   void make_trouble(detail::slot which);
   void record(detail::slot which, detail::slot copy_slot, const char* outcome, const std::string& error,
               time_point now);
   attempt_record running_attempt(detail::slot which, detail::slot copy_slot) const;
 
   // What follows.
+  void make_head(detail::slot which, time_point now);
   void make_due(detail::slot which, time_point now);
   void give_up_if_hopeless(detail::slot which, time_point now);
   task_work forget(detail::slot which);
@@ -98,6 +107,7 @@ struct dispatch_table::state {
   // Hedges.
   bool may_kill(detail::slot which) const;
   void arm_hedge(detail::slot which);
+  /// It holds results back.
   void disarm_hedge(detail::slot which);
   auto hedge_place() {
     return [this](detail::slot s) -> std::uint32_t& { return holding[queue[s].holds_back].timer_place; };
@@ -110,7 +120,13 @@ struct dispatch_table::state {
   /// All tasks of which something unanswered goes with the worker; by ascending key, each once.
   std::vector<detail::slot> tasks_at(detail::slot worker) const;
   void strike(detail::slot which);
-  void clear(detail::slot which);
+  /// It is no suspect any more.
+  void clear(detail::slot which) {
+    auto& t = queue[which];
+    if (t.accused()) --suspected;
+    t.deaths = 0;
+    t.suspect = false;
+  }
   /// A suspect that is due waits for a worker of its own, or for its chain's turn, from now on.
   void isolate(detail::slot which);
   /// Those of them that are suspects and due, and in no quarantine, as a group.
@@ -150,16 +166,32 @@ struct dispatch_table::state {
   void note_timeout(detail::slot which);
   void mark_risky(detail::slot copy_slot);
   /// Follows whether it hangs, and since when.
-  void watch(detail::slot worker, time_point now);
+  void watch(detail::slot worker, time_point now) {
+    const auto hangs = workers.hangs(worker);
+    if (hangs != workers.watched(worker).seen) watch_anew(worker, hangs, now);
+  }
+  void watch_anew(detail::slot worker, worker_hang hangs, time_point now);
   void stop_watching(detail::slot worker);
   void find_hung(time_point now);
 
   /// A copy's id says where in the slab it is, and which of those that were there.
-  dispatch_id id_of(detail::slot copy_slot) const;
+  dispatch_id id_of(detail::slot copy_slot) const {
+    return dispatch_id{(std::uint64_t{copies[copy_slot].uses} << slot_bits) | copy_slot};
+  }
   detail::slot find_copy(worker_id worker, dispatch_id id) const;
   /// By ascending chain.
-  std::span<dispatch_leg> legs(detail::slot copy_slot);
-  std::span<const dispatch_leg> legs(detail::slot copy_slot) const;
+  std::span<dispatch_leg> legs(detail::slot copy_slot) {
+    auto& c = copies[copy_slot];
+    if (c.chains < 2) return {&c.leg, c.chains};
+    return legs_of_many.at(copy_slot);
+  }
+  std::span<const dispatch_leg> legs(detail::slot copy_slot) const {
+    const auto& c = copies[copy_slot];
+    if (c.chains < 2) return {&c.leg, c.chains};
+    return legs_of_many.at(copy_slot);
+  }
+  /// Null when the copy does not have that chain, or it was answered.
+  dispatch_leg* find_leg(detail::slot copy_slot, chain_index chain);
   void set_timer(detail::slot which, time_point at);
   void stop_timer(detail::slot which);
 
@@ -179,7 +211,7 @@ struct dispatch_table::state {
   std::size_t running = 0;
   std::size_t suspected = 0; ///< tasks that are suspects by themselves
   recent_chains recent;      ///< that ran beside others
-  std::mt19937_64 random;
+  detail::random_numbers random;
   std::vector<detail::slot> batch; ///< what `send` sends, kept for its capacity
   std::vector<pipeline_index> blocked;
   std::vector<given_up> hopeless;

@@ -45,16 +45,14 @@ void dispatch_table::retire(worker_id worker) {
 void dispatch_table::submit(task_key key, bool head, time_point now, task_work work) {
   auto& queue = state_->queue;
   if (!queue.knows(key.pipeline)) return;
-  const auto known = queue.find(key);
-  queue.set_work(known == no_slot ? queue.add(key, head) : known, std::move(work));
-  if (known != no_slot && head) make_head(key, now);
+  const auto [which, is_new] = queue.want(key, head);
+  queue.set_work(which, std::move(work));
+  if (!is_new && head) state_->make_head(which, now);
 }
 
 void dispatch_table::make_head(task_key key, time_point now) {
   const auto which = state_->queue.find(key);
-  if (which == no_slot) return;
-  state_->queue.raise_to_head(which);
-  state_->give_up_if_hopeless(which, now);
+  if (which != no_slot) state_->make_head(which, now);
 }
 
 void dispatch_table::hold_back(task_key key, time_point now) {
@@ -82,26 +80,19 @@ std::optional<chain_index> dispatch_table::owed(worker_id worker, dispatch_id co
 std::optional<answered_task> dispatch_table::answer(worker_id worker, dispatch_id copy_id, chain_index chain,
                                                     attempt_end end, std::string error, time_point now) {
   auto& s = *state_;
-  const auto late = [&s]() -> std::optional<answered_task> {
-    ++s.counters.late;
-    return std::nullopt;
-  };
-  const auto copy_slot = s.find_copy(worker, copy_id);
-  if (copy_slot == no_slot) return late();
-  auto& c = s.copies[copy_slot];
-  const auto legs = s.legs(copy_slot);
-  const auto found = std::lower_bound(legs.begin(), legs.end(), chain,
-                                      [](const dispatch_leg& l, chain_index wanted) { return l.chain < wanted; });
-  if (found == legs.end() || found->chain != chain || found->task == no_slot) return late();
-
-  const auto who = c.worker;
-  if (end == attempt_end::done) s.hedges.took(c.pipeline, chain, now - c.started);
   std::optional<answered_task> counted;
-  if (s.is_current(*found)) counted = s.settle(found->task, copy_slot, end, std::move(error), now);
-  found->task = no_slot;
-  if (--c.unanswered == 0) s.free_copy(copy_slot);
-  s.watch(who, now);
-  return counted ? counted : late();
+  const auto copy_slot = s.find_copy(worker, copy_id);
+  if (auto* leg = copy_slot == no_slot ? nullptr : s.find_leg(copy_slot, chain)) {
+    auto& c = s.copies[copy_slot];
+    const auto who = c.worker;
+    if (end == attempt_end::done) s.hedges.took(c.pipeline, chain, now - c.started);
+    if (s.is_current(*leg)) counted = s.settle(leg->task, copy_slot, end, error, now);
+    leg->task = no_slot;
+    if (--c.unanswered == 0) s.free_copy(copy_slot);
+    s.watch(who, now);
+  }
+  if (!counted) ++s.counters.late;
+  return counted;
 }
 
 void dispatch_table::tick(time_point now) {
@@ -133,6 +124,7 @@ std::optional<time_point> dispatch_table::next_deadline() const {
 std::vector<dispatch> dispatch_table::assign(time_point now, std::size_t limit) {
   std::vector<dispatch> out;
   auto& s = *state_;
+  out.reserve(std::min({limit, s.workers.free_slots(), waiting()}));
   if (!s.suspects.idle() || !s.quarantine.idle()) s.assign_suspects(now, limit, out);
   if (!s.hedges.idle()) s.assign_hedges(now, limit, out);
   const bool heads = s.assign_rank(dispatch_rank::heads, now, limit, out);

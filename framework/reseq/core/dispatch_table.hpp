@@ -50,10 +50,10 @@ struct dispatch {
   pipeline_index pipeline;
   position at;
   message_ptr message;
-  std::vector<chain_index> chains; ///< ascending
-  attempt number;                  ///< of the chain that was tried most often
-  bool hedge = false;              ///< a further copy of an attempt that is under way
-  bool suspect = false;            ///< its worker runs nothing but suspects beside it
+  chain_list chains;
+  attempt number;       ///< of the chain that was tried most often
+  bool hedge = false;   ///< a further copy of an attempt that is under way
+  bool suspect = false; ///< its worker runs nothing but suspects beside it
 };
 
 /// How an attempt ended at the worker.

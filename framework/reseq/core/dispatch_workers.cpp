@@ -9,10 +9,6 @@ namespace reseq::core {
 using detail::no_slot;
 using detail::slot;
 
-std::size_t random_below(std::size_t bound, std::mt19937_64& random) {
-  return static_cast<std::size_t>(((random() >> 32U) * static_cast<std::uint64_t>(bound)) >> 32U);
-}
-
 worker_id dispatch_workers::join(std::uint32_t slots, const std::vector<pipeline_index>& offers) {
   std::vector<pipeline_index> known;
   for (auto p : offers)
@@ -144,17 +140,6 @@ void dispatch_workers::change_pool(slot who) {
   if (may_be_picked(w)) add_free(who);
 }
 
-void dispatch_workers::count_awaited(slot who, std::int32_t change) {
-  workers_[who].awaited += static_cast<std::uint32_t>(change);
-}
-
-worker_hang dispatch_workers::hangs(slot who) const {
-  const auto& w = workers_[who];
-  if (w.retired) return worker_hang::none;
-  if (w.awaited == 0 && w.slots > 0 && w.copies.size() == w.slots) return worker_hang::whole;
-  return w.hung_shares > 0 ? worker_hang::in_part : worker_hang::none;
-}
-
 slot dispatch_workers::find(worker_id id) const {
   const auto found = worker_by_id_.find(id);
   return found == worker_by_id_.end() ? no_slot : found->second;
@@ -165,15 +150,15 @@ bool dispatch_workers::has_free(pipeline_index pipeline) const {
   return std::any_of(pools.begin(), pools.end(), [&](slot p) { return !pools_[p].free.empty(); });
 }
 
-slot dispatch_workers::pick(pipeline_index pipeline, slot avoid, std::mt19937_64& random) const {
+slot dispatch_workers::pick(pipeline_index pipeline, slot avoid, detail::random_numbers& random) const {
   const auto all = free_workers(pipeline);
   const auto avoided = avoid == no_slot || all == 1 ? all : rank_among_free(pipeline, avoid);
   const auto choice = avoided < all ? all - 1 : all;
   const auto nth = [&](std::size_t n) { return free_worker(pipeline, n < avoided ? n : n + 1); };
   if (choice == 1) return nth(0);
 
-  const auto first = random_below(choice, random);
-  auto second = random_below(choice - 1, random);
+  const auto first = random.below(choice);
+  auto second = random.below(choice - 1);
   if (second >= first) ++second;
   const auto a = nth(first);
   const auto b = nth(second);

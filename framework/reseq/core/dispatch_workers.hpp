@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <random>
 #include <unordered_map>
 #include <vector>
 
+#include "reseq/core/detail/random.hpp"
 #include "reseq/core/detail/slab.hpp"
 #include "reseq/core/dispatch_table.hpp"
 #include "reseq/model/clock.hpp"
@@ -71,13 +71,15 @@ public:
 
   /// The less loaded of two random workers that offer the pipeline and have a free slot; never `avoid` (may be
   /// `no_slot`) when there is another. `has_free(pipeline)` holds.
-  [[nodiscard]] detail::slot pick(pipeline_index pipeline, detail::slot avoid, std::mt19937_64& random) const;
+  [[nodiscard]] detail::slot pick(pipeline_index pipeline, detail::slot avoid, detail::random_numbers& random) const;
 
   /// Puts a copy into a free slot of the worker. The answer is for `release`.
   std::uint32_t occupy(detail::slot who, detail::slot copy);
 
   /// Somebody waits for one copy more of the worker's, or one less: the others hang, as far as is known.
-  void count_awaited(detail::slot who, std::int32_t change);
+  void count_awaited(detail::slot who, std::int32_t change) {
+    workers_[who].awaited += static_cast<std::uint32_t>(change);
+  }
   [[nodiscard]] std::uint32_t awaited(detail::slot who) const { return workers_[who].awaited; }
   [[nodiscard]] std::uint32_t free_slots(detail::slot who) const {
     return workers_[who].slots - static_cast<std::uint32_t>(workers_[who].copies.size());
@@ -89,7 +91,12 @@ public:
   void count_risky(detail::slot who, pipeline_index of, std::int32_t change);
   /// Of these, nobody waits for one more, or one less.
   void count_lost(detail::slot who, pipeline_index of, std::int32_t change);
-  [[nodiscard]] worker_hang hangs(detail::slot who) const;
+  [[nodiscard]] worker_hang hangs(detail::slot who) const {
+    const auto& w = workers_[who];
+    if (w.retired) return worker_hang::none;
+    if (w.awaited == 0 && w.slots > 0 && w.copies.size() == w.slots) return worker_hang::whole;
+    return w.hung_shares > 0 ? worker_hang::in_part : worker_hang::none;
+  }
 
   /// What the caller made of that: how it hangs, as seen last, and when that will have been so for long enough.
   struct watch {
@@ -158,9 +165,5 @@ private:
   worker_id last_id_;
   std::size_t free_slots_ = 0;
 };
-
-/// A random number below `bound`, which is at least 1. The standard distributions differ between libraries, and a seed
-/// has to mean the same everywhere.
-std::size_t random_below(std::size_t bound, std::mt19937_64& random);
 
 } // namespace reseq::core

@@ -9,7 +9,9 @@ namespace {
 constexpr std::int64_t unit_ns = 1 << 14;
 constexpr std::uint32_t enough = 20;
 constexpr std::uint32_t too_many = 1024;
-constexpr std::uint32_t samples_an_update = 16;
+/// An update looks at up to a hundred buckets.
+constexpr std::uint32_t samples_an_update = 64;
+constexpr std::uint32_t samples_an_early_update = 16;
 
 /// Where a bucket begins, in units: 1, 1.25, 1.5, 1.75, 2, 2.5, …
 double beginning_of(std::size_t bucket) {
@@ -31,7 +33,8 @@ std::size_t work_times::bucket_of(duration took) {
 void work_times::add(duration took) {
   ++counts_[bucket_of(took)];
   if (++total_ >= too_many) forget_half();
-  if (total_ >= enough && (!p95_ || ++since_update_ >= samples_an_update)) update();
+  const auto often_enough = total_ < too_many / 4 ? samples_an_early_update : samples_an_update;
+  if (total_ >= enough && (!p95_ || ++since_update_ >= often_enough)) update();
 }
 
 void work_times::forget_half() {
