@@ -60,9 +60,7 @@ key_lane::key_state& key_lane::key_of(sequence seq) { return keys_[entries_[find
 
 // Entries.
 
-key_lane::slot key_lane::find_entry(sequence seq) const {
-  return entry_index_.find(detail::hash_dense(seq.value()), [&](slot e) { return entries_[e].seq == seq; });
-}
+key_lane::slot key_lane::find_entry(sequence seq) const { return entry_index_.find(seq.value()); }
 
 const lane_slot* key_lane::find(sequence seq) const {
   const auto e = find_entry(seq);
@@ -102,7 +100,7 @@ lane_slot& key_lane::enter(slot k, sequence seq, slot_state state, position at, 
     key.stalled = false;
   }
   if (state == slot_state::held) key.held = true;
-  entry_index_.insert(detail::hash_dense(seq.value()), e);
+  entry_index_.at(seq.value()) = e;
   progress_.enter(seq);
 
   made.what.message = message;
@@ -131,7 +129,7 @@ void key_lane::append_settled(slot k, sequence seq) {
   made.before = key.last;
   entries_[key.last].after = e;
   key.last = e;
-  entry_index_.insert(detail::hash_dense(seq.value()), e);
+  entry_index_.at(seq.value()) = e;
   ++key.kept;
   ++kept_;
   ++behind_;
@@ -145,7 +143,7 @@ void key_lane::remove(slot e) {
     (gone.after == none ? key.last : entries_[gone.after].before) = gone.before;
     --key.kept;
   }
-  entry_index_.erase(detail::hash_dense(gone.seq.value()), e);
+  entry_index_.erase(gone.seq.value());
   --kept_;
   gone = {};
   entries_.remove(e);

@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "reseq/core/detail/dense_index.hpp"
 #include "reseq/core/detail/indexed_heap.hpp"
 #include "reseq/core/detail/slab.hpp"
 #include "reseq/core/detail/slot_index.hpp"
@@ -297,7 +298,7 @@ private:
   key_progress progress_;
 
   detail::slab<entry> entries_;
-  detail::slot_index entry_index_; ///< by sequence
+  detail::dense_index entry_index_; ///< by sequence
   detail::slab<key_state> keys_;
   detail::slot_index key_index_; ///< by key
   std::vector<slot> listed_;     ///< all keys, in no order

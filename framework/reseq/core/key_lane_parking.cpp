@@ -303,7 +303,7 @@ void key_lane::settle_outside(sequence seq) {
   trace.key = k;
   trace.what.state = slot_state::settled;
   trace.passed = true;
-  entry_index_.insert(detail::hash_dense(seq.value()), e);
+  entry_index_.at(seq.value()) = e;
   undurable_.push_back(e);
   ++kept_;
   if (k == none) {

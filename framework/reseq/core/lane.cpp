@@ -31,10 +31,6 @@ sequence lane::oldest_unfinished() const {
   return unfinished_;
 }
 
-const lane_slot* lane::find(sequence seq) const { return seq < first_ || seq >= next_ ? nullptr : &slot(seq); }
-
-lane_slot* lane::find(sequence seq) { return seq < first_ || seq >= next_ ? nullptr : &slot(seq); }
-
 bool lane::fits(std::uint64_t bytes) const {
   if (free_messages() == 0) return false;
   return head_ == next_ || bytes + results_.expected() <= free_bytes();
@@ -50,7 +46,7 @@ bool lane::has_room() const {
 std::uint32_t lane::free_messages() const {
   const auto unsettled = next_ - head_;
   const auto kept = next_ - first_;
-  const auto pending = std::min<std::uint64_t>(pending_, results_.most_pending());
+  const auto pending = std::min<std::uint64_t>(this->pending(), results_.most_pending());
   if (unsettled >= limits_.window || kept >= most_kept()) return 0;
   return static_cast<std::uint32_t>(
     std::min({limits_.window - unsettled, most_kept() - kept, results_.most_pending() - pending}));
@@ -60,7 +56,7 @@ std::uint32_t lane::free_messages() const {
 std::uint64_t lane::most_kept() const { return std::uint64_t{limits_.window} + limits_.max_unsaved; }
 
 std::uint64_t lane::free_bytes() const {
-  return limits_.window_bytes - std::min(limits_.window_bytes, bytes_ + pending_ * results_.expected());
+  return limits_.window_bytes - std::min(limits_.window_bytes, bytes_ + pending() * results_.expected());
 }
 
 lane_slot& lane::admit(slot_state state, position at, message_ptr message, std::uint64_t bytes, time_point now) {
@@ -70,7 +66,7 @@ lane_slot& lane::admit(slot_state state, position at, message_ptr message, std::
   s.at = at;
   s.charge(bytes);
   s.state = state;
-  if (auto* count = count_of(state)) ++*count;
+  ++count(state);
   ++messages_;
   bytes_ += bytes;
   return s;
@@ -148,12 +144,10 @@ void lane::trim(const progress& book) {
   }
   const auto keep = std::min({book.saved_watermark() + 1, head_, cursor_});
   for (; first_ < keep; ++first_) {
-    auto& s = slot(first_);
-    if (s.deliveries > 0) --unsaved_;
-    s = {};
-    start_ = start_ + 1 == ring_.size() ? 0 : start_ + 1;
+    if (slot(first_).deliveries > 0) --unsaved_;
+    start_ = start_ + 1 == capacity_ ? 0 : start_ + 1;
   }
-  if (first_ == next_ && ring_.size() > small_ring) resize(small_ring);
+  if (first_ == next_ && capacity_ > small_ring) resize(small_ring);
 }
 
 bool lane::pass(const progress& book) {
@@ -166,12 +160,13 @@ bool lane::pass(const progress& book) {
 }
 
 lane_slot& lane::append() {
-  const auto size = ring_.size();
+  const auto size = capacity_;
   if (next_ - first_ == size) {
     const auto enough = static_cast<std::size_t>(most_kept());
     resize(std::max(size < enough ? std::min(2 * size, enough) : 2 * size, small_ring));
   }
   auto& s = slot(next_);
+  s.renew();
   ++next_;
   return s;
 }
@@ -180,24 +175,14 @@ void lane::resize(std::size_t capacity) {
   std::vector<lane_slot> larger(capacity);
   for (auto seq = first_; seq < next_; ++seq) larger[static_cast<std::size_t>(seq - first_)] = std::move(slot(seq));
   ring_ = std::move(larger);
+  capacity_ = capacity;
   start_ = 0;
 }
 
 void lane::change(lane_slot& s, slot_state to) {
-  if (auto* count = count_of(s.state)) --*count;
+  --count(s.state);
   s.state = to;
-  if (auto* count = count_of(to)) ++*count;
-}
-
-std::uint64_t* lane::count_of(slot_state state) {
-  switch (state) {
-  case slot_state::pending: return &pending_;
-  case slot_state::ready:
-  case slot_state::sent: return &ready_;
-  case slot_state::held:
-  case slot_state::settled: break;
-  }
-  return nullptr;
+  ++count(to);
 }
 
 void lane::advance_head(time_point now) {

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "reseq/core/progress.hpp"
@@ -62,6 +63,13 @@ struct lane_slot {
     if (deliveries < most_deliveries) ++deliveries;
     return first;
   }
+  /// As if it were new, but for the payloads, which a settled one does not have.
+  void renew() {
+    finished = {};
+    bytes = 0;
+    deliveries = 0;
+    uses_job = false;
+  }
   void charge(std::uint64_t more) { bytes = (bytes + more) & ((1ULL << 40U) - 1); }
 };
 static_assert(sizeof(lane_slot) <= 56);
@@ -87,8 +95,8 @@ public:
   /// The first sequence without a result or an outcome; `next()` when there is none.
   [[nodiscard]] sequence oldest_unfinished() const;
   /// Null when it is not admitted, or trimmed.
-  [[nodiscard]] const lane_slot* find(sequence seq) const;
-  [[nodiscard]] lane_slot* find(sequence seq);
+  [[nodiscard]] const lane_slot* find(sequence seq) const { return is_kept(seq) ? &slot(seq) : nullptr; }
+  [[nodiscard]] lane_slot* find(sequence seq) { return is_kept(seq) ? &slot(seq) : nullptr; }
 
   /// Whether `next()` may be admitted if it has that many bytes. A head may, whatever its size.
   [[nodiscard]] bool fits(std::uint64_t bytes) const;
@@ -132,28 +140,31 @@ public:
 
   [[nodiscard]] std::uint64_t messages() const { return messages_; } ///< admitted and not settled
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
-  [[nodiscard]] std::uint64_t pending() const { return pending_; }
-  [[nodiscard]] std::uint64_t ready() const { return ready_; } ///< including what is sent
+  [[nodiscard]] std::uint64_t pending() const { return count(slot_state::pending); }
+  /// Including what is sent.
+  [[nodiscard]] std::uint64_t ready() const { return count(slot_state::ready) + count(slot_state::sent); }
 
 private:
-  [[nodiscard]] std::size_t place(sequence seq) const {
+  [[nodiscard]] bool is_kept(sequence seq) const { return seq >= first_ && seq < next_; }
+  [[nodiscard]] const lane_slot& slot(sequence seq) const {
     const auto at = start_ + static_cast<std::size_t>(seq - first_);
-    return at < ring_.size() ? at : at - ring_.size();
+    return ring_[at < capacity_ ? at : at - capacity_];
   }
-  [[nodiscard]] lane_slot& slot(sequence seq) { return ring_[place(seq)]; }
-  [[nodiscard]] const lane_slot& slot(sequence seq) const { return ring_[place(seq)]; }
+  [[nodiscard]] lane_slot& slot(sequence seq) { return const_cast<lane_slot&>(std::as_const(*this).slot(seq)); }
   [[nodiscard]] std::uint64_t most_kept() const;
   lane_slot& append();
   void resize(std::size_t capacity);
   void change(lane_slot& s, slot_state to);
-  std::uint64_t* count_of(slot_state state);
+  [[nodiscard]] std::uint64_t count(slot_state state) const { return counts_[static_cast<std::size_t>(state)]; }
+  std::uint64_t& count(slot_state state) { return counts_[static_cast<std::size_t>(state)]; }
   void advance_head(time_point now);
   bool pass(const progress& book);
 
   lane_limits limits_;
   std::vector<lane_slot> ring_;
-  std::size_t start_ = 0; ///< of `first_` in it
-  sequence first_;        ///< first kept
+  std::size_t capacity_ = 0; ///< its size, which costs a division
+  std::size_t start_ = 0;    ///< of `first_` in it
+  sequence first_;           ///< first kept
   sequence head_;
   sequence cursor_;
   sequence next_;
@@ -162,9 +173,8 @@ private:
   time_point latest_finish_{};
   std::uint64_t messages_ = 0;
   std::uint64_t bytes_ = 0;
-  std::uint64_t pending_ = 0;
-  std::uint64_t ready_ = 0;
-  std::uint32_t unsaved_ = 0; ///< kept slots that were handed to the receiver
+  std::uint64_t counts_[5] = {}; ///< of what was admitted, by state; of settled ones, ever
+  std::uint32_t unsaved_ = 0;    ///< kept slots that were handed to the receiver
   result_sizes results_;
 };
 

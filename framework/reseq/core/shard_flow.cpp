@@ -30,15 +30,14 @@ void shard::state::admit(shard_target& t, position at, const message_ptr& messag
     t.window.admit(slot_state::held, at, message, bytes_each, now);
     if (outside) outside->admitted(t.id, seq);
   } else {
-    t.window.admit(slot_state::pending, at, message, bytes_each, now);
+    auto& slot = t.window.admit(slot_state::pending, at, message, bytes_each, now);
     if (outside) outside->admitted(t.id, seq);
-    want(t, seq, now);
+    want(t, seq, slot, now);
   }
   skip_settled(t, now);
 }
 
-void shard::state::want(shard_target& t, sequence seq, time_point now) {
-  auto& slot = *t.find(seq);
+void shard::state::want(shard_target& t, sequence seq, lane_slot& slot, time_point now) {
   const work_key key{slot.at, t.chain};
   const bool head = t.is_head(seq);
   slot.uses_job = true;
@@ -46,8 +45,7 @@ void shard::state::want(shard_target& t, sequence seq, time_point now) {
   if (found.known) {
     const auto& to = found.known->only_to;
     const bool meant = !to || std::ranges::find(*to, t.id) != to->end();
-    const auto body = meant ? found.known->body : nullptr;
-    take_result(t, seq, body, now);
+    take_result(t, seq, meant ? found.known->body : nullptr, now);
     return;
   }
   if (found.ask)

@@ -9,40 +9,34 @@ using detail::slot;
 
 namespace {
 
-std::uint64_t hash_of(work_key key) { return detail::hash_dense(key.at.value(), key.chain.value()); }
-
 bool is_same(const job_waiter& a, const job_waiter& b) { return a.lane == b.lane && a.seq == b.seq; }
 
 } // namespace
 
-slot shard_jobs::find(work_key key) const {
-  return by_key_.find(hash_of(key),
-                      [&](slot which) { return jobs_[which].at == key.at && jobs_[which].chain == key.chain; });
-}
-
-slot shard_jobs::add(work_key key) {
-  const auto which = jobs_.add();
-  jobs_[which].at = key.at;
-  jobs_[which].chain = key.chain;
-  by_key_.insert(hash_of(key), which);
+slot shard_jobs::find_or_add(work_key key) {
+  auto& which = by_key_.at(key.at.value(), key.chain.value());
+  if (which == no_slot) {
+    which = jobs_.add();
+    jobs_[which].at = key.at;
+    jobs_[which].chain = key.chain;
+  }
   return which;
 }
 
 void shard_jobs::forget(slot which) {
-  by_key_.erase(hash_of(jobs_[which].key()), which);
+  auto& gone = jobs_[which];
+  by_key_.erase(gone.at.value(), gone.chain.value());
   drop_rare(which);
-  jobs_[which] = {};
+  gone.body.reset();
+  gone.users = 0;
+  gone.one_waits = false;
+  gone.finished = false;
   jobs_.remove(which);
 }
 
 shard_jobs::rarely& shard_jobs::rare(slot of) {
   jobs_[of].has_rare = true;
   return rare_[of];
-}
-
-void shard_jobs::drop_rare(slot of) {
-  if (jobs_[of].has_rare) rare_.erase(of);
-  jobs_[of].has_rare = false;
 }
 
 std::optional<asking> shard_jobs::wait(slot for_it, job_waiter who) {
@@ -74,8 +68,7 @@ void shard_jobs::take_waiting(slot from) {
 }
 
 shard_jobs::standing shard_jobs::want(work_key key, job_waiter who) {
-  auto which = find(key);
-  if (which == no_slot) which = add(key);
+  const auto which = find_or_add(key);
   auto& wanted = jobs_[which];
   ++wanted.users;
   if (!wanted.finished) return {wait(which, who), std::nullopt};
@@ -129,10 +122,6 @@ std::vector<job_waiter> shard_jobs::give_up(work_key key, asking asked) {
   return taken_;
 }
 
-std::optional<asking> shard_jobs::wait_again(work_key key, job_waiter who) {
-  auto which = find(key);
-  if (which == no_slot) which = add(key);
-  return wait(which, who);
-}
+std::optional<asking> shard_jobs::wait_again(work_key key, job_waiter who) { return wait(find_or_add(key), who); }
 
 } // namespace reseq::core

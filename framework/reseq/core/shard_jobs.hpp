@@ -10,8 +10,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "reseq/core/detail/dense_index.hpp"
 #include "reseq/core/detail/slab.hpp"
-#include "reseq/core/detail/slot_index.hpp"
 #include "reseq/core/shard.hpp"
 #include "reseq/model/ids.hpp"
 
@@ -65,7 +65,6 @@ private:
   /// Most messages have one destination: its wait costs no allocation. There is one for each message in the windows:
   /// its size matters.
   struct job {
-    [[nodiscard]] work_key key() const { return {at, chain}; }
     [[nodiscard]] job_waiter one() const { return {one_lane, one_seq}; }
     void set_one(job_waiter who) {
       one_lane = who.lane;
@@ -85,19 +84,23 @@ private:
   };
   static_assert(sizeof(job) <= 48);
 
-  [[nodiscard]] detail::slot find(work_key key) const;
-  detail::slot add(work_key key);
+  [[nodiscard]] detail::slot find(work_key key) const { return by_key_.find(key.at.value(), key.chain.value()); }
+  /// Makes it, if it is not there.
+  detail::slot find_or_add(work_key key);
   void forget(detail::slot which);
   /// Asks when nobody waited before.
   std::optional<asking> wait(detail::slot for_it, job_waiter who);
   [[nodiscard]] bool is_awaited(detail::slot which, asking asked) const;
   void take_waiting(detail::slot from);
   rarely& rare(detail::slot of);
-  void drop_rare(detail::slot of);
+  void drop_rare(detail::slot of) {
+    if (jobs_[of].has_rare) rare_.erase(of);
+    jobs_[of].has_rare = false;
+  }
 
   detail::slab<job> jobs_;
   std::unordered_map<detail::slot, rarely> rare_;
-  detail::slot_index by_key_;
+  detail::dense_index by_key_;
   asking last_asked_;
   std::vector<job_waiter> taken_; ///< kept for its capacity
 };

@@ -17,7 +17,7 @@ key_lane::fate shard::state::offer(shard_target& t, position at, const message_p
 
 void shard::state::entered(shard_target& t, sequence seq, slot_state as, time_point now) {
   if (outside) outside->admitted(t.id, seq);
-  if (as == slot_state::pending) want(t, seq, now);
+  if (as == slot_state::pending) want(t, seq, *t.keys->window.find(seq), now);
 }
 
 void shard::state::take_key_backlog(shard_target& t, const std::vector<backlog_item>& items, time_point now) {

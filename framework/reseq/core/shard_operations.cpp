@@ -120,7 +120,7 @@ void shard::state::retry_held(shard_target& t, sequence seq, time_point now, wal
   if (t.find(seq) == nullptr) return; // admitted later, as one that was never held
   if (!t.keys) t.window.unhold(seq);
   t.holding = {}; // whoever works on it from now on was not told
-  if (t.find(seq)->state == slot_state::pending) want(t, seq, now);
+  if (auto& slot = *t.find(seq); slot.state == slot_state::pending) want(t, seq, slot, now);
 }
 
 void shard::state::answer_later(std::uint64_t token, std::uint64_t changed) {

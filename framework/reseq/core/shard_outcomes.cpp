@@ -40,12 +40,13 @@ void shard::state::progress_changed(shard_target& t) {
   changes.targets.push_back(index_of(t));
 }
 
-void shard::state::take_result(shard_target& t, sequence seq, const content_ptr& body, time_point now) {
+void shard::state::take_result(shard_target& t, sequence seq, content_ptr body, time_point now) {
   const bool early = t.keys ? t.keys->window.is_behind_unfinished(seq) : t.window.oldest_unfinished() < seq;
   if (early) ++counters.out_of_order;
   if (body) {
-    t.keys ? t.keys->window.finish(seq, body, size_bytes(*body), now)
-           : t.window.finish(seq, body, size_bytes(*body), now);
+    const auto bytes_more = size_bytes(*body);
+    t.keys ? t.keys->window.finish(seq, std::move(body), bytes_more, now)
+           : t.window.finish(seq, std::move(body), bytes_more, now);
     if (outside) outside->finished(t.id, seq);
     touch(t);
   } else {
@@ -55,14 +56,14 @@ void shard::state::take_result(shard_target& t, sequence seq, const content_ptr&
 }
 
 void shard::state::settle(shard_target& t, sequence seq, bool delivered, time_point now) {
-  const bool here = t.find(seq) != nullptr;
-  if (here) release_job(t, seq);
-  if (here && outside) outside->settled(t.id, seq);
+  auto* here = t.find(seq);
+  if (here != nullptr) release_job(t, seq, *here);
+  if (here != nullptr && outside) outside->settled(t.id, seq);
   if (t.keys) {
     t.keys->window.settle(seq, delivered, now);
     if (delivered) t.book.count_delivery(seq);
   } else {
-    if (here) t.window.settle(seq, now);
+    if (here != nullptr) t.window.settle(seq, now);
     t.book.settle(seq, delivered);
   }
   if (delivered) {
@@ -73,8 +74,7 @@ void shard::state::settle(shard_target& t, sequence seq, bool delivered, time_po
   touch(t);
 }
 
-void shard::state::release_job(shard_target& t, sequence seq) {
-  auto& slot = *t.find(seq);
+void shard::state::release_job(const shard_target& t, sequence seq, lane_slot& slot) {
   if (!slot.uses_job) return;
   slot.uses_job = false;
   if (release_job({slot.at, t.chain}, {index_of(t), seq})) out.withdrawn.push_back({slot.at, t.chain});
@@ -91,14 +91,15 @@ void shard::state::give_up_on(shard_target& t, give_up policy, held_record why, 
   touch(t);
   const bool lets_pass = policy == give_up::dead_letter && t.book.dead_letters_in_a_row() < t.max_dead_letters;
   if (policy == give_up::dead_letter && !lets_pass) why.reason = hold_reason::dead_letters;
-  out.abandoned.push_back({why, t.find(why.seq)->message->id(), !lets_pass});
+  auto& slot = *t.find(why.seq);
+  out.abandoned.push_back({why, slot.message->id(), !lets_pass});
   if (lets_pass) {
     t.book.count_dead_letter();
     settle(t, why.seq, false, now);
     changes.dead_letters.push_back(std::move(why));
     return;
   }
-  if (!t.find(why.seq)->body) release_job(t, why.seq);
+  if (!slot.body) release_job(t, why.seq, slot);
   t.keys ? t.keys->window.hold(why.seq) : t.window.hold(why.seq);
   changes.held.insert_or_assign({t.id, why.seq}, why);
   const auto seq = why.seq;

@@ -121,7 +121,7 @@ struct shard::state {
 
   // Into the window.
   void admit(shard_target& t, position at, const message_ptr& message, std::uint64_t bytes, time_point now);
-  void want(shard_target& t, sequence seq, time_point now);
+  void want(shard_target& t, sequence seq, lane_slot& slot, time_point now);
   void skip_settled(shard_target& t, time_point now);
   void pass_lost(shard_target& t, time_point now);
   [[nodiscard]] bool is_at_lost(const shard_target& t) const;
@@ -143,9 +143,9 @@ struct shard::state {
   bool search_keys(shard_target& t);
 
   // Outcomes.
-  void take_result(shard_target& t, sequence seq, const content_ptr& body, time_point now);
+  void take_result(shard_target& t, sequence seq, content_ptr body, time_point now);
   void settle(shard_target& t, sequence seq, bool delivered, time_point now);
-  void release_job(shard_target& t, sequence seq);
+  void release_job(const shard_target& t, sequence seq, lane_slot& slot);
   bool release_job(work_key key, job_waiter who);
   void give_up_on(shard_target& t, give_up policy, held_record why, time_point now);
   void refused_by(shard_target& t, sequence seq, const receiver_answer& answer, time_point now, wall_time wall);

@@ -1,4 +1,4 @@
-/// Finds slots by a hash of what they hold; the key itself stays in the slot.
+/// Finds slots by a hash of what they hold; the key itself stays in the slot. For numbers see `dense_index`.
 #pragma once
 
 #include <cstddef>
@@ -8,15 +8,6 @@
 #include "reseq/core/detail/slab.hpp"
 
 namespace reseq::core::detail {
-
-/// A hash of a number from a dense range (a position, an id) and of whatever else distinguishes it. Eight neighbours
-/// share a cache line of the index: they come and go together, and each would be a cache miss of its own otherwise.
-constexpr std::uint64_t hash_dense(std::uint64_t number, std::uint64_t salt = 0) {
-  auto x = (number >> 3U) + (salt + 1) * 0x9e3779b97f4a7c15U;
-  x = (x ^ (x >> 30U)) * 0xbf58476d1ce4e5b9U;
-  x = (x ^ (x >> 27U)) * 0x94d049bb133111ebU;
-  return ((x ^ (x >> 31U)) << 3U) | (number & 7U);
-}
 
 /// A hash table of eight bytes an entry, without an allocation for each. Open addressing with linear probing; erasing
 /// moves the followers back, so that it never fills up with tombstones.
