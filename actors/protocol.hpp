@@ -135,10 +135,11 @@ struct deliver {
 };
 
 /// shard → sink, for a recovery: what the receiver remembers; nothing if it does not. `take_over`: a record of another
-/// journal is this journal's from then on.
+/// journal is this journal's from then on, if what waits here comes after what that one has used: up to this sequence
+/// everything is settled.
 struct ask_received {
   reply<std::optional<store::receiver_record>> done;
-  bool take_over = false;
+  std::optional<sequence> take_over;
 };
 
 /// sink → shard.

@@ -225,19 +225,30 @@ void shard_state::on(recover& wish) {
   wish.why = *why;
   wish.back = setup.back;
   const bool takes = wish.take_over && !wish.dry_run;
-  std::vector<std::pair<destination_id, sink_actor>> sinks(setup.sinks.begin(), setup.sinks.end());
-  auto pass_on = [sinks, wish = std::move(wish), outside = setup.resequencer, journal = setup.journal,
+  struct asked {
+    core::destination_status of;
+    sink_actor sink;
+  };
+  std::vector<asked> all;
+  for (const auto& [id, sink] : setup.sinks) all.push_back({*setup.machine->status(id), sink});
+  auto pass_on = [all, wish = std::move(wish), outside = setup.resequencer, journal = setup.journal,
                   pipeline =
                     setup.pipeline](const std::vector<result<std::optional<store::receiver_record>>>& answers) mutable {
     for (std::size_t i = 0; i < answers.size(); ++i) {
+      const auto& of = all[i].of;
       if (!answers[i])
-        return wish.done(fail(answers[i].error().code, "a receiver cannot be asked: " + answers[i].error().text(),
+        return wish.done(fail(answers[i].error().code, "destination " + of.name + ": " + answers[i].error().text(),
                               "pipeline " + pipeline));
       if (!*answers[i]) continue;
-      if (!wish.take_over && !(*answers[i])->foreign.empty())
+      const auto& has = **answers[i];
+      if (!wish.take_over && !has.foreign.empty())
+        return wish.done(fail(errc::conflict,
+                              "the receiver of destination " + of.name + " " + store::belongs_elsewhere(has),
+                              "pipeline " + pipeline));
+      if (auto may = store::may_take_over(has, of.accepted, of.settled); !may)
         return wish.done(
-          fail(errc::conflict, "a receiver " + store::belongs_elsewhere(**answers[i]), "pipeline " + pipeline));
-      wish.received.push_back({sinks[i].first, **answers[i]});
+          fail(may.error().code, "destination " + of.name + ": " + may.error().text(), "pipeline " + pipeline));
+      wish.received.push_back({of.id, has});
     }
     if (outside)
       caf::anon_send(outside, std::move(wish), journal);
@@ -245,9 +256,9 @@ void shard_state::on(recover& wish) {
       caf::anon_send(journal, std::move(wish));
   };
   api::gather<std::optional<store::receiver_record>>(
-    sinks.size(),
+    all.size(),
     [&](std::size_t i, auto done) {
-      self->send(sinks[i].second, ask_received{std::move(done), takes});
+      self->send(all[i].sink, ask_received{std::move(done), takes ? std::optional(all[i].of.settled) : std::nullopt});
     },
     std::move(pass_on));
 }

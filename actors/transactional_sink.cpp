@@ -66,9 +66,8 @@ sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transa
     },
     [self](const ask_received& question) {
       auto& receiver = *self->state.receiver;
-      question.done((question.take_over ? receiver.take_over() : receiver.open()).map([](auto has) {
-        return std::optional(std::move(has));
-      }));
+      auto has = question.take_over ? receiver.take_over(*question.take_over) : receiver.open();
+      question.done(std::move(has).map([](auto known) { return std::optional(std::move(known)); }));
     },
   };
 }

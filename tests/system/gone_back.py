@@ -218,6 +218,28 @@ class GoneBack(SystemTest):
         self.submit(10)
         self.wait_until_all_are_there()
 
+    def test_what_a_new_journal_accepted_before_it_was_compared_is_not_taken_for_delivered_when_it_takes_over(self):
+        url = self.server.url("books")
+        self.running = self.supervisor(self.config([pipeline("p", [{"name": "table", "url": f"{url}&table=ledger", "retry_max": "200ms"}])]))
+        self.submit(5)
+        eventually("the table has them", lambda: self.rows() == list(range(1, 6)))
+        self.assertEqual(self.running.stop(), 0)
+        shutil.rmtree(self.path("data"))
+        self.server.sql("ALTER DATABASE books ALLOW_CONNECTIONS false", "postgres")
+        self.running = self.restart(self.running)
+        self.running.submit_all("p", ["late-1", "late-2"])
+        self.server.sql("ALTER DATABASE books ALLOW_CONNECTIONS true", "postgres")
+        self.running.wait_for_line("pipeline p has diverged, and is stopped: the receiver of destination table " + self.BELONGS)
+        self.wait_until_it_runs_anew()
+        for command in (("recover", "p", "--take-over"), ("recover", "p", "--take-over", "--yes")):
+            self.assertIn("messages wait here under sequences 1 to 2", self.running.ctl_refusal(*command))
+        self.assertEqual(self.running.stop(), 0)
+
+        self.server.sql("DELETE FROM reseq.delivered", "books")
+        self.running = self.supervisor(self.config([pipeline("p", [{"name": "table", "url": f"{url}&table=anew"}])]))
+        ids = lambda: self.server.sql("SELECT message_id FROM public.anew ORDER BY sequence", "books")
+        eventually("they are there", lambda: ids() == [["late-1"], ["late-2"]])
+
     def test_two_installations_of_one_name_do_not_take_each_others_records(self):
         self.start()
         self.submit(12)

@@ -7,6 +7,8 @@ namespace reseq::store {
 
 namespace {
 
+constexpr std::size_t shown_of_identity = 8;
+
 tl::unexpected<core::receiver_answer> contradiction(const std::string& what) {
   return tl::unexpected<core::receiver_answer>(core::failing{what, std::nullopt});
 }
@@ -20,12 +22,24 @@ std::string described(const receiver_record& known) {
 }
 
 std::string belongs_elsewhere(const receiver_record& known) {
-  constexpr std::size_t shown = 8;
-  return "belongs to another installation: what is recorded of it is of journal " + known.foreign.substr(0, shown) +
-         "…, last written " + (known.written.empty() ? "nobody knows when" : known.written) +
-         ". Give the pipeline or the destination another name here, or let it be in another database, or another "
-         "stream, and start again; if that journal is gone for good, `reseqctl recover` with --take-over shows how "
+  return "belongs to another installation: what is recorded of it is of journal " +
+         known.foreign.substr(0, shown_of_identity) + "…, last written " +
+         (known.written.empty() ? "nobody knows when" : known.written) +
+         ". Give this one a table of its own, under another name or in another database, or another stream, and start "
+         "again; if that journal is gone for good, `reseqctl recover` with --take-over shows how "
          "this one goes on behind it";
+}
+
+result<void> may_take_over(const receiver_record& known, sequence assigned, sequence settled) {
+  const auto last = std::min(known.last, assigned);
+  if (known.foreign.empty() || settled >= last) return {};
+  return fail(errc::conflict,
+              "messages wait here under sequences " + std::to_string((settled + 1).value()) + " to " +
+                std::to_string(last.value()) + ", which journal " + known.foreign.substr(0, shown_of_identity) +
+                "… has used for messages of its own, and would be taken for delivered. No recovery mends that: let the "
+                "destination's url name an empty table, and delete its row in reseq.delivered (or name another "
+                "stream), and start again: it gets all that the journal still has",
+              "the receiver");
 }
 
 core::receiver_answer other_history(const core::send_item& item, const std::string& theirs) {

@@ -42,6 +42,11 @@ struct receiver_record {
 /// Whose record it is, and what to do about that, as the end of a sentence about the receiver. Only of a foreign one.
 std::string belongs_elsewhere(const receiver_record& known);
 
+/// Whether this journal, which has given its destination the sequences up to `assigned` and settled those up to
+/// `settled`, can go on behind the record of another one. `errc::conflict`: messages of its own wait under sequences
+/// that the other one has used, and would be taken for delivered.
+result<void> may_take_over(const receiver_record& known, sequence assigned, sequence settled);
+
 /// In words, as the end of a sentence about the receiver: "the last that it has is sequence 5, message m-5".
 std::string described(const receiver_record& known);
 
@@ -72,9 +77,10 @@ public:
   /// as it is, and nothing is delivered.
   virtual result<receiver_record> open() = 0;
 
-  /// Makes a record of another journal this journal's, which is refused there from then on, and says what is
-  /// remembered.
-  virtual result<receiver_record> take_over() = 0;
+  /// Makes a record of another journal this journal's, whereupon the other one is refused there, and says what is
+  /// remembered. Of the destination everything up to `settled` is settled. `errc::conflict`: see `may_take_over`;
+  /// nothing has changed.
+  virtual result<receiver_record> take_over(sequence settled) = 0;
 
   /// Takes those of `items` (not empty, ascending) that it does not have, all or none of them. Those that it should
   /// have are looked for, as far as it can be seen: one that it has another message in the place of is not there.

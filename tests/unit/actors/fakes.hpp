@@ -143,7 +143,7 @@ struct sink_mail {
 inline actors::sink_actor::behavior_type fake_sink(actors::sink_actor::pointer, std::shared_ptr<sink_mail> mail) {
   return {[=](const actors::deliver& m) { mail->requests.push_back(m.request); },
           [=](const actors::ask_received& m) {
-            mail->taken_over = mail->taken_over || m.take_over;
+            mail->taken_over = mail->taken_over || m.take_over.has_value();
             m.done(mail->received);
           }};
 }

@@ -496,7 +496,7 @@ TEST_CASE("a role that may not alter an older reseq.delivered uses it as it is, 
   CHECK(said(writer->deliver(messages({2}, 1))) == "confirmed");
   CHECK(said(writer->deliver(messages({3}, 2))) == "confirmed");
   CHECK(writer->open()->foreign.empty());
-  CHECK(writer->take_over()->last == sequence{3});
+  CHECK(writer->take_over({})->last == sequence{3});
   REQUIRE(at.told.size() == 1);
   CHECK(at.told[0].find("Let its owner run: ALTER TABLE reseq.delivered ADD COLUMN") != std::string::npos);
   CHECK(said(at.access(owner_with(1))->deliver(messages({4}, 3))) == "stale 2");

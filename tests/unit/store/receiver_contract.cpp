@@ -182,7 +182,7 @@ void check_installations(const receiver_factory& make) {
     CHECK(sequences_of(place->seen()) == range_of(1, 4));
   }
   SECTION("an installation that takes it over goes on behind what is there, and the one before is refused") {
-    const auto taken = second->take_over();
+    const auto taken = second->take_over(sequence{1});
     REQUIRE(taken);
     CHECK(taken->foreign.empty());
     CHECK(taken->last == sequence{2});
@@ -193,8 +193,18 @@ void check_installations(const receiver_factory& make) {
     CHECK(first->open()->foreign == "journal-of-others");
     CHECK(sequences_of(place->seen()) == range_of(1, 3));
   }
+  SECTION("it is not taken over while messages wait under sequences that are used there") {
+    const auto waits = place->access(owner_with(7, 5, "journal-of-others"));
+    const auto refused = waits->take_over(sequence{1});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == errc::conflict);
+    CHECK(contains(refused.error().text(), "under sequences 2 to 2, which journal journal-… has used"));
+    CHECK(waits->open()->foreign == "journal-of-orders");
+    CHECK(said(first->deliver(messages({3}, 2))) == "confirmed");
+    CHECK(waits->take_over(sequence{3})->foreign.empty());
+  }
   SECTION("taking over what is one's own changes nothing") {
-    CHECK(first->take_over()->last == sequence{2});
+    CHECK(first->take_over({})->last == sequence{2});
     CHECK(said(first->deliver(messages({3}, 2))) == "confirmed");
   }
   SECTION("what an older version recorded becomes the journal's that comes first") {

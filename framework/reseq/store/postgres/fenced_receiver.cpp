@@ -113,11 +113,12 @@ result<receiver_record> fenced_receiver::open() {
   return known;
 }
 
-result<receiver_record> fenced_receiver::take_over() {
+result<receiver_record> fenced_receiver::take_over(sequence settled) {
   if (auto connected = connect(); !connected) return tl::unexpected(std::move(connected.error()));
   auto taken = db_->transact([&](pqxx::work& tx) -> result<void> {
     const auto known = recorded(tx, use_->lock);
     if (!known) return tl::unexpected(known.error());
+    if (auto may = may_take_over(*known, owner_.assigned, settled); !may) return may;
     if (!known->foreign.empty()) db_->run(tx, take_record, owner_.pipeline, owner_.destination, owner_.journal);
     return {};
   });

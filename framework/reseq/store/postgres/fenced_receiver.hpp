@@ -37,7 +37,7 @@ public:
   fenced_receiver(server_url server, receiver_owner owner, duration timeout, listener tell = {});
 
   result<receiver_record> open() override;
-  result<receiver_record> take_over() override;
+  result<receiver_record> take_over(sequence settled) override;
   core::receiver_answer deliver(std::span<const received> items) override;
 
 protected:

@@ -2,8 +2,8 @@
 --
 -- KEYS: the stream, the destination's record
 -- ARGV: the owner's epoch, the last sequence as the caller knows it ('' for none), its journal, the last sequence that
--- this had given, the time as text, 'take' to make a record of another journal its own, then for each message:
--- sequence, position, message id, key, headers, payload
+-- this had given, the time as text, 'take' to make a record of another journal its own if that is the last there, too,
+-- then for each message: sequence, position, message id, key, headers, payload
 -- Answers the epoch, last sequence, last message, journal and time that are recorded now ('' for none). A caller of
 -- another journal has changed nothing. One whose epoch is older, or whose last sequence is another one, has changed
 -- nothing but that its epoch, if it is a later one, is recorded.
@@ -31,7 +31,7 @@ if last == '' and redis.call('EXISTS', stream) == 1 then
 end
 
 if whose ~= '' and whose ~= journal then
-  if wish ~= 'take' then return {epoch, last, message, whose, written} end
+  if wish ~= 'take' or last ~= expected then return {epoch, last, message, whose, written} end
   redis.call('HSET', record, 'journal', journal, 'written', now)
   whose = journal
 end

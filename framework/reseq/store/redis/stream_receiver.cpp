@@ -76,11 +76,20 @@ stream_receiver::stream_receiver(stream_url to, receiver_owner owner, duration t
     record_("reseq:{" + std::string(hash_tag(stream_)) + "}:receiver:" + owner.pipeline + ":" + owner.destination),
     owner_(std::move(owner)), client_(std::move(to.server), options_with(timeout)) {}
 
-result<receiver_record> stream_receiver::open() { return look(whose::ours); }
-result<receiver_record> stream_receiver::take_over() { return look(whose::anybodys); }
+result<receiver_record> stream_receiver::open() { return look(); }
 
-result<receiver_record> stream_receiver::look(whose takes) {
-  auto read = append({}, {}, takes);
+result<receiver_record> stream_receiver::take_over(sequence settled) {
+  const auto known = look();
+  if (!known || known->foreign.empty()) return known;
+  if (auto may = may_take_over(*known, owner_.assigned, settled); !may) return tl::unexpected(std::move(may.error()));
+  auto taken = look(known->last, whose::anybodys);
+  if (taken && !taken->foreign.empty())
+    return fail(errc::conflict, "the journal whose record it is wrote meanwhile: it is not gone", "the receiver");
+  return taken;
+}
+
+result<receiver_record> stream_receiver::look(sequence expected, whose takes) {
+  auto read = append({}, expected, takes);
   if (read) known_ = *read;
   if (read && read->last > owner_.assigned) read->last_position = position_of(read->last);
   return read;

@@ -37,7 +37,7 @@ public:
   stream_receiver(stream_url to, receiver_owner owner, duration timeout);
 
   result<receiver_record> open() override;
-  result<receiver_record> take_over() override;
+  result<receiver_record> take_over(sequence settled) override;
   /// Never `refused`.
   core::receiver_answer deliver(std::span<const received> items) override;
 
@@ -45,10 +45,11 @@ private:
   enum class whose { ours, anybodys };
 
   /// What is recorded after `items` were appended to `expected`, or were not because something else is the last, or
-  /// because the record is another journal's, unless one of `anybodys` is taken.
+  /// because the record is another journal's. That, too, is taken with `anybodys`, if `expected` is the last.
   result<receiver_record> append(std::span<const received> items, sequence expected, whose takes = whose::ours);
 
-  result<receiver_record> look(whose takes);
+  /// As `append` of nothing.
+  result<receiver_record> look(sequence expected = {}, whose takes = whose::ours);
 
   /// A field of the entry with this sequence; empty where it cannot be read, or is there no more.
   std::string field_of(sequence received, std::string_view field);
