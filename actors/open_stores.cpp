@@ -55,7 +55,8 @@ result<std::unique_ptr<store::journal>> open_journal(const config::settings& set
   return store::postgres::open_postgres(options);
 }
 
-result<std::unique_ptr<store::resequencer>> make_resequencer(const config::settings& settings, const shard_id& shard) {
+result<std::unique_ptr<store::resequencer>> make_resequencer(const config::settings& settings, const shard_id& shard,
+                                                             std::string origin) {
   const auto& kept = settings.store;
   if (kept.kind != "postgres" || kept.redis.empty()) return nullptr;
   auto where = store::redis::parse_server_url(kept.redis);
@@ -64,7 +65,7 @@ result<std::unique_ptr<store::resequencer>> make_resequencer(const config::setti
   options.timeout = kept.redis_timeout;
   options.seed = std::random_device{}();
   auto client = std::make_shared<store::redis::client>(std::move(*where), options);
-  return std::make_unique<store::redis::redis_resequencer>(std::move(client), shard);
+  return std::make_unique<store::redis::redis_resequencer>(std::move(client), shard, std::move(origin));
 }
 
 } // namespace reseq::actors

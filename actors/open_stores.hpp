@@ -19,7 +19,8 @@ std::string whereabouts(const config::settings& settings);
 result<std::unique_ptr<store::journal>> open_journal(const config::settings& settings);
 
 /// The shard's resequencer outside of this process, which need not be there yet; null when its lanes are in memory
-/// alone. `errc::invalid` if `store.redis` cannot be one.
-result<std::unique_ptr<store::resequencer>> make_resequencer(const config::settings& settings, const shard_id& shard);
+/// alone. `errc::invalid` if `store.redis` cannot be one. `origin`, a word: of whose results it takes.
+result<std::unique_ptr<store::resequencer>> make_resequencer(const config::settings& settings, const shard_id& shard,
+                                                             std::string origin);
 
 } // namespace reseq::actors

@@ -29,6 +29,7 @@
 #include "actors/system.hpp"
 #include "actors/watch.hpp"
 #include "reseq/net/loop.hpp"
+#include "reseq/pipeline/hash.hpp"
 
 namespace reseq::actors {
 
@@ -59,8 +60,9 @@ struct supervisor::parts {
                                                 const registry& definitions);
   result<opened_shard> open_shard(const pipeline_settings& pipeline, const std::string& fingerprint,
                                   const registry& definitions);
-  result<shard_setup> start_shard(const pipeline_settings& pipeline, opened_shard& opened, core::pipeline_index index,
-                                  const std::set<destination_id>& own, const registry& definitions);
+  result<shard_setup> start_shard(const pipeline_settings& pipeline, const std::string& fingerprint,
+                                  opened_shard& opened, core::pipeline_index index, const std::set<destination_id>& own,
+                                  const registry& definitions);
   void diverge(const shard_setup& shard, const std::string& why) const;
   result<resequencer_actor> start_resequencer(resequencer_setup outside, const shard_setup& shard);
   result<void> start_sink(const pipeline_settings& pipeline, const destination_settings& destination,
@@ -68,6 +70,7 @@ struct supervisor::parts {
                           const delivery_function& function, shard_setup& of);
   template <class Handle>
   void watch(const Handle& one, const char* whose) const;
+  result<void> check_addresses();
   result<void> listen_for_workers();
   result<void> listen_for_http(std::vector<api_pipeline> pipelines);
   void stop();
@@ -165,10 +168,28 @@ result<std::unique_ptr<supervisor>> supervisor::start(const config::settings& se
   auto made = std::make_unique<parts>();
   made->settings = settings;
   made->restart = std::move(restart);
-  auto started = made->open_journal().and_then([&] { return made->start_pipelines(transforms); });
+  auto started = made->check_addresses().and_then([&] { return made->open_journal(); }).and_then([&] {
+    return made->start_pipelines(transforms);
+  });
   std::unique_ptr<supervisor> whole{new supervisor{std::move(made)}};
   if (!started) return tl::unexpected(started.error());
   return whole;
+}
+
+/// Before anything is taken over: whoever cannot start must not stop the one that runs.
+result<void> supervisor::parts::check_addresses() {
+  for (const auto& [key, listen] :
+       {std::pair{"http.listen", &settings.http.listen}, std::pair{"cluster.listen", &settings.cluster.listen}}) {
+    const auto where = net::parse_host_port(*listen);
+    if (!where) return tl::unexpected(where.error());
+    if (where->port == 0) continue;
+    net::server_options options;
+    options.host = where->host;
+    options.port = where->port;
+    const auto tried = net::http_server::listen(loop, options, [](const auto&, const auto&) {});
+    if (!tried) return fail(tried.error().code, tried.error().text(), key);
+  }
+  return {};
 }
 
 result<void> supervisor::parts::open_journal() {
@@ -217,7 +238,7 @@ result<void> supervisor::parts::start_pipelines(const registry& transforms) {
     std::set<destination_id> own;
     for (std::size_t d = 0; d < pipeline.destinations.size(); ++d)
       if (has_own_chain(transforms, pipeline, pipeline.destinations[d])) own.insert(state.destinations[d].id);
-    auto setup = start_shard(pipeline, opened[i], index, own, transforms);
+    auto setup = start_shard(pipeline, prints[i], opened[i], index, own, transforms);
     if (!setup) return tl::unexpected(setup.error());
     setups.push_back(std::move(*setup));
     auto routes = std::make_shared<const core::router>(pipeline, ids_of(state));
@@ -280,9 +301,9 @@ result<opened_shard> supervisor::parts::open_shard(const pipeline_settings& pipe
   return open_with_receivers(*journal, pipeline.name, open, receivers_of);
 }
 
-result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipeline, opened_shard& opened,
-                                                   core::pipeline_index index, const std::set<destination_id>& own,
-                                                   const registry& definitions) {
+result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipeline, const std::string& fingerprint,
+                                                   opened_shard& opened, core::pipeline_index index,
+                                                   const std::set<destination_id>& own, const registry& definitions) {
   auto& state = opened.state;
   shard_setup setup;
   std::vector<core::destination_setup> lanes;
@@ -308,7 +329,9 @@ result<shard_setup> supervisor::parts::start_shard(const pipeline_settings& pipe
   setup.handle = state.handle;
   setup.index = index;
   setup.owner = state.owner;
-  auto keeps = make_resequencer(settings, {pipeline.name, 0});
+  // What other transforms made, or another installation that shares the Redis, is not what these would make.
+  const auto origin = detail::hasher{}.add(journal->identity()).add(fingerprint).hex();
+  auto keeps = make_resequencer(settings, {pipeline.name, 0}, origin);
   if (!keeps) return tl::unexpected(keeps.error());
   resequencer_setup outside{pipeline.name, state.owner, {}, std::move(*keeps)};
   for (const auto& lane : lanes) outside.lanes.push_back({lane.id, lane.settings.name, lane.last});

@@ -198,7 +198,7 @@ a person. HEAD: the oldest message, what it waits for, and for how long.)");
       ->add_option_function<std::uint64_t>(
         "--until", [this](std::uint64_t last) { into_.until = sequence{last}; },
         "What is held up to this sequence, and what comes to be held there until all up to it is settled")
-      ->check(CLI::PositiveNumber.description(""))
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 53U).description(""))
       ->type_name("SEQUENCE");
     skip->footer(skip->get_footer() + R"(
 In total order only the oldest message is held, and the next one that fails once that is given up: with --until, --yes

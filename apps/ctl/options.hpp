@@ -40,7 +40,7 @@ struct options {
   bool yes = false;            ///< `recover` and `skip` of all up to `until` only show what they would do without this
   std::string agreed;          ///< to the `skip` of what was shown with this code; "all": of whatever is held
   std::optional<sequence> until; ///< the last one of those that `skip` gives up, whenever they come to be held
-  bool take_over = false;      ///< `recover`: what belongs to another installation, too
+  bool take_over = false;        ///< `recover`: what belongs to another installation, too
   outgoing submission;
 };
 

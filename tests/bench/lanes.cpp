@@ -80,7 +80,8 @@ core::work_key key_of(std::uint32_t lane, std::uint64_t seq) { return {position{
 class ours {
 public:
   ours(const store::redis::server_url& where, std::uint32_t lanes, bool results)
-    : lanes_(std::make_shared<client>(where, store::redis::client_options{}), {"bench", places++}), results_(results) {
+    : lanes_(std::make_shared<client>(where, store::redis::client_options{}), {"bench", places++}, "ours"),
+      results_(results) {
     std::vector<core::lane_name> names;
     for (std::uint32_t lane = 1; lane <= lanes; ++lane)
       names.push_back({destination_id{lane}, "d" + std::to_string(lane)});

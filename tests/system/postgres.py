@@ -371,6 +371,18 @@ class Owners(OnPostgres):
         third = self.start([self.http_destination()], node={"name": "c"}, cluster=cluster)
         self.assertEqual(third.logged("is taken over from"), 0, "who has stopped is not taken from")
 
+    def test_one_that_cannot_listen_does_not_stop_the_one_that_runs(self):
+        for port in ("http", "cluster"):
+            with self.subTest(port):
+                taken = {port: {"listen": f"127.0.0.1:{free_port()}"}}
+                running = self.start([self.http_destination()], **taken)
+                both = [pipeline("p", [self.http_destination()])]
+                second = self.starting_supervisor(self.config(both, store=self.store, node={"name": "b"}, **taken))
+                self.assertEqual(second.wait(), 1)
+                second.wait_for_line(f"{port}.listen: .*the address is in use")
+                running.submit_all("p", [f"after-{port}"])
+                self.assertEqual(running.stop(), 0)
+
     def test_of_two_that_start_at_once_one_is_left_and_has_everything(self):
         names = [f"p{number}" for number in range(6)]
         for attempt in range(20 if FULL else 4):

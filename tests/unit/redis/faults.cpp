@@ -162,6 +162,18 @@ TEST_CASE("a Redis that comes back with an older time's data is noticed, in each
   CHECK(owner.mends(3));
 }
 
+TEST_CASE("results of other transforms, or of another journal, are not loaded") {
+  redis_server server;
+  lane_owner owner(access(server.url(), patient(), {"orders", 0}, "1f2e"), 1);
+  core::lane_updates updates;
+  updates.results = {stored(key(17), "m17")};
+  must(owner->apply(updates));
+  CHECK(must(owner->load(std::vector{key(17)})).size() == 1);
+  lane_owner next(access(server.url(), patient(), {"orders", 0}, "3d4c"), 2);
+  CHECK(next.found.results == std::vector{key(17)});
+  CHECK(must(next->load(std::vector{key(17)})).empty());
+}
+
 TEST_CASE("a Redis that comes back with an earlier owner's data obeys the later one, and not the earlier one") {
   redis_server server;
   knowing_owner old(server);

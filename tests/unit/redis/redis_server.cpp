@@ -51,9 +51,10 @@ store::redis::client_options patient() {
 }
 
 std::unique_ptr<store::resequencer> access(const store::redis::server_url& where,
-                                           const store::redis::client_options& options, const shard_id& shard) {
+                                           const store::redis::client_options& options, const shard_id& shard,
+                                           std::string origin) {
   auto through = std::make_shared<store::redis::client>(where, options);
-  return std::make_unique<store::redis::redis_resequencer>(std::move(through), shard);
+  return std::make_unique<store::redis::redis_resequencer>(std::move(through), shard, std::move(origin));
 }
 
 } // namespace reseq::test

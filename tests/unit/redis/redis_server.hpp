@@ -50,6 +50,6 @@ store::redis::client_options patient();
 /// Each access by a client of its own.
 std::unique_ptr<store::resequencer> access(const store::redis::server_url& where,
                                            const store::redis::client_options& options = patient(),
-                                           const shard_id& shard = {"orders", 0});
+                                           const shard_id& shard = {"orders", 0}, std::string origin = "ours");
 
 } // namespace reseq::test

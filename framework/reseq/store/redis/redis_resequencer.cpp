@@ -39,8 +39,9 @@ sequence decode_sequence(std::string_view text) {
 
 } // namespace
 
-redis_resequencer::redis_resequencer(std::shared_ptr<client> through, const shard_id& shard)
-  : client_(std::move(through)), prefix_("reseq:{" + shard.pipeline + ":" + std::to_string(shard.shard) + "}:") {}
+redis_resequencer::redis_resequencer(std::shared_ptr<client> through, const shard_id& shard, std::string origin)
+  : client_(std::move(through)), prefix_("reseq:{" + shard.pipeline + ":" + std::to_string(shard.shard) + "}:"),
+    origin_(std::move(origin)) {}
 
 result<core::lanes_found> redis_resequencer::open(epoch ours, std::span<const core::lane_name> lanes) {
   command call("EVALSHA");
@@ -99,7 +100,7 @@ result<core::lane_answers> redis_resequencer::apply(const core::lane_updates& up
   for (const auto& lane : updates.lanes)
     if (!lanes_.contains(lane.destination))
       return fail(errc::invalid, "is no lane of this shard", "destination " + std::to_string(lane.destination.value()));
-  const auto answers = client_->run(update_script, update_calls(updates, ours_, prefix_, lanes_));
+  const auto answers = client_->run(update_script, update_calls(updates, ours_, {prefix_, origin_, lanes_}));
   if (!answers) return tl::unexpected(answers.error());
   return read_answers(*answers, ours_);
 }
@@ -113,7 +114,7 @@ result<std::vector<core::stored_result>> redis_resequencer::load(std::span<const
     const auto& values = answers->front();
     for (std::size_t i = 0; i < values.size() && i < some.size(); ++i)
       if (values[i].type() == reply::kind::text)
-        if (auto one = decode_result(some[i], values[i].text())) found.push_back(std::move(*one));
+        if (auto one = decode_result(some[i], values[i].text(), origin_)) found.push_back(std::move(*one));
   }
   return found;
 }

@@ -20,8 +20,9 @@ namespace reseq::store::redis {
 
 class redis_resequencer final : public resequencer {
 public:
-  /// Several shards may share a client, if they share its thread. Connects when it is used first.
-  redis_resequencer(std::shared_ptr<client> through, const shard_id& shard);
+  /// Several shards may share a client, if they share its thread. Connects when it is used first. `origin`, a word,
+  /// stands for the journal and the transforms that results are made of: those of others are not loaded.
+  redis_resequencer(std::shared_ptr<client> through, const shard_id& shard, std::string origin);
 
   /// All take up to the client's timeout to connect, and once more for each round trip, of which `load` needs one for
   /// every few results; or nothing at all while the client waits after a failure.
@@ -33,6 +34,7 @@ public:
 private:
   std::shared_ptr<client> client_;
   std::string prefix_; ///< of every key
+  std::string origin_;
   epoch ours_;
   std::map<destination_id, std::string> lanes_; ///< their names
 };

@@ -10,6 +10,8 @@
 namespace reseq::store::redis {
 namespace {
 
+constexpr std::string_view made_by = "made by ";
+
 /// Takes a whole number off the front of `text`.
 template <class Number>
 std::optional<Number> take_number(std::string_view& text) {
@@ -60,8 +62,9 @@ std::optional<core::work_key> decode_key(std::string_view text) {
   return core::work_key{position{*at}, core::chain_index{*chain}};
 }
 
-std::string encode_result(const core::stored_result& one) {
+std::string encode_result(const core::stored_result& one, std::string_view origin) {
   std::string out = "message " + one.message_id + "\n";
+  out.append(made_by).append(origin).append("\n");
   if (one.done.only_to) {
     out += "only";
     for (const auto id : *one.done.only_to) out += " " + std::to_string(id.value());
@@ -75,13 +78,15 @@ std::string encode_result(const core::stored_result& one) {
   return out.append("\n").append(body.payload);
 }
 
-std::optional<core::stored_result> decode_result(core::work_key key, std::string_view text) {
+std::optional<core::stored_result> decode_result(core::work_key key, std::string_view text, std::string_view origin) {
   core::stored_result one{key, {}, {}};
   auto body = std::make_shared<content>();
   bool dropped = false;
   auto line = take_line(text);
   if (!line || !take_prefix(*line, "message ") || line->empty()) return std::nullopt;
   one.message_id = std::string(*line);
+  line = take_line(text);
+  if (!line || !take_prefix(*line, made_by) || *line != origin) return std::nullopt;
   for (line = take_line(text); line && !line->empty(); line = take_line(text)) {
     if (*line == "dropped") {
       dropped = true;

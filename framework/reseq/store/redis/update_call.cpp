@@ -76,18 +76,18 @@ void add_lane(command& to, const core::lane_update& lane) {
 }
 
 /// As `update.lua` takes it.
-command call_of(const part& what, const core::lane_updates& updates, epoch ours, const std::string& prefix,
-                const std::map<destination_id, std::string>& names) {
+command call_of(const part& what, const core::lane_updates& updates, epoch ours, const shard_names& names) {
+  const auto& prefix = names.prefix;
   command out("EVALSHA");
   out.add(update_script.sha1).number(2 + 2 * what.lanes.size()).add(prefix + "shard").add(prefix + "results");
   for (const auto& lane : what.lanes) {
-    const auto key = prefix + "lane:" + names.at(lane.destination);
+    const auto key = prefix + "lane:" + names.lanes.at(lane.destination);
     out.add(key + ":pending").add(key + ":ready");
   }
   out.number(ours.value()).number(what.lanes.size());
-  for (const auto& lane : what.lanes) out.add("lane:" + names.at(lane.destination));
+  for (const auto& lane : what.lanes) out.add("lane:" + names.lanes.at(lane.destination));
   out.number(what.first && updates.forget_results ? 1 : 0).number(what.results.size());
-  for (const auto& one : what.results) out.add(encode_key(one.key)).add(encode_result(one));
+  for (const auto& one : what.results) out.add(encode_key(one.key)).add(encode_result(one, names.origin));
   const auto unneeded = what.last ? std::span(updates.unneeded) : std::span<const core::work_key>{};
   out.number(unneeded.size());
   for (const auto key : unneeded) out.add(encode_key(key));
@@ -123,10 +123,9 @@ std::optional<std::vector<sequence>> decode_runs(std::string_view text) {
 
 } // namespace
 
-std::vector<command> update_calls(const core::lane_updates& updates, epoch ours, const std::string& prefix,
-                                  const std::map<destination_id, std::string>& lanes) {
+std::vector<command> update_calls(const core::lane_updates& updates, epoch ours, const shard_names& names) {
   std::vector<command> calls;
-  for (const auto& one : divide(updates)) calls.push_back(call_of(one, updates, ours, prefix, lanes));
+  for (const auto& one : divide(updates)) calls.push_back(call_of(one, updates, ours, names));
   return calls;
 }
 
