@@ -327,7 +327,7 @@ TEST_CASE("an operator finds the lanes by name") {
   CHECK(pending[0].text() == "3");
   CHECK(server.ask_text(command("ZSCORE").add(ready_key).add("4")) == "4");
   CHECK(server.ask_text(command("HGET").add(results_key).add("2.0")) ==
-        "message m2\ntype text/plain\nheader traceparent: 00-m2\n\nresult");
+        "message m2\nmade by ours\ntype text/plain\nheader traceparent: 00-m2\n\nresult");
 }
 
 } // namespace reseq::test

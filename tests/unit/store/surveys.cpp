@@ -43,10 +43,9 @@ TEST_CASE("a receiver with another journal's record is nobody's to judge by, and
   auto theirs = seen(1, 5);
   theirs[0].has.foreign = "0123456789abcdef";
   theirs[0].has.written = "2026-01-02 03:04:05 UTC";
-  CHECK(
-    find_ahead(shard_at(3, 10), theirs) ==
-    "the receiver of destination ledger belongs to another installation: what is recorded of it is of journal "
-    "01234567…, last written 2026-01-02 03:04:05 UTC. Give the pipeline or the destination another name here, or let "
-    "it be in another database, or another stream, and start again; if that journal is gone for good, `reseqctl "
-    "recover` with --take-over shows how this one goes on behind it");
+  CHECK(find_ahead(shard_at(3, 10), theirs) ==
+        "the receiver of destination ledger belongs to another installation: what is recorded of it is of journal "
+        "01234567…, last written 2026-01-02 03:04:05 UTC. Give this one a table of its own, under another name or "
+        "in another database, or another stream, and start again; if that journal is gone for good, `reseqctl "
+        "recover` with --take-over shows how this one goes on behind it");
 }
