@@ -469,6 +469,7 @@ bool supervisor::drain(duration timeout) {
   auto& p = *parts_;
   p.api->drain();
   p.http->stop_accepting();
+  spdlog::info("stopping: finishing what is under way"); // whoever reads that is not accepted any more
   // Both at once: a producer that never ends its request must not keep deliveries from being finished and saved.
   const auto saved = std::make_shared<std::promise<bool>>();
   api::gather<bool>(

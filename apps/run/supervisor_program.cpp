@@ -35,7 +35,6 @@ void say_ready(const actors::supervisor& running) {
 }
 
 void drain(actors::supervisor& running, duration timeout) {
-  spdlog::info("stopping: finishing what is under way");
   if (running.drain(timeout))
     spdlog::info("everything under way is finished and saved");
   else
