@@ -114,9 +114,9 @@ struct lanes_told {
   std::optional<error> trouble;
 };
 
-/// journal → shard, where somebody who keeps a record of owners said that there is one.
+/// journal → shard, where somebody who keeps a record of owners said that there is one: the journal has gone back then.
 struct no_later_owner {
-  std::string who_said_so;
+  std::string why; ///< in words: who said so
 };
 
 /// shard → resequencer, after a takeover: results that an owner before may have left. One at a time.

@@ -129,14 +129,15 @@ void shard_state::on(results_loaded& loaded) {
 }
 
 void shard_state::on(const no_later_owner& news) {
-  setup.machine->diverge(news.who_said_so + " has a later owner than the journal knows of");
+  setup.machine->diverge(news.why);
   perform();
 }
 
 void shard_state::on(const delivered& answer) {
   count(answer);
   if (std::holds_alternative<core::stale>(answer.answer) && setup.transactional.contains(answer.destination))
-    later_owner_at = "the receiver of destination " + std::string(setup.machine->name(answer.destination));
+    later_owner_seen = "the receiver of destination " + std::string(setup.machine->name(answer.destination)) +
+                       " has a later owner than the journal knows of";
   if (const auto sent = handed_over.extract({answer.destination, answer.request}))
     measure(sent.mapped(), answer.answer);
   setup.machine->answered(answer.destination, answer.request, answer.answer, now(), wall_now());
@@ -302,8 +303,11 @@ void shard_state::perform() {
   if (!todo.load.empty()) self->send(setup.resequencer, load_results{std::move(todo.load)}, shard_actor{self});
   if (setup.resequencer) log_drifts();
   if (todo.diverged) diverge(*todo.diverged);
-  if (todo.check_epoch) check_ownership(std::exchange(later_owner_at, {}));
-  if (todo.lanes_fenced) check_ownership("Redis");
+  if (todo.check_epoch) check_ownership(std::exchange(later_owner_seen, {}));
+  if (todo.lanes_fenced)
+    check_ownership(
+      "Redis has a later owner than the journal knows of, or another installation keeps lanes of the same "
+      "names there: that one needs another database in its store.redis");
   if (!draining.empty() && setup.machine->drained())
     for (const auto& waiting : std::exchange(draining, {})) waiting(true);
   schedule();
@@ -362,16 +366,16 @@ void shard_state::diverge(const std::string& why) {
 }
 
 /// A receiver, or the resequencer, has seen a later epoch than ours. If the journal agrees, somebody else owns the
-/// shard. Else it has gone back in time, if `keeper` names one whose record is to be trusted.
-void shard_state::check_ownership(std::string keeper) {
+/// shard. Else it has gone back in time for that reason; with none, that record is not to be trusted.
+void shard_state::check_ownership(std::string why) {
   const auto log_wrong =
-    !keeper.empty() || std::exchange(told_of_wrong_record, true) ? spdlog::level::debug : spdlog::level::err;
-  const auto decide = [ours = setup.owner, pipeline = setup.pipeline, keeper = std::move(keeper), log_wrong,
+    !why.empty() || std::exchange(told_of_wrong_record, true) ? spdlog::level::debug : spdlog::level::err;
+  const auto decide = [ours = setup.owner, pipeline = setup.pipeline, why = std::move(why), log_wrong,
                        me = shard_actor{self}](const result<epoch>& current) {
     if (!current)
       return spdlog::warn("pipeline {}: the journal could not be asked who owns it: {}", pipeline,
                           current.error().text());
-    if (*current <= ours && !keeper.empty()) return caf::anon_send(me, no_later_owner{keeper});
+    if (*current <= ours && !why.empty()) return caf::anon_send(me, no_later_owner{why});
     if (*current <= ours)
       return spdlog::log(log_wrong,
                          "pipeline {}: a receiver answered 412 with a later Reseq-Epoch than the journal knows: the "

@@ -74,7 +74,7 @@ struct shard_state {
   void log(const core::abandoned_message& what);
   void log_drifts();
   void diverge(const std::string& why);
-  void check_ownership(std::string keeper);
+  void check_ownership(std::string why);
   void schedule();
   [[nodiscard]] time_point now() const;
 
@@ -95,7 +95,7 @@ struct shard_state {
   std::array<std::uint64_t, core::drift_kinds> drifts_seen{};
   std::array<std::pair<std::uint64_t, std::optional<time_point>>, core::drift_kinds> drifts_told{}; ///< how many, when
   std::uint64_t adopted_seen = 0;
-  std::string later_owner_at;        ///< a transactional receiver whose last answer was that
+  std::string later_owner_seen;      ///< in words, if a transactional receiver has answered so last
   bool told_of_wrong_record = false; ///< of another receiver
 };
 

@@ -419,7 +419,7 @@ TEST_CASE("a recovery takes along what receivers remember, where they do") {
   answered<store::recovery> too_early;
   f.system.send(f.shard, recover{{}, true, too_early.reply()});
   CHECK(too_early.get().error().code == errc::conflict);
-  f.system.send(f.shard, no_later_owner{"the resequencer"});
+  f.system.send(f.shard, no_later_owner{"Redis has a later owner"});
   answered<store::recovery> asked;
   f.system.send(f.shard, recover{{}, true, asked.reply()});
   REQUIRE(f.journal->recoveries.size() == 1);
@@ -436,7 +436,7 @@ TEST_CASE("a recovery takes over what belongs to another installation only if th
   fixture f;
   f.to_audit->received =
     store::receiver_record{epoch{4}, sequence{9}, "m9", {}, "0123456789abcdef", "2026-01-02 03:04:05 UTC"};
-  f.system.send(f.shard, no_later_owner{"the resequencer"});
+  f.system.send(f.shard, no_later_owner{"Redis has a later owner"});
   for (const bool dry_run : {true, false}) {
     answered<store::recovery> asked;
     f.system.send(f.shard, recover{{}, dry_run, asked.reply()});
@@ -469,7 +469,7 @@ TEST_CASE("a later owner at a transactional receiver that the journal does not k
 TEST_CASE("no recovery is planned while a receiver cannot say what it has") {
   fixture f;
   f.to_audit->received = tl::unexpected(error{errc::unavailable, "it is away", {}});
-  f.system.send(f.shard, no_later_owner{"the resequencer"});
+  f.system.send(f.shard, no_later_owner{"Redis has a later owner"});
   answered<store::recovery> asked;
   f.system.send(f.shard, recover{{}, true, asked.reply()});
   CHECK(asked.get().error().text().find("it is away") != std::string::npos);
