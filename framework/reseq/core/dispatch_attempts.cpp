@@ -69,8 +69,7 @@ bool dispatch_table::state::assign_rank(dispatch_rank rank, time_point now, std:
     hedges.dispatched(pipeline);
     send(workers.pick(pipeline, worker_to_avoid(), random), false, now, out);
   }
-  // They come first when a slot is free for them.
-  for (auto last = blocked.rbegin(); last != blocked.rend(); ++last) turns.push_front(*last);
+  turns.insert(turns.begin(), blocked.begin(), blocked.end()); // they come first when a slot is free for them
   return diverted;
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,7 +12,6 @@
 
 #include "reseq/core/detail/ascending_queue.hpp"
 #include "reseq/core/detail/dense_index.hpp"
-#include "reseq/core/detail/ring.hpp"
 #include "reseq/core/detail/slab.hpp"
 #include "reseq/core/dispatch_table.hpp"
 #include "reseq/model/clock.hpp"
@@ -150,7 +150,7 @@ public:
 
   /// The pipelines that have something due of this rank, in turn: serve the front, and move it to the back. Some in it
   /// may have nothing due any more: remove those with `retire_turn`.
-  [[nodiscard]] detail::ring<pipeline_index>& turns(dispatch_rank rank) { return turns_[index(rank)]; }
+  [[nodiscard]] std::deque<pipeline_index>& turns(dispatch_rank rank) { return turns_[index(rank)]; }
   [[nodiscard]] bool has_due(pipeline_index pipeline, dispatch_rank rank) const;
   void retire_turn(dispatch_rank rank);
 
@@ -202,7 +202,7 @@ private:
   }
 
   std::vector<pipeline_queue> pipelines_;
-  detail::ring<pipeline_index> turns_[2];
+  std::deque<pipeline_index> turns_[2];
   detail::slab<task> tasks_;
   detail::slab<message> messages_;
   detail::dense_index message_by_position_;

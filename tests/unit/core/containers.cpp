@@ -1,7 +1,6 @@
 // The small containers of core/detail, each against an obvious model.
 #include <algorithm>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <random>
 #include <set>
@@ -11,7 +10,6 @@
 #include "catch.hpp"
 #include "reseq/core/detail/ascending_queue.hpp"
 #include "reseq/core/detail/dense_index.hpp"
-#include "reseq/core/detail/ring.hpp"
 #include "reseq/core/work.hpp"
 
 using namespace reseq;
@@ -120,37 +118,6 @@ TEST_CASE("an index of numbers follows a window that moves on") {
   }
   CHECK(index.size() == 100);
   index.check_all();
-}
-
-TEST_CASE("a ring is a queue of any length, also when its numbers begin anew") {
-  std::mt19937_64 random(3);
-  ring<int> some;
-  std::deque<int> model;
-  some.push_front(-1); // its number is the last one before 0
-  model.push_front(-1);
-  for (int i = 0; i < 20'000; ++i) {
-    const auto what = random() % (i / 2000 % 2 == 0 ? 3 : 6);
-    if (what < 2) {
-      some.push_back(i);
-      model.push_back(i);
-    } else if (what == 2) {
-      some.push_front(i);
-      model.push_front(i);
-    } else if (!model.empty() && what == 3) {
-      some.pop_back();
-      model.pop_back();
-    } else if (!model.empty()) {
-      some.pop_front();
-      model.pop_front();
-    }
-    REQUIRE(some.size() == model.size());
-    REQUIRE(some.empty() == model.empty());
-    if (model.empty()) continue;
-    REQUIRE(some.front() == model.front());
-    REQUIRE(some.back() == model.back());
-    const auto nth = static_cast<std::uint32_t>(random() % model.size());
-    REQUIRE(some[some.first() + nth] == model[nth]);
-  }
 }
 
 TEST_CASE("the least key is on top, in whatever order keys come and go") {
