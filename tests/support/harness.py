@@ -147,19 +147,18 @@ class Supervisor(Program):
 
     def ctl(self, *arguments: str) -> str:
         """What reseqctl prints, which must succeed."""
-        command = [program("reseqctl"), "--url", f"http://{self.http}", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=30, check=False)
-        if done.returncode != 0:
-            raise AssertionError(f"{arguments}: {done.stdout}{done.stderr}")
-        return done.stdout
+        return self._run_ctl(0, arguments).stdout
 
     def ctl_refusal(self, *arguments: str) -> str:
         """What reseqctl says when it is refused, which must be so."""
+        return self._run_ctl(1, arguments).stderr
+
+    def _run_ctl(self, code: int, arguments: tuple) -> subprocess.CompletedProcess:
         command = [program("reseqctl"), "--url", f"http://{self.http}", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=30, check=False)
-        if done.returncode != 1:
+        if done.returncode != code:
             raise AssertionError(f"{arguments} ended with {done.returncode}: {done.stdout}{done.stderr}")
-        return done.stderr
+        return done
 
     def submit(self, pipeline: str, body: bytes, message_id: str = "", headers: dict = None) -> client.Answer:
         named = {"Idempotency-Key": message_id} if message_id else {}
