@@ -140,8 +140,13 @@ TEST_CASE("later entries of somebody else stop a destination, which says what he
                                    .text());
   const auto answer = said(receiver->deliver(messages({3}, 2)));
   CHECK(answer.starts_with("failing: "));
-  CHECK(answer.find(", " + entry + ": name another stream, or XDEL") != std::string::npos);
+  CHECK(answer.find(", " + entry + ": name another stream") != std::string::npos);
   CHECK(at.server.ask_number(command("XLEN").add("ledger")) == 3);
+  const auto version = at.server.ask_number(command("EVAL").add("return redis.REDIS_VERSION_NUM or 0").add("0"));
+  if (version >= 0x070200) {
+    CHECK(answer.ends_with("name another stream")); // XSETID would be refused
+    return;
+  }
   at.server.ask(command("XDEL").add("ledger").add(entry));
   CHECK(answer.ends_with("XSETID the stream to 2-0"));
   at.server.ask(command("XSETID").add("ledger").add("2-0"));

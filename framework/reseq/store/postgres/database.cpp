@@ -25,9 +25,8 @@ constexpr const char* journal_settings =
   // Producers wait, and are to be told before they give up.
   "SET work_mem = '32MB'; SET lock_timeout = '5s'";
 
-/// libpqxx asks a connection for its encoding first, and says only that of one that has ended unnoticed.
 std::string in_other_words(std::string said) {
-  if (said.find("obtain client encoding") == std::string::npos) return said;
+  if (!says_that_session_ended(said)) return said;
   return "the session has ended: the server was started again, say, or somebody ended the session";
 }
 

@@ -40,17 +40,40 @@ inline void tell_more(pqxx::connection& db) { db.set_verbosity(pqxx::error_verbo
 
 #endif
 
-/// What the server said was wrong with a statement, by SQLSTATE; empty if it said nothing. 6.4 leaves the state out of
-/// a missing privilege, and its exceptions for transactions that were rolled back are no `sql_error`.
+/// What the server said was wrong with a statement, by SQLSTATE; empty if it said nothing. All leave the state out of a
+/// missing privilege, and 6.4's exceptions for transactions that were rolled back are no `sql_error`.
 inline std::string sqlstate_of(const std::exception& e) {
 #if PQXX_VERSION_MAJOR < 7
-  if (dynamic_cast<const pqxx::insufficient_privilege*>(&e) != nullptr) return "42501";
   if (dynamic_cast<const pqxx::serialization_failure*>(&e) != nullptr) return "40001";
   if (dynamic_cast<const pqxx::deadlock_detected*>(&e) != nullptr) return "40P01";
   if (dynamic_cast<const pqxx::transaction_rollback*>(&e) != nullptr) return "40000";
 #endif
   const auto* said = dynamic_cast<const pqxx::sql_error*>(&e);
-  return said == nullptr ? "" : said->sqlstate();
+  if (said == nullptr) return {};
+  const bool lacks_privilege = dynamic_cast<const pqxx::insufficient_privilege*>(&e) != nullptr;
+  return lacks_privilege && said->sqlstate().empty() ? "42501" : said->sqlstate();
+}
+
+/// What it says of that. 7.9 and later put the name of a prepared statement before what the server said.
+inline std::string said_by(const std::exception& e) {
+  std::string said = e.what();
+#if PQXX_VERSION_MAJOR >= 7
+  constexpr std::string_view before = "Failure during '";
+  constexpr std::string_view behind = "': ";
+  if (const auto at = said.find(behind); said.starts_with(before) && at != std::string::npos)
+    said.erase(0, at + behind.size());
+#endif
+  return said;
+}
+
+/// Whether it is what a session's end is known by that nobody was using: 6.4 asks for its encoding first, and says only
+/// that.
+inline bool says_that_session_ended(const std::string& said) {
+#if PQXX_VERSION_MAJOR < 7
+  return said.find("obtain client encoding") != std::string::npos;
+#else
+  return said.find("Lost connection to the database server") != std::string::npos;
+#endif
 }
 
 template <class... Arguments>

@@ -37,7 +37,7 @@ std::string state_in(std::string_view text) {
 server_message read_message(const std::exception& e) {
   server_message read;
   read.state = sqlstate_of(e);
-  read.text = e.what();
+  read.text = said_by(e);
   // libpqxx takes what begins with 08 for its own trouble, and 6.4 tells of what begins with 40 only that.
   if (read.state.empty() || read.state == "40000")
     if (auto shown = state_in(read.text); !shown.empty()) read.state = std::move(shown);

@@ -71,7 +71,10 @@ if last ~= expected then redis.call('HSET', record, 'last', last, 'message', mes
 if failed and string.find(failed.err, 'equal or smaller', 1, true) then
   local ends = (last == '' and '0' or last) .. '-0'
   local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+  -- From 7.2 on, no stream goes back before what was deleted.
+  local goes_back = (redis.REDIS_VERSION_NUM or 0) < 0x070200
   return redis.error_reply('FOREIGN somebody else wrote behind ' .. ends .. (newest and ', ' .. newest[1] or '') ..
-                           ': name another stream, or XDEL what is behind and then XSETID the stream to ' .. ends)
+                           ': name another stream' ..
+                           (goes_back and ', or XDEL what is behind and then XSETID the stream to ' .. ends or ''))
 end
 return failed or {ours, last, message, whose, now}
