@@ -5,9 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include <pqxx/pqxx>
-
 #include "programs.hpp"
+#include "reseq/store/postgres/pqxx_versions.hpp"
 
 namespace reseq::bench {
 namespace {

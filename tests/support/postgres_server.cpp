@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <pqxx/pqxx>
+#include "reseq/store/postgres/pqxx_versions.hpp"
 
 namespace reseq::test {
 

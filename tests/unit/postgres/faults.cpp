@@ -7,12 +7,11 @@
 #include <thread>
 #include <utility>
 
-#include <pqxx/pqxx>
-
 #include "cutting_proxy.hpp"
 #include "journal_fixture.hpp"
 #include "postgres_server.hpp"
 #include "reseq/store/postgres/postgres_journal.hpp"
+#include "reseq/store/postgres/pqxx_versions.hpp"
 
 namespace reseq::test {
 

@@ -3,11 +3,10 @@
 #include <thread>
 #include <vector>
 
-#include <pqxx/pqxx>
-
 #include "journal_fixture.hpp"
 #include "postgres_server.hpp"
 #include "reseq/store/postgres/postgres_journal.hpp"
+#include "reseq/store/postgres/pqxx_versions.hpp"
 
 namespace reseq::test {
 

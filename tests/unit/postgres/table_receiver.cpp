@@ -5,14 +5,13 @@
 #include <string>
 #include <vector>
 
-#include <pqxx/pqxx>
-
 #include "catch.hpp"
 #include "cutting_proxy.hpp"
 #include "postgres_server.hpp"
 #include "receiver_contract.hpp"
 #include "reseq/model/permanent_error.hpp"
 #include "reseq/store/postgres/function_receiver.hpp"
+#include "reseq/store/postgres/pqxx_versions.hpp"
 #include "reseq/store/postgres/server_message.hpp"
 #include "reseq/store/postgres/table_receiver.hpp"
 

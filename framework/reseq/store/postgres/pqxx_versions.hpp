@@ -6,9 +6,19 @@
 #include <string>
 #include <string_view>
 #include <vector>
+#include <version>
 
+#ifdef RESEQ_PQXX_AS_CPP17
+// Ubuntu 24.04's library was built as C++17, where its exceptions do not know where they were thrown; in C++20 its
+// headers say that they do.
+#pragma push_macro("__cpp_lib_source_location")
+#undef __cpp_lib_source_location
+#endif
 #include <pqxx/pqxx>
 #include <pqxx/version>
+#ifdef RESEQ_PQXX_AS_CPP17
+#pragma pop_macro("__cpp_lib_source_location")
+#endif
 
 namespace reseq::store::postgres {
 
