@@ -81,29 +81,56 @@ result<off_t> whole_lines(int file, const std::string& path) {
   return whole;
 }
 
-/// The line that ends before `end`, and in `end` where it begins.
-result<wire::line_name> read_back(int file, off_t& end, const std::string& path) {
+/// The line that begins at `begin` and ends before `end`.
+result<wire::line_name> read_name(int file, off_t begin, off_t end, const std::string& path) {
   constexpr off_t names = 4096; // longer than all that stands before the key can be
-  const auto newline = end - 1;
-  const auto begin = line_begin(file, newline, path);
-  if (!begin) return tl::unexpected(begin.error());
-  const auto head = read_piece(file, *begin, std::min(newline - *begin, names), path);
-  if (!head) return tl::unexpected(head.error());
-  end = *begin;
-  auto named = wire::name_of_line(*head);
+  auto head = read_piece(file, begin, std::min(end - begin, names), path);
+  if (!head) return tl::unexpected(std::move(head.error()));
+  auto named = wire::name_of_line(std::string_view(*head).substr(0, head->find('\n')));
   if (!named) return foreign(path);
   return std::move(*named);
 }
 
+/// Where the line ends that begins at `begin`; `whole` is where the last one does.
+result<off_t> line_end(int file, off_t begin, off_t whole, const std::string& path) {
+  constexpr off_t at_once = off_t{64} * 1024;
+  for (auto from = begin; from < whole; from += at_once) {
+    const auto piece = read_piece(file, from, std::min(at_once, whole - from), path);
+    if (!piece) return tl::unexpected(piece.error());
+    if (const auto at = piece->find('\n'); at != std::string::npos) return from + static_cast<off_t>(at) + 1;
+  }
+  return whole;
+}
+
+/// Where the first line begins whose sequence is not below `seq`: of our lines, each has a higher one than that before.
+result<off_t> lower_bound(int file, off_t whole, sequence seq, const std::string& path) {
+  off_t low = 0;
+  for (auto high = whole; low < high;) {
+    const auto begin = line_begin(file, low + (high - low) / 2, path);
+    if (!begin) return begin;
+    const auto line = read_name(file, *begin, whole, path);
+    if (!line) return tl::unexpected(line.error());
+    if (line->seq >= seq) {
+      high = *begin;
+      continue;
+    }
+    const auto end = line_end(file, *begin, whole, path);
+    if (!end) return end;
+    low = *end;
+  }
+  return low;
+}
+
 /// A file that is further than this journal can have brought it, or whose lines are other messages', belongs to another
 /// journal. Taking its lines for ours would lose messages.
-bool is_ours(const file_sink_state& state, const sink_setup& setup, const std::vector<core::send_item>& items) {
-  return (state.last <= setup.assigned || state.checked) &&
-         std::ranges::all_of(items, [&](const core::send_item& item) {
-           if (item.seq > state.last) return true;
-           const auto line = state.written.find(item.seq);
-           return line != state.written.end() && line->second == item.message->id();
-         });
+result<bool> is_ours(file_sink_state& state, const sink_setup& setup, const std::vector<core::send_item>& items,
+                     const std::string& path) {
+  if (state.last > setup.assigned && !state.checked) return false;
+  for (const auto& item : items) {
+    if (item.seq > state.last) break;
+    if (auto same = state.has(item.seq, item.message->id(), path); !same || !*same) return same;
+  }
+  return true;
 }
 
 /// It has gone back. One that is empty was moved away, as logs are.
@@ -131,8 +158,10 @@ result<void> file_sink_state::open(const std::string& path) {
   if (!found) return give_up(tl::unexpected(found.error()));
   if (doubtful_from) found = std::min(*found, *doubtful_from);
   wire::line_name newest;
-  if (auto end = *found; end > 0) {
-    auto read = read_back(fd, end, path);
+  if (*found > 0) {
+    const auto begin = line_begin(fd, *found - 1, path);
+    if (!begin) return give_up(tl::unexpected(begin.error()));
+    auto read = read_name(fd, *begin, *found, path);
     if (!read) return give_up(tl::unexpected(read.error()));
     newest = std::move(*read);
   }
@@ -143,21 +172,27 @@ result<void> file_sink_state::open(const std::string& path) {
   doubtful_from.reset();
   last = newest.seq;
   last_id = std::move(newest.message_id);
-  written.clear();
+  next = whole;
   return {};
 }
 
-result<void> file_sink_state::recall(sequence from, std::size_t most, const std::string& path) {
-  if (written.contains(from)) return {};
-  written.clear();
-  if (from > last) return {};
-  for (auto end = whole; end > 0 && written.size() <= most;) {
-    auto line = read_back(file, end, path);
-    if (!line) return tl::unexpected(line.error());
-    if (line->seq < from) break;
-    written.emplace(line->seq, std::move(line->message_id));
+result<bool> file_sink_state::has(sequence seq, const std::string& message_id, const std::string& path) {
+  const auto line_at = [&](off_t begin) -> result<wire::line_name> {
+    return begin < whole ? read_name(file, begin, whole, path) : wire::line_name{};
+  };
+  auto line = line_at(next);
+  if (line && line->seq != seq) {
+    const auto found = lower_bound(file, whole, seq, path);
+    if (!found) return tl::unexpected(found.error());
+    next = *found;
+    line = line_at(next);
   }
-  return {};
+  if (!line) return tl::unexpected(line.error());
+  if (line->seq != seq || line->message_id != message_id) return false;
+  const auto end = line_end(file, next, whole, path);
+  if (!end) return tl::unexpected(end.error());
+  next = *end;
+  return true;
 }
 
 result<void> file_sink_state::append(const std::string& lines) {
@@ -182,10 +217,9 @@ sink_actor::behavior_type file_sink(sink_actor::stateful_pointer<file_sink_state
       const auto write_all = [&]() -> result<void> {
         if (auto opened = state.open(path); !opened) return opened;
         const auto& items = wanted.request.items;
-        const auto& to = setup.destination;
-        if (auto known = state.recall(items.front().seq, to.window + std::size_t{to.max_unsaved}, path); !known)
-          return known;
-        if (!is_ours(state, setup, items))
+        const auto ours = is_ours(state, setup, items, path);
+        if (!ours) return tl::unexpected(ours.error());
+        if (!*ours)
           return fail(errc::conflict,
                       "it ends with sequence " + std::to_string(state.last.value()) + ", message " + state.last_id +
                         ", which this journal did not deliver there; move the file away, or bring its journal back",

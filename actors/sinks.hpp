@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -63,8 +62,8 @@ struct file_sink_state {
 
   /// Opens and locks the file if it is not, cuts off a torn last line, and finds out what the last whole line holds.
   result<void> open(const std::string& path);
-  /// Finds out what the lines from sequence `from` on hold, as `written`: at most that many of the last ones.
-  result<void> recall(sequence from, std::size_t most, const std::string& path);
+  /// Whether the file has that sequence, with that message. Cheap when it is the one behind the one asked for before.
+  result<bool> has(sequence seq, const std::string& message_id, const std::string& path);
   result<void> append(const std::string& lines);
 
   int file = -1;
@@ -72,7 +71,7 @@ struct file_sink_state {
   std::optional<off_t> doubtful_from; ///< what stands behind it was not made durable: to be cut off and written again
   sequence last;                      ///< of the last whole line; 0 in an empty file
   std::string last_id;                ///< its message
-  std::map<sequence, std::string> written; ///< messages that progress may not have been saved for, by sequence
+  off_t next = 0;                     ///< where the line begins that `has` is likely to be asked for
   bool checked = false;
 };
 

@@ -1,7 +1,9 @@
 """Where several parts meet: what one of them does must not keep another from its work."""
 
+import contextlib
 import signal
 import socket
+import sqlite3
 import threading
 
 from harness import SystemTest, pipeline
@@ -48,3 +50,26 @@ class Seams(SystemTest):
         self.running.wait_until_settled("p", "d", 3)
         with open(self.path("out.jsonl"), "rb") as file:
             self.assertEqual([b'"sequence":%d,' % n in line for n, line in enumerate(file, start=1)], [True] * 3)
+
+    def test_a_file_goes_on_with_smaller_limits_than_what_was_not_saved_of_it(self):
+        lines = self.path("out.jsonl")
+        destination = {"name": "d", "url": "file://" + lines}
+        slow = [{"use": "delay", "min": "500ms", "max": "500ms"}]
+        config = self.config([pipeline("p", [destination], slow)], worker={"slots": 50})
+        self.running = self.supervisor(config)
+        self.running.submit_all("p", [f"m{number}" for number in range(50)])
+        with contextlib.closing(sqlite3.connect(self.path("data/journal.sqlite"), isolation_level=None)) as journal:
+            journal.execute("BEGIN IMMEDIATE")  # nothing can be saved
+            eventually("all are written", lambda: self.count_lines(lines) == 50)
+            self.running.kill()
+        destination.update(window=4, max_unsaved=4, batch=4)
+        self.running = self.supervisor({**config, "pipeline": [pipeline("p", [destination])]})
+        self.running.submit("p", b"x", "last")
+        self.running.wait_until_settled("p", "d", 51)
+        self.assertEqual(self.count_lines(lines), 51, "lines were written twice, or not at all")
+
+    @staticmethod
+    def count_lines(path: str) -> int:
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+            return sum(1 for _ in file)
+        return 0

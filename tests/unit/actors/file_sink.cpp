@@ -271,16 +271,24 @@ TEST_CASE("a file that another journal has brought further is refused and left a
   CHECK_FALSE(f.trouble({1}, "other").empty());
 }
 
-TEST_CASE("a file further than unsaved progress can explain is refused") {
+TEST_CASE("lines that progress was not saved for are known, however many there are and where one asks first") {
   fixture f;
   f.start();
-  numbers many;
-  for (std::uint64_t n = 1; n <= 30; ++n) many.push_back(n);
-  REQUIRE(f.confirmed(many));
-  f.start();
-  CHECK_FALSE(f.trouble({5}).empty()); // the window of 4 and 16 unsaved ones reach to 24
-  CHECK(f.confirmed({14}));
-  CHECK(f.sequences() == many);
+  numbers sent; // the others were dropped
+  for (std::uint64_t n = 1; n <= 400; n += 1 + n % 3) sent.push_back(n);
+  SECTION("short lines") {}
+  SECTION("lines longer than what is read at once") {
+    sent.resize(20);
+    f.payload = std::string(100'000, 'x');
+  }
+  REQUIRE(f.confirmed(sent));
+  const auto before = f.text();
+  f.start(sent.back());
+  for (const auto first : {sent[0], sent[7], sent[sent.size() - 1], sent[3]}) CHECK(f.confirmed({first}));
+  CHECK(f.confirmed(sent));
+  CHECK_FALSE(f.trouble({sent[5]}, "other").empty());
+  CHECK_FALSE(f.trouble({sent[4] + 1}, "m").empty()); // was never sent there
+  CHECK(f.text() == before);
 }
 
 TEST_CASE("another journal's file is refused by its message ids before a line of it is taken for ours") {
