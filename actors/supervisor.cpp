@@ -73,10 +73,19 @@ struct supervisor::parts {
   result<void> check_addresses();
   result<void> listen_for_workers();
   result<void> listen_for_http(std::vector<api_pipeline> pipelines);
+  void end_shards();
   void stop();
 };
 
 namespace {
+
+constexpr auto last_answers = std::chrono::milliseconds{500};
+
+template <class Handle>
+void end(Handle& one) {
+  if (one) caf::anon_send_exit(one, caf::exit_reason::kill);
+  one = nullptr;
+}
 
 std::uint64_t random_seed() {
   std::random_device source;
@@ -482,8 +491,17 @@ bool supervisor::drain(duration timeout) {
   p.http->drained([answered] { answered->set_value(); });
   const auto in_time = [end](const auto& what) { return what.wait_until(end) == std::future_status::ready; };
   auto all_saved = saved->get_future();
+  auto all_answered = answered->get_future();
   const auto finished = in_time(all_saved) && all_saved.get();
-  return in_time(answered->get_future()) && finished;
+  if (finished) return in_time(all_answered);
+  p.end_shards(); // so that operators who wait for what they want are told that it will not be
+  all_answered.wait_for(last_answers);
+  return false;
+}
+
+void supervisor::parts::end_shards() {
+  *stopping = true;
+  for (auto& one : shards) end(one);
 }
 
 /// From the outside in: nothing new, then the actors, then what they used.
@@ -492,11 +510,7 @@ void supervisor::parts::stop() {
   http.reset();
   if (!actors) return;
   if (cluster_port != 0) actors->middleman().unpublish(dispatcher, cluster_port);
-  const auto end = [](auto& handle) {
-    if (handle) caf::anon_send_exit(handle, caf::exit_reason::kill);
-    handle = nullptr;
-  };
-  for (auto& one : shards) end(one);
+  end_shards();
   for (auto& one : sinks) end(one);
   for (auto& one : resequencers) end(one);
   end(cluster);

@@ -103,6 +103,22 @@ class Drain(SystemTest):
         self.running.wait_until_settled("p", "d", 2)
         self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, max_unsaved=1))
 
+    def test_who_waits_for_a_pause_is_told_that_it_stops(self):
+        self.book.answer = lambda request: Reply(200, after=self.book.never)
+        self.start(drain_timeout="1s")
+        self.running.submit("p", b"x", "a")
+        eventually("it is under way", lambda: self.book.entries("d"))
+        answers = []
+        pause = "/v1/pipelines/p/destinations/d/pause"
+        pausing = threading.Thread(target=lambda: answers.append(self.running.post(pause)))
+        pausing.start()
+        self.addCleanup(pausing.join)
+        self.running.wait_for_state("p", "d", "paused")
+        self.running.signal(signal.SIGTERM)
+        self.assertEqual(self.running.wait(), 0)
+        pausing.join()
+        self.assertEqual([answer.status for answer in answers], [503])
+
     def test_a_transform_that_hangs_does_not_delay_it_any_further(self):
         self.book.answer = lambda request: Reply(200, after=self.book.never)
         hanging = {"name": "hanging", "url": self.book.url(), "transform": [{"use": "delay", "hang_rate": 1.0}]}
