@@ -43,9 +43,10 @@ result<std::string> read_piece(int file, off_t from, off_t bytes, const std::str
   return piece;
 }
 
+constexpr off_t at_once = off_t{64} * 1024; // bytes that are searched for a line's end
+
 /// Where the line begins of which the byte before `end` is a part, when that byte is no line's end.
 result<off_t> line_begin(int file, off_t end, const std::string& path) {
-  constexpr off_t at_once = off_t{64} * 1024;
   while (end > 0) {
     const auto from = std::max(off_t{0}, end - at_once);
     const auto piece = read_piece(file, from, end - from, path);
@@ -93,7 +94,6 @@ result<wire::line_name> read_name(int file, off_t begin, off_t end, const std::s
 
 /// Where the line ends that begins at `begin`; `whole` is where the last one does.
 result<off_t> line_end(int file, off_t begin, off_t whole, const std::string& path) {
-  constexpr off_t at_once = off_t{64} * 1024;
   for (auto from = begin; from < whole; from += at_once) {
     const auto piece = read_piece(file, from, std::min(at_once, whole - from), path);
     if (!piece) return tl::unexpected(piece.error());

@@ -64,7 +64,7 @@ inline std::string sqlstate_of(const std::exception& e) {
   return lacks_privilege && said->sqlstate().empty() ? "42501" : said->sqlstate();
 }
 
-/// What it says of that. 7.9 and later put the name of a prepared statement before what the server said.
+/// What it says of that. In 7.10, the name of a prepared statement stands before what the server said.
 inline std::string said_by(const std::exception& e) {
   std::string said = e.what();
 #if PQXX_VERSION_MAJOR >= 7
