@@ -58,4 +58,11 @@ struct owned_shard {
   }
 };
 
+/// A commit's part, its shard looked up.
+template <class Shard>
+struct part_of {
+  Shard* shard; ///< the same shard may come several times
+  const shard_commit* wanted;
+};
+
 } // namespace reseq::store

@@ -16,10 +16,7 @@
 
 namespace reseq::store::postgres {
 
-struct commit_part {
-  partitioned_shard* shard; ///< the same shard may come several times
-  const shard_commit* wanted;
-};
+using commit_part = part_of<partitioned_shard>;
 
 /// Written once; then either published or undone, at the latest by its destructor. When its commit ends in doubt it
 /// waits, and with it its shards, until it is known which.

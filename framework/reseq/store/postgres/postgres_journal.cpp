@@ -11,6 +11,7 @@
 #include "reseq/store/postgres/server_url.hpp"
 #include "reseq/store/postgres/session_check.hpp"
 #include "reseq/store/postgres/writer.hpp"
+#include "reseq/store/shard_journal.hpp"
 
 namespace reseq::store::postgres {
 
@@ -26,7 +27,7 @@ result<T> never_in_doubt(result<T> outcome) {
   return outcome;
 }
 
-class postgres_journal final : public journal {
+class postgres_journal final : public shard_journal<partitioned_shard, reader> {
 public:
   postgres_journal(std::unique_ptr<server_url> url, std::unique_ptr<database> writing,
                    std::unique_ptr<database> reading, id_keys::secret secret, const postgres_options& options)
@@ -47,10 +48,7 @@ public:
     const std::lock_guard writing(writing_);
     auto opened = never_in_doubt(writer_.open(shard, what, destinations));
     if (!opened) return tl::unexpected(std::move(opened.error()));
-    const std::lock_guard listing(listing_);
-    shards_.push_back(std::move(opened->owned));
-    opened->state.handle = shard_handle{static_cast<std::uint32_t>(shards_.size())};
-    return std::move(opened->state);
+    return keep(std::move(opened->owned), std::move(opened->state));
   }
 
   result<std::vector<left_behind>> left_behind_elsewhere() override {
@@ -58,102 +56,25 @@ public:
     return never_in_doubt(writer_.left_behind_elsewhere());
   }
 
-  result<std::vector<shard_committed>> commit(std::span<const shard_commit> batch, wall_time now) override {
-    const std::lock_guard writing(writing_);
-    std::vector<commit_part> parts;
-    parts.reserve(batch.size());
-    for (const auto& wanted : batch) {
-      partitioned_shard* shard = look_up(wanted.shard);
-      if (shard == nullptr) return unknown(wanted.shard);
-      parts.push_back({shard, &wanted});
-    }
+private:
+  reader& reading() override { return reader_; }
+
+  result<std::vector<shard_committed>> write(std::span<const commit_part> parts, wall_time now) override {
     return writer_.commit(parts, now);
   }
 
-  result<std::vector<core::backlog_item>> read(shard_handle shard, destination_id destination, sequence from,
-                                               std::uint32_t max_messages, std::uint64_t max_bytes) override {
-    const auto* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return reader_.read(*found, destination, from, max_messages, max_bytes);
+  result<void> write_recovery(partitioned_shard& shard, const recovery& how, wall_time now) override {
+    return never_in_doubt(writer_.recover(shard, how, now));
   }
 
-  result<core::key_backlog> read_keys(shard_handle shard, destination_id destination,
-                                      std::span<const core::key_cursor> keys, sequence until,
-                                      std::uint32_t max_messages, std::uint64_t max_bytes) override {
-    const auto* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return reader_.read_keys(*found, destination, keys, until, max_messages, max_bytes);
-  }
-
-  result<std::optional<stored_message>> find(shard_handle shard, position at) override {
-    const auto* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return reader_.find(*found, at);
-  }
-
-  result<std::optional<position>> find_id(shard_handle shard, const std::string& message_id) override {
-    const auto* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return reader_.find_id(*found, message_id);
-  }
-
-  result<std::vector<dead_letter>> dead_letters(shard_handle shard, std::optional<core::enrolment> after,
-                                                std::uint32_t limit) override {
-    const auto* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return reader_.dead_letters(*found, after, limit);
-  }
-
-  result<recorded_end> end_of(shard_handle shard, core::enrolment what) override {
-    const auto* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return reader_.end_of(*found, what);
-  }
-
-  result<epoch> current_epoch(shard_handle shard) override {
-    const auto* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return reader_.current_epoch(*found);
-  }
-
-  result<recovery_findings> findings(shard_handle shard) override {
-    const std::lock_guard writing(writing_);
-    const auto* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return found->findings();
-  }
-
-  result<void> recover(shard_handle shard, const recovery& how, wall_time now) override {
-    const std::lock_guard writing(writing_);
-    auto* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return never_in_doubt(writer_.recover(*found, how, now));
-  }
-
-  result<std::uint64_t> expire(shard_handle shard, wall_time before, wall_time now,
-                               std::uint32_t max_messages) override {
-    const std::lock_guard writing(writing_);
-    auto* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return never_in_doubt(writer_.expire(*found, before, now, max_messages));
-  }
-
-private:
-  partitioned_shard* look_up(shard_handle shard) {
-    const std::lock_guard listing(listing_);
-    return shard.value() == 0 || shard.value() > shards_.size() ? nullptr : shards_[shard.value() - 1].get();
-  }
-
-  static tl::unexpected<error> unknown(shard_handle shard) {
-    return fail(errc::internal, "no shard was opened as " + std::to_string(shard.value()), "shard");
+  result<std::uint64_t> write_expiry(partitioned_shard& shard, wall_time before, wall_time now,
+                                     std::uint32_t max_messages) override {
+    return never_in_doubt(writer_.expire(shard, before, now, max_messages));
   }
 
   std::unique_ptr<server_url> url_;
   id_keys keys_;
   const std::string identity_;
-  std::mutex writing_; ///< the writer, and the writer's half of each shard
-  std::mutex listing_; ///< `shards_`; what it holds is never removed
-  std::vector<std::unique_ptr<partitioned_shard>> shards_;
   writer writer_;
   link reading_;
   reader reader_;

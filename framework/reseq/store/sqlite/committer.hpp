@@ -13,10 +13,7 @@
 
 namespace reseq::store::sqlite {
 
-struct commit_part {
-  owned_shard* shard; ///< the same shard may come several times
-  const shard_commit* wanted;
-};
+using commit_part = part_of<owned_shard>;
 
 /// `journal::commit` for parts whose shards were looked up. After an error nothing has changed, in the database or in
 /// the shards.

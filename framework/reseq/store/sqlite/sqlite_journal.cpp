@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "reseq/store/codec.hpp"
+#include "reseq/store/shard_journal.hpp"
 #include "reseq/store/sqlite/committer.hpp"
 #include "reseq/store/sqlite/connection.hpp"
 #include "reseq/store/sqlite/data_files.hpp"
@@ -37,7 +38,7 @@ struct connections {
   std::unique_ptr<connection> background;
 };
 
-class sqlite_journal final : public journal {
+class sqlite_journal final : public shard_journal<owned_shard, reader> {
 public:
   sqlite_journal(file_lock lock, std::unique_ptr<high_water> reached, connections to, id_keys::secret secret,
                  const sqlite_options& options)
@@ -55,32 +56,24 @@ public:
     if (!opened && opened.error().code == errc::diverged && accept_loss_)
       opened = open_without_the_lost(shard, what, destinations, opened.error().what);
     if (!opened) return tl::unexpected(std::move(opened.error()));
-    if (shards_.empty())
+    if (shards().empty())
       if (auto safe = checkpointer_.begin_log_anew(); !safe) return tl::unexpected(std::move(safe.error()));
     writer_->checkpoint_on_close(true);
     note(*opened->owned);
-    const std::lock_guard listing(listing_);
-    shards_.push_back(std::move(opened->owned));
-    opened->state.handle = shard_handle{static_cast<std::uint32_t>(shards_.size())};
-    return std::move(opened->state);
+    return keep(std::move(opened->owned), std::move(opened->state));
   }
 
   result<std::vector<left_behind>> left_behind_elsewhere() override {
     const std::lock_guard writing(writing_);
     std::vector<shard_id> ours;
-    for (const auto& shard : shards_) ours.push_back(shard->name);
+    for (const auto& shard : shards()) ours.push_back(shard->name);
     return find_left_behind(*writer_, keys_, indexes_, ours);
   }
 
-  result<std::vector<shard_committed>> commit(std::span<const shard_commit> batch, wall_time now) override {
-    const std::lock_guard writing(writing_);
-    std::vector<commit_part> parts;
-    parts.reserve(batch.size());
-    for (const auto& wanted : batch) {
-      owned_shard* shard = look_up(wanted.shard);
-      if (shard == nullptr) return unknown(wanted.shard);
-      parts.push_back({shard, &wanted});
-    }
+private:
+  reader& reading() override { return reader_; }
+
+  result<std::vector<shard_committed>> write(std::span<const commit_part> parts, wall_time now) override {
     if (auto room = checkpointer_.before_write(); !room) return tl::unexpected(std::move(room.error()));
     auto done = commit_parts(*writer_, keys_, parts, now);
     for (std::size_t i = 0; done && i < parts.size(); ++i)
@@ -88,77 +81,17 @@ public:
     return done;
   }
 
-  result<std::vector<core::backlog_item>> read(shard_handle shard, destination_id destination, sequence from,
-                                               std::uint32_t max_messages, std::uint64_t max_bytes) override {
-    const owned_shard* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return reader_.read(*found, destination, from, max_messages, max_bytes);
-  }
-
-  result<core::key_backlog> read_keys(shard_handle shard, destination_id destination,
-                                      std::span<const core::key_cursor> keys, sequence until,
-                                      std::uint32_t max_messages, std::uint64_t max_bytes) override {
-    const owned_shard* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return reader_.read_keys(*found, destination, keys, until, max_messages, max_bytes);
-  }
-
-  result<std::optional<stored_message>> find(shard_handle shard, position at) override {
-    const owned_shard* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return reader_.find(*found, at);
-  }
-
-  result<std::optional<position>> find_id(shard_handle shard, const std::string& message_id) override {
-    const owned_shard* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return reader_.find_id(*found, message_id);
-  }
-
-  result<std::vector<dead_letter>> dead_letters(shard_handle shard, std::optional<core::enrolment> after,
-                                                std::uint32_t limit) override {
-    const owned_shard* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return reader_.dead_letters(*found, after, limit);
-  }
-
-  result<recorded_end> end_of(shard_handle shard, core::enrolment what) override {
-    const owned_shard* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return reader_.end_of(*found, what);
-  }
-
-  result<epoch> current_epoch(shard_handle shard) override {
-    const owned_shard* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return reader_.current_epoch(*found);
-  }
-
-  result<recovery_findings> findings(shard_handle shard) override {
-    const std::lock_guard writing(writing_);
-    const owned_shard* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
-    return found->findings();
-  }
-
-  result<void> recover(shard_handle shard, const recovery& how, wall_time now) override {
-    const std::lock_guard writing(writing_);
-    owned_shard* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
+  result<void> write_recovery(owned_shard& shard, const recovery& how, wall_time now) override {
     if (auto room = checkpointer_.before_write(); !room) return tl::unexpected(std::move(room.error()));
-    return sqlite::recover(*writer_, *found, how, now);
+    return sqlite::recover(*writer_, shard, how, now);
   }
 
-  result<std::uint64_t> expire(shard_handle shard, wall_time before, wall_time now,
-                               std::uint32_t max_messages) override {
-    const std::lock_guard writing(writing_);
-    owned_shard* found = look_up(shard);
-    if (found == nullptr) return unknown(shard);
+  result<std::uint64_t> write_expiry(owned_shard& shard, wall_time before, wall_time now,
+                                     std::uint32_t max_messages) override {
     if (auto room = checkpointer_.before_write(); !room) return tl::unexpected(std::move(room.error()));
-    return sqlite::expire(*writer_, keys_, *found, before, now, max_messages);
+    return sqlite::expire(*writer_, keys_, shard, before, now, max_messages);
   }
 
-private:
   /// The note says how far the lost history had come: nothing of that is given again.
   result<opened_shard> open_without_the_lost(const shard_id& shard, const definition& what,
                                              std::span<const destination_spec> destinations, const std::string& why) {
@@ -185,15 +118,6 @@ private:
     tell_(noted.error().text() + "; until it can, a start will not notice if the newest messages are missing");
   }
 
-  owned_shard* look_up(shard_handle shard) {
-    const std::lock_guard listing(listing_);
-    return shard.value() == 0 || shard.value() > shards_.size() ? nullptr : shards_[shard.value() - 1].get();
-  }
-
-  static tl::unexpected<error> unknown(shard_handle shard) {
-    return fail(errc::internal, "no shard was opened as " + std::to_string(shard.value()), "shard");
-  }
-
   file_lock lock_; ///< released last
   std::unique_ptr<high_water> reached_;
   id_keys keys_;
@@ -205,9 +129,6 @@ private:
   std::unique_ptr<connection> writer_;
   std::unique_ptr<connection> reader_db_;
   reader reader_;
-  std::mutex writing_; ///< the writer's connection, and the writer's half of each shard
-  std::mutex listing_; ///< `shards_`; what it holds is never removed
-  std::vector<std::unique_ptr<owned_shard>> shards_;
   checkpointer checkpointer_; ///< stops first
 };
 
