@@ -78,6 +78,7 @@ void tell_once(const std::string& destination, const std::string& news) {
 
 result<std::optional<std::string>> find_divergence(store::journal& journal, const store::shard_state& shard,
                                                    std::span<const store::receiver_seen> seen) {
+  using reason = std::optional<std::string>;
   if (auto ahead = store::find_ahead(shard, seen)) {
     // Perhaps ahead only of what was read: who owns the shard meanwhile goes on accepting and delivering.
     const auto owner = journal.current_epoch(shard.handle);
@@ -85,7 +86,9 @@ result<std::optional<std::string>> find_divergence(store::journal& journal, cons
     if (*owner != shard.owner) return fail(errc::fenced, "a later owner has taken the shard over");
     return ahead;
   }
-  return store::find_other_history(journal, shard, seen);
+  return store::find_other_history(journal, shard, seen).map([&](reason other) {
+    return other ? other : store::find_unclaimed(shard, seen);
+  });
 }
 
 } // namespace
@@ -128,7 +131,8 @@ open_with_receivers(store::journal& journal, const std::string& pipeline,
   if (!receivers) return tl::unexpected(receivers.error());
   auto [seen, late] = ask(std::move(*receivers));
   opened_shard out{std::move(*state), {}, {}, {}, std::move(late)};
-  for (const auto& one : seen) out.compared.insert(one.id);
+  if (auto known = store::recognize(journal, out.state, seen); !known) return tl::unexpected(known.error());
+  for (const auto& [id, has] : seen) out.compared.emplace(id, store::is_ours(has) ? has.last : sequence{});
   auto divergence = find_divergence(journal, out.state, seen);
   if (!divergence) return tl::unexpected(divergence.error());
   out.diverged = std::move(*divergence);

@@ -3,8 +3,8 @@
 
 #include <functional>
 #include <future>
+#include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,10 +26,10 @@ using receivers_by_id = std::vector<std::pair<destination_id, receiver_maker>>;
 /// A shard of the journal, and how its receivers stand to it.
 struct opened_shard {
   store::shard_state state;
-  std::set<destination_id> compared{};   ///< of whose receivers it is known
-  store::rewinding back{};               ///< what an operator has to agree to
-  std::optional<std::string> diverged{}; ///< why, if it has
-  std::vector<std::future<void>> late{}; ///< threads that still ask; they end with their connections' timeouts
+  std::map<destination_id, sequence> compared{}; ///< of whose receivers it is known, and the last that is there of ours
+  store::rewinding back{};                       ///< what an operator has to agree to
+  std::optional<std::string> diverged{};         ///< why, if it has
+  std::vector<std::future<void>> late{};         ///< threads that still ask; they end with their connections' timeouts
 };
 
 /// Opens a shard and compares it with what its receivers remember, asked several at once. Where receivers have gone

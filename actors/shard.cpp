@@ -242,7 +242,7 @@ void shard_state::on(recover& wish) {
                               "pipeline " + pipeline));
       if (!*answers[i]) continue;
       const auto& has = **answers[i];
-      if (!wish.take_over && !has.foreign.empty())
+      if (!wish.take_over && !store::is_ours(has))
         return wish.done(fail(errc::conflict,
                               "the receiver of destination " + of.name + " " + store::belongs_elsewhere(has),
                               "pipeline " + pipeline));

@@ -124,13 +124,15 @@ result<std::vector<core::destination_setup>> shard_starter::start_lanes(opened_p
 result<sink_actor> shard_starter::start_sink(const opened_pipeline& opened, const destination_settings& destination,
                                              const store::destination_state& known, shard_setup& to) {
   auto& actors = around_.actors;
-  sink_setup setup{to.pipeline, destination,     to.owner,
-                   known.last,  around_.restart, opened.shard.compared.contains(known.id)};
+  const auto compared = opened.shard.compared.find(known.id);
+  const bool is_compared = compared != opened.shard.compared.end();
+  sink_setup setup{to.pipeline, destination, to.owner, known.last, around_.restart, is_compared};
   constexpr std::string_view file_scheme = "file://";
   if (destination.url.starts_with(file_scheme))
     return actors.spawn<caf::detached>(file_sink, std::move(setup), destination.url.substr(file_scheme.size()));
   auto make = transactional_receiver(destination, function_of(around_.definitions, opened.settings, destination),
-                                     {to.pipeline, destination.name, to.owner, known.last, around_.journal.identity()});
+                                     {to.pipeline, destination.name, to.owner, known.last, around_.journal.identity(),
+                                      is_compared ? compared->second : sequence{}});
   if (!make) return tl::unexpected(make.error());
   if (*make) {
     to.transactional.insert(known.id);

@@ -10,10 +10,11 @@ namespace reseq::actors {
 namespace {
 
 /// Why it is to be compared with the journal anew, if it is: it lacks something that was delivered, or another journal
-/// has taken it over. Asked only when it takes nothing.
+/// has taken it over, or it does not say any more whose messages it has. Asked only when it takes nothing.
 const char* find_change(store::transactional_receiver& receiver, const core::send_item& next) {
   const auto has = receiver.open();
   if (has && !has->foreign.empty()) return "it belongs to another installation now";
+  if (has && !has->unclaimed.empty()) return "it does not say whose messages it has";
   if (has && next.previous && has->last < *next.previous) return "it lacks what was delivered to it";
   return nullptr;
 }

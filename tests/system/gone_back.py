@@ -1,6 +1,7 @@
 """Tables, streams and journals that are restored from an older copy: each message is in the receivers once, and nobody
 else notices."""
 
+import re
 import shutil
 import signal
 import unittest
@@ -9,6 +10,9 @@ from harness import SystemTest, pipeline
 from postgres_server import PostgresServer
 from redis_server import RedisServer
 from waiting import eventually
+
+
+STREAM_RECORD = "reseq:{ledger}:receiver:p:stream"
 
 
 class GoneBack(SystemTest):
@@ -267,6 +271,47 @@ class GoneBack(SystemTest):
         self.running.wait_for_line("destination p/stream: it belongs to another installation now: everything is opened anew")
         self.running.wait_for_line("pipeline p has diverged, and is stopped: the receiver of destination stream " + self.BELONGS)
         self.assertEqual(self.entries(), list(range(1, 19)))
+
+    def forget_records(self) -> None:
+        self.server.sql("DELETE FROM reseq.delivered", "books")
+        self.redis.ask("DEL", STREAM_RECORD)
+
+    def test_records_that_are_lost_are_made_again_where_the_last_message_is_the_journals(self):
+        self.start()
+        self.submit(12)
+        self.wait_until_all_are_there()
+        self.forget_records()
+        self.submit(3)
+        self.wait_until_all_are_there()
+        self.assertEqual(self.running.stop(), 0)
+        self.forget_records()
+        self.running = self.restart(self.running)
+        self.submit(3)
+        self.wait_until_all_are_there()
+        self.assertEqual(self.running.logged("starting anew"), 0)
+        journals = self.server.sql("SELECT last_sequence, journal <> '' FROM reseq.delivered", "books")
+        self.assertEqual(journals, [["18", "t"]])
+
+    def test_a_stream_without_a_record_or_the_last_message_is_nobodys_until_an_operator_says_whose(self):
+        self.start()
+        self.submit(12)
+        self.wait_until_all_are_there()
+        self.assertEqual(self.running.stop(), 0)
+        self.redis.ask("DEL", STREAM_RECORD)
+        self.redis.ask("XTRIM", "ledger", "MAXLEN", "0")
+        self.running = self.restart(self.running)
+        line = self.running.wait_for_line("pipeline p has diverged, and is stopped: the receiver of destination stream has messages "
+                                          "up to sequence 12, and .* does not say whose they are. .*start again: HSET")  # fmt: skip
+        self.assertIn(f"HSET {STREAM_RECORD} journal ", self.running.ctl("why"))
+        self.assertIn("does not say whose they are", self.running.ctl_refusal("recover", "p", "--yes"))
+        self.assertEqual(self.running.submit("p", b"x", "refused").status, 503)
+        self.assertEqual(self.redis.ask("EXISTS", STREAM_RECORD), 0)
+        self.assertEqual(self.running.stop(), 0)
+        self.redis.ask(*re.search(r"start again: (HSET \S+ journal [^. ]+)", line.string)[1].split())
+        self.running = self.restart(self.running)
+        self.submit(3)
+        eventually("the stream has them", lambda: self.entries() == [13, 14, 15])
+        eventually("the table has them", lambda: self.rows() == list(range(1, 16)))
 
     def assert_says_how_to_begin_anew(self, *command: str) -> None:
         try:

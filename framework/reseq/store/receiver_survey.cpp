@@ -89,19 +89,48 @@ std::vector<core::sequence_range> missing_of(const destination_state& of, sequen
   return missing;
 }
 
+/// The id of what the journal has under that sequence, if it has anything.
+result<std::optional<std::string>> id_of(journal& from, shard_handle shard, const destination_state& of, sequence seq) {
+  using id = std::optional<std::string>;
+  if (seq == sequence{} || seq > of.last || after_lost(of, seq) != seq) return id{};
+  const auto items = from.read(shard, of.id, seq, 1, 1);
+  if (!items && items.error().code != errc::not_found) return tl::unexpected(items.error());
+  if (!items || items->empty() || items->front().seq != seq) return id{};
+  return id{items->front().message->id()};
+}
+
+std::string label(const destination_state& of) { return "the receiver of destination " + of.name; }
+
 } // namespace
+
+result<void> recognize(journal& from, const shard_state& shard, std::span<receiver_seen> seen) {
+  for (auto& [id, has] : seen) {
+    const auto* of = find(shard, id);
+    if (of == nullptr || has.unclaimed.empty()) continue;
+    const auto ours = id_of(from, shard.handle, *of, has.last);
+    if (!ours) return tl::unexpected(ours.error());
+    if (*ours && **ours == has.last_message) has.unclaimed.clear();
+  }
+  return {};
+}
+
+std::optional<std::string> find_unclaimed(const shard_state& shard, std::span<const receiver_seen> seen) {
+  for (const auto& [id, has] : seen)
+    if (const auto* of = find(shard, id); of != nullptr && !has.unclaimed.empty())
+      return label(*of) + " " + belongs_elsewhere(has);
+  return std::nullopt;
+}
 
 std::optional<std::string> find_ahead(const shard_state& shard, std::span<const receiver_seen> seen) {
   for (const auto& [id, has] : seen) {
     const auto* of = find(shard, id);
     if (of == nullptr) continue;
-    const auto label = "the receiver of destination " + of->name;
-    if (!has.foreign.empty()) return label + " " + belongs_elsewhere(has);
+    if (!has.foreign.empty()) return label(*of) + " " + belongs_elsewhere(has);
     if (has.owner > shard.owner)
-      return label + " knows of epoch " + std::to_string(has.owner.value()) + ", and the journal of none after " +
+      return label(*of) + " knows of epoch " + std::to_string(has.owner.value()) + ", and the journal of none after " +
              std::to_string(shard.owner.value());
     if (has.last > of->last)
-      return label + " is ahead of the journal: " + described(has) +
+      return label(*of) + " is ahead of the journal: " + described(has) +
              ", and the journal has given it none beyond sequence " + std::to_string(of->last.value());
   }
   return std::nullopt;
@@ -111,15 +140,12 @@ result<std::optional<std::string>> find_other_history(journal& from, const shard
                                                       std::span<const receiver_seen> seen) {
   for (const auto& [id, has] : seen) {
     const auto* of = find(shard, id);
-    if (of == nullptr || has.last == sequence{} || has.last > of->last || has.last_message.empty()) continue;
-    if (after_lost(*of, has.last) != has.last) continue;
-    const auto items = from.read(shard.handle, id, has.last, 1, 1);
-    if (!items && items.error().code != errc::not_found) return tl::unexpected(items.error());
-    if (!items || items->empty() || items->front().seq != has.last) continue;
-    if (const auto& ours = items->front().message->id(); ours != has.last_message)
+    if (of == nullptr || has.last_message.empty()) continue;
+    const auto ours = id_of(from, shard.handle, *of, has.last);
+    if (!ours) return tl::unexpected(ours.error());
+    if (*ours && **ours != has.last_message)
       return std::optional(
-        "the receiver of destination " + of->name + " has another history: " + described(has) + ", which is message " +
-        ours +
+        label(*of) + " has another history: " + described(has) + ", which is message " + **ours +
         " in the journal. No recovery mends that: empty the table and delete its row in "
         "reseq.delivered (of a stream: delete it, and its key reseq:{…}:receiver:…), or name another "
         "one, and start again");

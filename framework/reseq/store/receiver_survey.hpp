@@ -19,6 +19,14 @@ struct receiver_seen {
   receiver_record has;
 };
 
+/// Of messages that no record says whose they are, the last of which is the journal's, too: they are this journal's,
+/// and not `unclaimed` any more. On the thread of `journal::read`, whose errors but those of missing messages it passes
+/// on.
+result<void> recognize(journal& from, const shard_state& shard, std::span<receiver_seen> seen);
+
+/// Why nobody can say whose messages a receiver has, if one has such: see `receiver_record::unclaimed`.
+std::optional<std::string> find_unclaimed(const shard_state& shard, std::span<const receiver_seen> seen);
+
 /// Why the journal must have gone backwards, if it has: a receiver has a sequence that was never given, or knows of a
 /// later owner than the shard has ever had. Or why nobody can say: what is recorded of it is another journal's.
 std::optional<std::string> find_ahead(const shard_state& shard, std::span<const receiver_seen> seen);

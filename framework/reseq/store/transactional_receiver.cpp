@@ -21,7 +21,10 @@ std::string described(const receiver_record& known) {
          (known.last_message.empty() ? "" : ", message " + known.last_message);
 }
 
+bool is_ours(const receiver_record& known) { return known.foreign.empty() && known.unclaimed.empty(); }
+
 std::string belongs_elsewhere(const receiver_record& known) {
+  if (known.foreign.empty()) return known.unclaimed;
   return "belongs to another installation: what is recorded of it is of journal " +
          known.foreign.substr(0, shown_of_identity) + "…, last written " +
          (known.written.empty() ? "nobody knows when" : known.written) +
@@ -30,12 +33,25 @@ std::string belongs_elsewhere(const receiver_record& known) {
          "this one goes on behind it";
 }
 
+std::string unclaimed(sequence last, const receiver_owner& owner, const std::string& record, const std::string& claim) {
+  return "has messages up to sequence " + std::to_string(last.value()) + ", and " + record +
+         " does not say whose they are. This is journal " + owner.journal + ", epoch " +
+         std::to_string(owner.owner.value()) +
+         ": if it has delivered them, let the record say so and start again: " + claim +
+         ". Else give this one another table or stream; or, if whose they are is gone for good, `reseqctl recover` "
+         "with "
+         "--take-over shows how this one goes on behind them";
+}
+
 result<void> may_take_over(const receiver_record& known, sequence assigned, sequence settled) {
   const auto last = std::min(known.last, assigned);
-  if (known.foreign.empty() || settled >= last) return {};
+  if (is_ours(known) || settled >= last) return {};
+  const auto waiting = "messages wait here under sequences " + std::to_string((settled + 1).value()) + " to " +
+                       std::to_string(last.value()) + ", ";
+  if (known.foreign.empty())
+    return fail(errc::conflict, waiting + "and would be taken for delivered: it " + known.unclaimed, "the receiver");
   return fail(errc::conflict,
-              "messages wait here under sequences " + std::to_string((settled + 1).value()) + " to " +
-                std::to_string(last.value()) + ", which journal " + known.foreign.substr(0, shown_of_identity) +
+              waiting + "which journal " + known.foreign.substr(0, shown_of_identity) +
                 "… has used for messages of its own, and would be taken for delivered. No recovery mends that: let the "
                 "destination's url name an empty table, and delete its row in reseq.delivered (or name another "
                 "stream), and start again: it gets all that the journal still has",
@@ -55,6 +71,7 @@ tl::expected<std::size_t, core::receiver_answer>
 already_received(const receiver_record& known, std::span<const received> items, const receiver_owner& owner) {
   if (!known.foreign.empty()) return contradiction("the receiver " + belongs_elsewhere(known));
   if (known.owner > owner.owner) return tl::unexpected<core::receiver_answer>(core::stale{known.owner});
+  if (!known.unclaimed.empty()) return contradiction("the receiver " + known.unclaimed);
   const auto assigned = std::max(owner.assigned, items.back().item.seq);
   if (known.last > assigned)
     return contradiction(described(known) + ", and the journal has given this destination none beyond " +

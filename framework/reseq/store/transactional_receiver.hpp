@@ -21,6 +21,7 @@ struct receiver_owner {
   epoch owner;
   sequence assigned;   ///< the last sequence that the journal had given the destination when this owner started
   std::string journal; ///< its identity
+  sequence ours{};     ///< the last that the receiver had when that was found to be the journal's; 0: nobody looked
 };
 
 /// A message as the receiver gets it.
@@ -37,14 +38,25 @@ struct receiver_record {
   position last_position{}; ///< and its position; 0 if that is not known, or not beyond what the journal had given
   std::string foreign{};    ///< the identity of the journal whose record it is, if that is another than the owner's
   std::string written{};    ///< when it was last written, for people; empty if that is not known
+  /// Where there are messages, and no record says whose: that, and what to do about it, as the end of a sentence about
+  /// the receiver.
+  std::string unclaimed{};
 };
 
-/// Whose record it is, and what to do about that, as the end of a sentence about the receiver. Only of a foreign one.
+/// Whether it is of the owner's journal, or there is nothing yet.
+bool is_ours(const receiver_record& known);
+
+/// Whose record it is, and what to do about that, as the end of a sentence about the receiver. Only of what is not
+/// ours.
 std::string belongs_elsewhere(const receiver_record& known);
 
+/// What `unclaimed` says: `record` names what should say whose the messages are, `claim` what makes it say so, if they
+/// are the owner's.
+std::string unclaimed(sequence last, const receiver_owner& owner, const std::string& record, const std::string& claim);
+
 /// Whether this journal, which has given its destination the sequences up to `assigned` and settled those up to
-/// `settled`, can go on behind the record of another one. `errc::conflict`: messages of its own wait under sequences
-/// that the other one has used, and would be taken for delivered.
+/// `settled`, can go on behind the record of another one, or of nobody. `errc::conflict`: messages of its own wait
+/// under sequences that are used there, and would be taken for delivered.
 result<void> may_take_over(const receiver_record& known, sequence assigned, sequence settled);
 
 /// In words, as the end of a sentence about the receiver: "the last that it has is sequence 5, message m-5".
@@ -54,8 +66,8 @@ std::string described(const receiver_record& known);
 /// them, which is
 ///
 /// - `stale`: a later owner was there;
-/// - `failing`: the record is another journal's; or it lacks what progress says it got, or has what this journal cannot
-///   have sent it. One of the two has gone back in time, or is another one than before.
+/// - `failing`: the record is another journal's, or nobody's; or it lacks what progress says it got, or has what this
+///   journal cannot have sent it. One of the two has gone back in time, or is another one than before.
 tl::expected<std::size_t, core::receiver_answer>
 already_received(const receiver_record& known, std::span<const received> items, const receiver_owner& owner);
 
@@ -72,13 +84,14 @@ public:
   transactional_receiver& operator=(const transactional_receiver&) = delete;
 
   /// Connects, announces the owner, whose predecessors are refused from then on, and says what is remembered. That has
-  /// a later epoch if a later owner was there. `deliver` does without, or after a failure: it announces by itself. A
-  /// record that says of no journal whose it is becomes this journal's unless it is ahead; one of another journal stays
-  /// as it is, and nothing is delivered.
+  /// a later epoch if a later owner was there. `deliver` does without, or after a failure: it announces by itself.
+  /// Messages of which no record says whose they are become this journal's if the last is the one that this owner has
+  /// seen to be: it was recorded so before, or is the owner's `ours`. Else, as where they are another journal's,
+  /// everything stays as it is, and nothing is delivered.
   virtual result<receiver_record> open() = 0;
 
-  /// Makes a record of another journal this journal's, whereupon the other one is refused there, and says what is
-  /// remembered. Of the destination everything up to `settled` is settled. `errc::conflict`: see `may_take_over`;
+  /// Makes a record of another journal, or of nobody, this journal's, whereupon others are refused there, and says what
+  /// is remembered. Of the destination everything up to `settled` is settled. `errc::conflict`: see `may_take_over`;
   /// nothing has changed.
   virtual result<receiver_record> take_over(sequence settled) = 0;
 

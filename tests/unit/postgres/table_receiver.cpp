@@ -7,6 +7,7 @@
 
 #include "catch.hpp"
 #include "cutting_proxy.hpp"
+#include "journal_fixture.hpp"
 #include "postgres_server.hpp"
 #include "receiver_contract.hpp"
 #include "reseq/model/permanent_error.hpp"
@@ -56,6 +57,8 @@ public:
 
   void lose_all() override { sql("TRUNCATE public.ledger; TRUNCATE reseq.delivered"); }
   void forget_journal() override { sql("ALTER TABLE reseq.delivered DROP journal, DROP written"); }
+  void forget_record() override { sql("DELETE FROM reseq.delivered"); }
+  void run(const std::string& claim) override { sql(claim); }
 
   pqxx::result sql(const std::string& statement) const {
     pqxx::connection db(direct_);
@@ -121,6 +124,9 @@ TEST_CASE("a table that is ahead of its journal tells the position, too") { chec
 TEST_CASE("a table that has other messages is not taken to have ours") { check_other_history(table_places()); }
 TEST_CASE("a table that has gone back, or whose journal has, is left as it is") { check_going_back(table_places()); }
 
+TEST_CASE("a table that says nothing of whose it is, is nobody's who does not know") {
+  check_unclaimed(table_places());
+}
 TEST_CASE("a table belongs to one installation") { check_installations(table_places()); }
 
 TEST_CASE("what a function does is done once for each message") { check_receiving(function_places()); }

@@ -206,6 +206,23 @@ void check_recovery(const store_factory& make) {
     must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 4));
     CHECK_FALSE(found(3, "is past retention"));
   }
+  SECTION("messages that no record says whose they are, are the journal's if it has the last one") {
+    opened shard(must(place->open()), specs(1));
+    must(shard.commit(submit_many("m", 1, 10)));
+    recover(shard, past(9, 20, {lost(1, 11, 20)}));
+    shard.settle(1, 10);
+    must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 4));
+    const auto found = [&](std::uint64_t last, const std::string& id) {
+      std::vector<store::receiver_seen> seen{{one, {epoch{}, sequence{last}, id}}};
+      seen[0].has.unclaimed = "says nothing";
+      CHECK(store::recognize(*shard, shard.state, seen));
+      return store::find_unclaimed(shard.state, seen).value_or("recognized");
+    };
+    CHECK(found(7, "m7") == "recognized");
+    for (const auto& [last, id] :
+         std::vector<std::pair<std::uint64_t, std::string>>{{7, "other"}, {7, ""}, {3, "m3"}, {15, "m15"}, {21, "m21"}})
+      CHECK(found(last, id) == "the receiver of destination d1 says nothing");
+  }
   SECTION("what would go back, or lose what is there, is refused, and nothing happens") {
     opened shard(must(place->open()), specs(1));
     must(shard.commit(submit_many("m", 1, 5)));

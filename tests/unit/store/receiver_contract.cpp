@@ -1,6 +1,7 @@
 #include "receiver_contract.hpp"
 
 #include "catch.hpp"
+#include "journal_fixture.hpp"
 
 namespace reseq::test {
 
@@ -12,6 +13,12 @@ bool contains(const std::string& text, const std::string& what) { return text.fi
 
 store::receiver_owner owner_with(std::uint64_t epoch, std::uint64_t assigned, const std::string& journal) {
   return {"orders", "ledger", reseq::epoch{epoch}, sequence{assigned}, journal};
+}
+
+store::receiver_owner owner_knowing(std::uint64_t epoch, std::uint64_t ours, const std::string& journal) {
+  auto owner = owner_with(epoch, 1000, journal);
+  owner.ours = sequence{ours};
+  return owner;
 }
 
 std::vector<store::received> messages(const std::vector<std::uint64_t>& sequences, std::uint64_t previous,
@@ -207,17 +214,74 @@ void check_installations(const receiver_factory& make) {
     CHECK(first->take_over({})->last == sequence{2});
     CHECK(said(first->deliver(messages({3}, 2))) == "confirmed");
   }
-  SECTION("what an older version recorded becomes the journal's that comes first") {
-    place->forget_journal();
-    CHECK(place->access(owner_with(4))->open()->foreign.empty());
-    CHECK(second->open()->foreign == "journal-of-orders");
+}
+
+void check_unclaimed(const receiver_factory& make) {
+  const auto place = make();
+  const auto first = place->access(owner_with(1));
+  CHECK(said(first->deliver(messages(range_of(1, 5), 0))) == "confirmed");
+  CHECK(said(first->deliver(messages({6}, 5))) == "confirmed");
+  const bool all = GENERATE(false, true);
+  CAPTURE(all);
+  const auto forget = [&] { all ? place->forget_record() : place->forget_journal(); };
+  forget();
+  const auto others = place->access(owner_with(9, 1000, "journal-of-others"));
+  SECTION("nobody who does not know them takes them for his own, or for delivered, and it is said what to do") {
+    const auto next = place->access(owner_with(2));
+    const auto found = next->open();
+    REQUIRE(found);
+    CHECK(found->last == sequence{6});
+    CHECK(found->last_message == "m6");
+    CHECK(contains(found->unclaimed, "has messages up to sequence 6, and "));
+    CHECK(contains(found->unclaimed, " does not say whose they are. This is journal journal-of-orders, epoch 2: "));
+    CHECK(said(next->deliver(messages(range_of(4, 7), 3))) == "failing: the receiver " + found->unclaimed);
+    CHECK(
+      said(others->deliver(messages(range_of(1, 7), 0, "other"))).starts_with("failing: the receiver has messages"));
+    CHECK(said(others->deliver(messages({7}, 6, "other"))).starts_with("failing: the receiver has messages"));
+    CHECK(sequences_of(place->seen()) == range_of(1, 6));
+
+    const std::string before = "start again: ";
+    const auto at = found->unclaimed.find(before) + before.size();
+    place->run(found->unclaimed.substr(at, found->unclaimed.find(". Else", at) - at));
+    CHECK(is_ours(must(next->open())));
+    CHECK(must(others->open()).foreign == "journal-of-orders");
+    CHECK(said(next->deliver(messages(range_of(4, 7), 3))) == "confirmed");
+    CHECK(said(first->deliver(messages({8}, 7))) == "stale 2");
+    CHECK(sequences_of(place->seen()) == range_of(1, 7));
   }
-  SECTION("but none's that it is ahead of") {
-    place->forget_journal();
-    CHECK(second->open()->foreign.empty());
-    CHECK(contains(said(second->deliver(messages({1}, 0))), "the last that it has is sequence 2"));
-    CHECK(place->access(owner_with(8))->open()->foreign.empty());
-    CHECK(second->open()->foreign == "journal-of-orders");
+  SECTION("who has seen the last one to be his own goes on, and others are refused then") {
+    const auto next = place->access(owner_knowing(2, 6));
+    if (GENERATE(false, true)) CHECK(is_ours(must(next->open())));
+    CHECK(said(next->deliver(messages(range_of(6, 8), 5))) == "confirmed");
+    CHECK(must(others->open()).foreign == "journal-of-orders");
+    CHECK(said(first->deliver(messages({9}, 8))) == "stale 2");
+    CHECK(sequences_of(place->seen()) == range_of(1, 8));
+  }
+  SECTION("so does he who was at work, but not behind another one than that") {
+    for (int tries = 0; said(first->deliver(messages({7}, 6))) != "confirmed"; ++tries) REQUIRE(tries < 3);
+    CHECK(must(others->open()).foreign == "journal-of-orders");
+    CHECK_FALSE(is_ours(must(place->access(owner_knowing(9, 6, "journal-of-others"))->open())));
+    forget();
+    CHECK_FALSE(is_ours(must(place->access(owner_knowing(2, 6))->open())));
+    CHECK(is_ours(must(place->access(owner_knowing(2, 7))->open())));
+  }
+  SECTION("who takes them over goes on behind them, unless messages wait under their sequences") {
+    const auto refused = others->take_over(sequence{5});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == errc::conflict);
+    CHECK(contains(refused.error().text(), "messages wait here under sequences 6 to 6, and would be taken for"));
+    CHECK(contains(refused.error().text(), "does not say whose they are"));
+    CHECK_FALSE(is_ours(must(others->open())));
+    CHECK(must(others->take_over(sequence{6})).last == sequence{6});
+    CHECK(said(others->deliver(messages({7}, 6, "other"))) == "confirmed");
+    CHECK(contains(said(first->deliver(messages({7}, 6))), "belongs to another installation"));
+  }
+  SECTION("where there are none any more, it is anybody's") {
+    place->lose_all();
+    const auto next = place->access(owner_knowing(2, 6));
+    CHECK(is_ours(must(next->open())));
+    CHECK(contains(said(next->deliver(messages({7}, 6))), "it has nothing of this destination, but sequence 6"));
+    CHECK(said(next->deliver(messages({1}, 0))) == "confirmed");
   }
 }
 

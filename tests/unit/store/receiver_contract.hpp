@@ -35,10 +35,17 @@ public:
   virtual void lose_all() = 0;
   /// What is recorded is as an older version recorded it, which does not say whose it is.
   virtual void forget_journal() = 0;
+  /// What is recorded is gone, and the messages are there.
+  virtual void forget_record() = 0;
+  /// Does what the receiver asks an operator to.
+  virtual void run(const std::string& claim) = 0;
 };
 
 store::receiver_owner owner_with(std::uint64_t epoch, std::uint64_t assigned = 1000,
                                  const std::string& journal = "journal-of-orders");
+/// As `owner_with`, who was told that everything up to `ours` is its journal's.
+store::receiver_owner owner_knowing(std::uint64_t epoch, std::uint64_t ours,
+                                    const std::string& journal = "journal-of-orders");
 /// Messages with these sequences, each following on the one before it, the first on `previous`.
 std::vector<store::received> messages(const std::vector<std::uint64_t>& sequences, std::uint64_t previous,
                                       const std::string& journal = "m");
@@ -58,6 +65,8 @@ void check_positions(const receiver_factory& make);
 void check_other_history(const receiver_factory& make);
 /// What is recorded for one journal is not touched by another one.
 void check_installations(const receiver_factory& make);
+/// Messages of which no record says whose they are.
+void check_unclaimed(const receiver_factory& make);
 void check_going_back(const receiver_factory& make);
 
 } // namespace reseq::test

@@ -54,20 +54,21 @@ std::string first_line(std::string_view text) { return std::string(text.substr(0
 } // namespace
 
 struct fenced_receiver_statements {
-  const char* announce; ///< pipeline, destination, epoch, journal, the last sequence that was assigned
+  const char* announce; ///< pipeline, destination, epoch, journal, the last sequence that is its own
+  const char* make;     ///< pipeline, destination, epoch, sequence, message, journal
   const char* look;     ///< pipeline, destination
   const char* lock;     ///< the same
-  const char* advance;  ///< pipeline, destination, epoch, sequence, message, journal
+  const char* advance;  ///< as `make`
 };
 
 namespace {
 
 constexpr fenced_receiver_statements with_journals{
-  "INSERT INTO reseq.delivered AS d (pipeline, destination, epoch, last_sequence, last_message, journal, written) "
-  "VALUES ($1, $2, $3::text::bigint, 0, '', $4, now()) ON CONFLICT (pipeline, destination) DO UPDATE SET "
-  "epoch = excluded.epoch, written = excluded.written, journal = CASE WHEN d.last_sequence <= $5::text::bigint "
-  "THEN excluded.journal ELSE d.journal END WHERE d.journal IN ('', excluded.journal) AND "
-  "(d.epoch < excluded.epoch OR d.journal = '' AND d.epoch = excluded.epoch)",
+  "UPDATE reseq.delivered SET epoch = $3::text::bigint, journal = $4, written = now() WHERE pipeline = $1 AND "
+  "destination = $2 AND (journal = $4 AND epoch < $3::text::bigint OR "
+  "journal = '' AND epoch <= $3::text::bigint AND last_sequence IN (0, $5::text::bigint))",
+  "INSERT INTO reseq.delivered (pipeline, destination, epoch, last_sequence, last_message, journal, written) VALUES "
+  "($1, $2, $3::text::bigint, $4::text::bigint, $5, $6, now()) ON CONFLICT DO NOTHING",
   "SELECT epoch, last_sequence, last_message, pg_backend_pid(), journal, to_char(written, 'YYYY-MM-DD HH24:MI:SS "
   "\"UTC\"') "
   "FROM reseq.delivered WHERE pipeline = $1 AND destination = $2",
@@ -79,9 +80,10 @@ constexpr fenced_receiver_statements with_journals{
 
 /// For the same parameters.
 constexpr fenced_receiver_statements without_journals{
-  "INSERT INTO reseq.delivered AS d (pipeline, destination, epoch, last_sequence, last_message) SELECT $1, $2, "
-  "$3::text::bigint, 0, '' WHERE $4::text || $5::text <> '' ON CONFLICT (pipeline, destination) DO UPDATE SET "
-  "epoch = excluded.epoch WHERE d.epoch < excluded.epoch",
+  "UPDATE reseq.delivered SET epoch = $3::text::bigint WHERE pipeline = $1 AND destination = $2 AND "
+  "epoch < $3::text::bigint AND $4::text || $5::text <> ''",
+  "INSERT INTO reseq.delivered (pipeline, destination, epoch, last_sequence, last_message) SELECT $1, $2, "
+  "$3::text::bigint, $4::text::bigint, $5 WHERE $6::text IS NOT NULL ON CONFLICT DO NOTHING",
   "SELECT epoch, last_sequence, last_message, pg_backend_pid(), '', NULL FROM reseq.delivered WHERE pipeline = $1 AND "
   "destination = $2",
   "SELECT epoch, last_sequence, last_message, pg_backend_pid(), '', NULL FROM reseq.delivered WHERE pipeline = $1 AND "
@@ -100,7 +102,7 @@ void wait_for_others(pqxx::work& tx) {
 }
 
 fenced_receiver::fenced_receiver(server_url server, receiver_owner owner, duration timeout, listener tell)
-  : server_(std::move(server)), owner_(std::move(owner)), timeout_(timeout), tell_(std::move(tell)),
+  : server_(std::move(server)), owner_(std::move(owner)), ours_(owner_.ours), timeout_(timeout), tell_(std::move(tell)),
     use_(&with_journals) {}
 
 result<receiver_record> fenced_receiver::open() {
@@ -119,7 +121,9 @@ result<receiver_record> fenced_receiver::take_over(sequence settled) {
     const auto known = recorded(tx, use_->lock);
     if (!known) return tl::unexpected(known.error());
     if (auto may = may_take_over(*known, owner_.assigned, settled); !may) return may;
-    if (!known->foreign.empty()) db_->run(tx, take_record, owner_.pipeline, owner_.destination, owner_.journal);
+    if (is_ours(*known)) return {};
+    make_record(*db_, tx, epoch{}, *known); // where there is none
+    if (use_ == &with_journals) db_->run(tx, take_record, owner_.pipeline, owner_.destination, owner_.journal);
     return {};
   });
   if (!taken) db_.reset();
@@ -130,7 +134,10 @@ core::receiver_answer fenced_receiver::deliver(std::span<const received> items) 
   std::optional<core::receiver_answer> instead;
   auto written = compare_and_write(items, instead);
   if (!written && (written.error().code == errc::in_doubt || outdated_)) written = compare_and_write(items, instead);
-  if (written) return core::confirmed{};
+  if (written) {
+    ours_ = items.back().item.seq;
+    return core::confirmed{};
+  }
   return instead ? std::move(*instead) : core::failing{written.error().text(), std::nullopt};
 }
 
@@ -146,6 +153,8 @@ result<void> fenced_receiver::compare_and_write(std::span<const received> items,
 }
 
 position fenced_receiver::position_of(database&, sequence) { return {}; }
+
+receiver_record fenced_receiver::newest(pqxx::work&) { return {}; }
 
 std::optional<core::receiver_answer> fenced_receiver::find_other(database&, std::span<const received>) {
   return std::nullopt;
@@ -170,12 +179,28 @@ result<void> fenced_receiver::connect() {
     db.transact([&](pqxx::work& tx) { return prepare_records(tx).and_then([&] { return prepare(db, tx); }); });
   if (fits)
     fits = db.transact([&](pqxx::work& tx) -> result<void> {
-      db.run(tx, use_->announce, owner_.pipeline, owner_.destination, std::to_string(owner_.owner.value()),
-             owner_.journal, std::to_string(owner_.assigned.value()));
+      announce(db, tx);
       return {};
     });
   if (fits) db_ = std::move(*made);
   return fits;
+}
+
+/// Where there are messages that may be somebody else's, nothing is written.
+void fenced_receiver::announce(database& db, pqxx::work& tx) {
+  if (db.run(tx, use_->look, owner_.pipeline, owner_.destination).empty())
+    if (const auto there = newest(tx); may_claim(there)) make_record(db, tx, owner_.owner, there);
+  db.run(tx, use_->announce, owner_.pipeline, owner_.destination, std::to_string(owner_.owner.value()), owner_.journal,
+         std::to_string(ours_.value()));
+}
+
+bool fenced_receiver::may_claim(const receiver_record& there) const {
+  return there.last == sequence{} || there.last == ours_;
+}
+
+void fenced_receiver::make_record(database& db, pqxx::work& tx, epoch owner, const receiver_record& there) const {
+  db.run(tx, use_->make, owner_.pipeline, owner_.destination, std::to_string(owner.value()),
+         std::to_string(there.last.value()), there.last_message, owner_.journal);
 }
 
 result<void> fenced_receiver::prepare_records(pqxx::work& tx) {
@@ -209,15 +234,35 @@ void fenced_receiver::tell(const std::string& news) const {
 
 result<receiver_record> fenced_receiver::recorded(pqxx::work& tx, const char* query) {
   const auto rows = db_->run(tx, query, owner_.pipeline, owner_.destination);
-  if (rows.empty()) return fail(errc::conflict, "the destination's row was deleted", "reseq.delivered");
+  if (rows.empty()) return unrecorded(tx);
   if (rows[0][3].as<int>() != session_) return fail(errc::incompatible, not_sessions, "the destination's url");
   receiver_record known{epoch{rows[0][0].as<std::uint64_t>()}, sequence{rows[0][1].as<std::uint64_t>()},
                         std::string(view_of(rows[0][2]))};
   if (const auto whose = view_of(rows[0][4]); !whose.empty() && whose != owner_.journal) {
     known.foreign = whose;
     known.written = view_of(rows[0][5]);
+  } else if (whose.empty() && use_ == &with_journals && known.last != sequence{}) {
+    known.unclaimed = unclaimed(known.last, owner_, "its row in reseq.delivered",
+                                "UPDATE reseq.delivered SET journal = " + literal(tx, owner_.journal) + " WHERE " +
+                                  "pipeline = " + literal(tx, owner_.pipeline) +
+                                  " AND destination = " + literal(tx, owner_.destination));
   }
+  if (is_ours(known) && known.owner <= owner_.owner) ours_ = known.last;
   return known;
+}
+
+result<receiver_record> fenced_receiver::unrecorded(pqxx::work& tx) {
+  auto there = newest(tx);
+  if (may_claim(there)) return fail(errc::conflict, "the destination's row was deleted", "reseq.delivered");
+  const bool says_whose = use_ == &with_journals;
+  there.unclaimed =
+    unclaimed(there.last, owner_, "reseq.delivered, which has no row of this destination,",
+              "INSERT INTO reseq.delivered (pipeline, destination, epoch, last_sequence, last_message" +
+                std::string(says_whose ? ", journal" : "") + ") VALUES (" + literal(tx, owner_.pipeline) + ", " +
+                literal(tx, owner_.destination) + ", " + std::to_string(owner_.owner.value()) + ", " +
+                std::to_string(there.last.value()) + ", " + literal(tx, there.last_message) +
+                (says_whose ? ", " + literal(tx, owner_.journal) : "") + ")");
+  return there;
 }
 
 result<void> fenced_receiver::write(std::span<const received> items, std::optional<core::receiver_answer>& instead) {

@@ -22,7 +22,8 @@ struct fenced_receiver_statements;
 /// Each call of `deliver` is one transaction: it locks the destination's row in `reseq.delivered`, looks at the epoch
 /// and the last sequence there, takes what is new, and writes both. A transaction whose commit is in doubt is cleared
 /// up by doing it again: the lock waits for the end of the old one, and the row tells what became of it. What the row
-/// says is there already is compared with the journal's messages first, once, in a transaction of its own.
+/// says is there already is compared with the journal's messages first, once, in a transaction of its own. Where there
+/// is no row, the newest message that can be seen is the last.
 ///
 /// The connection must be a session of the server's. Where a pooler shares these among transactions, a statement that
 /// another destination has prepared would stand under the name of one of ours, and put messages into its table: a
@@ -57,6 +58,9 @@ protected:
   /// The position of the message with this sequence, where it can be read; else 0.
   virtual position position_of(database& db, sequence received);
 
+  /// The last message that is there, where it can be seen without a record of it; of that, `last` and `last_message`.
+  virtual receiver_record newest(pqxx::work& tx);
+
   /// What the server said, in one line and without a password.
   [[nodiscard]] std::string in_a_line(const server_message& said) const;
   [[nodiscard]] const receiver_owner& owner() const { return owner_; }
@@ -66,13 +70,18 @@ protected:
 private:
   result<void> connect();
   result<void> prepare_records(pqxx::work& tx);
+  void announce(database& db, pqxx::work& tx);
+  [[nodiscard]] bool may_claim(const receiver_record& there) const;
+  void make_record(database& db, pqxx::work& tx, epoch owner, const receiver_record& there) const;
   result<receiver_record> recorded(pqxx::work& tx, const char* query);
+  result<receiver_record> unrecorded(pqxx::work& tx);
   result<void> write(std::span<const received> items, std::optional<core::receiver_answer>& instead);
   /// As `write`, after what is there already was compared.
   result<void> compare_and_write(std::span<const received> items, std::optional<core::receiver_answer>& instead);
 
   server_url server_;
   receiver_owner owner_;
+  sequence ours_;              ///< the last that was found to be this journal's
   sequence compared_;          ///< up to here it has the journal's messages, as far as that can be seen
   std::size_t to_compare_ = 0; ///< so many first have to be
   duration timeout_;

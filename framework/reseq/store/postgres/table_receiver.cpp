@@ -265,6 +265,19 @@ position table_receiver::position_of(database& db, sequence received) {
   return found.value_or(position{});
 }
 
+/// Where the sequence is no number for the server, an index on it does not help.
+receiver_record table_receiver::newest(pqxx::work& tx) {
+  if (!may_read(tx, to_.quoted())) return {};
+  const auto is_number = tx.exec("SELECT" + std::string(of_table) + literal(tx, to_.quoted()) +
+                                 ") AND attname = 'sequence' AND 'N' = (SELECT typcategory FROM pg_catalog.pg_type "
+                                 "WHERE oid = atttypid)");
+  const auto order = is_number.empty() ? "sequence::text::bigint" : "sequence";
+  const auto rows = tx.exec("SELECT sequence::text::bigint, message_id::text FROM " + to_.quoted() +
+                            " WHERE sequence IS NOT NULL ORDER BY " + order + " DESC LIMIT 1");
+  if (rows.empty()) return {};
+  return {{}, sequence{rows[0][0].as<std::uint64_t>()}, rows[0][1].is_null() ? "" : std::string(view_of(rows[0][1]))};
+}
+
 std::optional<core::receiver_answer> table_receiver::find_other(database& db, std::span<const received> items) {
   using row = std::optional<std::pair<sequence, std::string>>;
   const auto found =

@@ -1,18 +1,20 @@
 -- Appends messages to a destination's stream, each once, and remembers the last one.
 --
 -- KEYS: the stream, the destination's record
--- ARGV: the owner's epoch, the last sequence as the caller knows it ('' for none), its journal, the last sequence that
--- this had given, the time as text, 'take' to make a record of another journal its own if that is the last there, too,
--- then for each message: sequence, position, message id, key, headers, payload
+-- ARGV: the owner's epoch, the last sequence as the caller knows it to be its own ('' for none), its journal, the time
+-- as text, 'take' to make a record of another journal its own if that is the last there, too, then for each message:
+-- sequence, position, message id, key, headers, payload
 -- Answers the epoch, last sequence, last message, journal and time that are recorded now ('' for none). A caller of
--- another journal has changed nothing. One whose epoch is older, or whose last sequence is another one, has changed
--- nothing but that its epoch, if it is a later one, is recorded.
+-- another journal has changed nothing; nor has one whose last sequence is another one where no journal is recorded. One
+-- whose epoch is older, or whose last sequence is another one, has changed nothing but that its epoch, if it is a later
+-- one, is recorded.
 -- What a call has appended stays when it fails after that: a message whose entry is in the stream already is taken for
 -- appended.
 local stream, record = KEYS[1], KEYS[2]
 local ours, expected = ARGV[1], ARGV[2]
 
-local journal, assigned, now, wish = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local journal, now, wish = ARGV[3], ARGV[4], ARGV[5]
+local first = 6
 
 local known = redis.call('HMGET', record, 'epoch', 'last', 'message', 'journal', 'written')
 local epoch, last, message = known[1] or '0', known[2] or '', known[3] or ''
@@ -28,19 +30,21 @@ if last == '' and redis.call('EXISTS', stream) == 1 then
     if about[i] == 'last-generated-id' then last = string.match(about[i + 1], '^(%d+)-') end
   end
   if last == '0' then last = '' end
+  if newest and newest[1] == last .. '-0' and newest[2][5] == 'message_id' then message = newest[2][6] end
 end
 
-if whose ~= '' and whose ~= journal then
-  if wish ~= 'take' or last ~= expected then return {epoch, last, message, whose, written} end
+if whose ~= journal and (last ~= '' and last ~= expected or whose ~= '' and wish ~= 'take') then
+  return {epoch, last, message, whose, written}
+end
+if whose ~= journal and wish == 'take' then
   redis.call('HSET', record, 'journal', journal, 'written', now)
   whose = journal
 end
 -- No double is ever turned into text.
 if tonumber(epoch) > tonumber(ours) then return {epoch, last, message, whose, written} end
-local appends = #ARGV > 6
-local adopts = whose == '' and tonumber(last == '' and '0' or last) <= tonumber(assigned)
+local appends = #ARGV >= first
 -- Before anything is appended, so that a user who may not write the record appends nothing.
-if appends or adopts then
+if appends or whose == '' then
   redis.call('HSET', record, 'epoch', ours, 'journal', journal, 'written', now)
   whose = journal
 elseif epoch ~= ours then
@@ -57,7 +61,7 @@ local function is_there(i)
 end
 
 local failed
-for i = 7, #ARGV, 6 do
+for i = first, #ARGV, 6 do
   local added = redis.pcall('XADD', stream, ARGV[i] .. '-0', 'sequence', ARGV[i], 'position', ARGV[i + 1],
                             'message_id', ARGV[i + 2], 'key', ARGV[i + 3], 'headers', ARGV[i + 4],
                             'payload', ARGV[i + 5])

@@ -74,22 +74,23 @@ result<stream_url> parse_stream_url(std::string_view text) {
 stream_receiver::stream_receiver(stream_url to, receiver_owner owner, duration timeout)
   : stream_(std::move(to.stream)),
     record_("reseq:{" + std::string(hash_tag(stream_)) + "}:receiver:" + owner.pipeline + ":" + owner.destination),
-    owner_(std::move(owner)), client_(std::move(to.server), options_with(timeout)) {}
+    owner_(std::move(owner)), client_(std::move(to.server), options_with(timeout)), ours_(owner_.ours) {}
 
 result<receiver_record> stream_receiver::open() { return look(); }
 
 result<receiver_record> stream_receiver::take_over(sequence settled) {
   const auto known = look();
-  if (!known || known->foreign.empty()) return known;
+  if (!known || is_ours(*known)) return known;
   if (auto may = may_take_over(*known, owner_.assigned, settled); !may) return tl::unexpected(std::move(may.error()));
-  auto taken = look(known->last, whose::anybodys);
-  if (taken && !taken->foreign.empty())
+  ours_ = known->last;
+  auto taken = look(whose::anybodys);
+  if (taken && !is_ours(*taken))
     return fail(errc::conflict, "the journal whose record it is wrote meanwhile: it is not gone", "the receiver");
   return taken;
 }
 
-result<receiver_record> stream_receiver::look(sequence expected, whose takes) {
-  auto read = append({}, expected, takes);
+result<receiver_record> stream_receiver::look(whose takes) {
+  auto read = append({}, takes);
   if (read) known_ = *read;
   if (read && read->last > owner_.assigned) read->last_position = position_of(read->last);
   return read;
@@ -124,7 +125,7 @@ core::receiver_answer stream_receiver::deliver(std::span<const received> items) 
   for (int tries = 0; tries < 3; ++tries) {
     const bool was_known = known_.has_value();
     if (!was_known) {
-      auto read = append({}, {});
+      auto read = append({});
       if (!read) return core::failing{read.error().text(), std::nullopt};
       known_ = std::move(*read);
     }
@@ -136,11 +137,11 @@ core::receiver_answer stream_receiver::deliver(std::span<const received> items) 
     }
     if (auto other = find_other(items.first(*there))) return std::move(*other);
     const auto expected = known_->last;
-    auto now = append(items.subspan(*there), expected);
+    auto now = append(items.subspan(*there));
     known_.reset(); // what became of a call without an answer is found out anew
     if (!now) return core::failing{now.error().text(), std::nullopt};
     known_ = std::move(*now);
-    if (!known_->foreign.empty()) continue;
+    if (!is_ours(*known_)) continue;
     if (known_->owner > owner_.owner) return core::stale{known_->owner};
     if (known_->last == items.back().item.seq) return core::confirmed{};
     if (*there == items.size() && known_->last == expected) return core::confirmed{};
@@ -149,18 +150,15 @@ core::receiver_answer stream_receiver::deliver(std::span<const received> items) 
   return core::failing{"somebody else writes to the stream as this destination", std::nullopt};
 }
 
-result<receiver_record> stream_receiver::append(std::span<const received> items, sequence expected, whose takes) {
+result<receiver_record> stream_receiver::append(std::span<const received> items, whose takes) {
   command call("EVALSHA");
   call.add(append_script.sha1).number(2).add(stream_).add(record_).number(owner_.owner.value());
-  if (expected == sequence{}) {
+  if (ours_ == sequence{}) {
     call.add("");
   } else {
-    call.number(expected.value());
+    call.number(ours_.value());
   }
-  call.add(owner_.journal)
-    .number(owner_.assigned.value())
-    .add(now_as_text())
-    .add(takes == whose::anybodys ? "take" : "");
+  call.add(owner_.journal).add(now_as_text()).add(takes == whose::anybodys ? "take" : "");
   for (const auto& one : items)
     call.number(one.item.seq.value())
       .number(one.item.at.value())
@@ -177,11 +175,21 @@ result<receiver_record> stream_receiver::append(std::span<const received> items,
   const auto last = number(said[1].text());
   if (!epoch_now || !last) return tl::unexpected((epoch_now ? last : epoch_now).error());
   receiver_record known{epoch{*epoch_now}, sequence{*last}, std::string(said[2].text())};
-  if (const auto journal = said[3].text(); !journal.empty() && journal != owner_.journal) {
+  const auto journal = said[3].text();
+  if (journal.empty() && known.last != sequence{}) known.unclaimed = says_nothing(known.last);
+  if (!journal.empty() && journal != owner_.journal) {
     known.foreign = journal;
     known.written = said[4].text();
   }
+  if (is_ours(known) && known.owner <= owner_.owner) ours_ = known.last;
   return known;
+}
+
+std::string stream_receiver::says_nothing(sequence last) const {
+  return unclaimed(last, owner_,
+                   record_ + ", the record beside the stream " + stream_ + " (which has come to " +
+                     std::to_string(last.value()) + "-0),",
+                   "HSET " + record_ + " journal " + owner_.journal);
 }
 
 } // namespace reseq::store::redis

@@ -26,8 +26,8 @@ result<stream_url> parse_stream_url(std::string_view text);
 /// Each call of `deliver` is one script, which is atomic: entries `{sequence}-0` with the fields `sequence`,
 /// `position`, `message_id`, `key`, `headers` and `payload`. Beside the stream, in its slot of a cluster, the hash
 /// `reseq:{stream}:receiver:PIPELINE:DESTINATION` keeps the epoch, the last sequence, and whose journal's they are;
-/// without it, the stream's last-generated-id tells the latter, so that a trimmed stream takes nothing twice either.
-/// Entries may be trimmed and deleted by anybody.
+/// where it does not say the sequence, the stream's last-generated-id does, so that a trimmed stream takes nothing
+/// twice either. Entries may be trimmed and deleted by anybody.
 ///
 /// An entry survives what Redis's own persistence makes it survive: `appendonly yes` and `appendfsync always` for a
 /// crash of the machine. Needs Redis 5 or later.
@@ -44,12 +44,13 @@ public:
 private:
   enum class whose { ours, anybodys };
 
-  /// What is recorded after `items` were appended to `expected`, or were not because something else is the last, or
-  /// because the record is another journal's. That, too, is taken with `anybodys`, if `expected` is the last.
-  result<receiver_record> append(std::span<const received> items, sequence expected, whose takes = whose::ours);
+  /// What is recorded after `items` were appended to `ours_`, or were not because something else is the last, or
+  /// because the record is another journal's. That, too, is taken with `anybodys`, if `ours_` is the last.
+  result<receiver_record> append(std::span<const received> items, whose takes = whose::ours);
 
   /// As `append` of nothing.
-  result<receiver_record> look(sequence expected = {}, whose takes = whose::ours);
+  result<receiver_record> look(whose takes = whose::ours);
+  [[nodiscard]] std::string says_nothing(sequence last) const;
 
   /// A field of the entry with this sequence; empty where it cannot be read, or is there no more.
   std::string field_of(sequence received, std::string_view field);
@@ -61,6 +62,7 @@ private:
   std::string record_;
   receiver_owner owner_;
   client client_;
+  sequence ours_;                        ///< the last that was found to be this journal's
   sequence compared_;                    ///< up to here it has the journal's messages, as far as that can be seen
   std::optional<receiver_record> known_; ///< as the last call left it
 };
