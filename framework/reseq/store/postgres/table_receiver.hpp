@@ -7,11 +7,10 @@
 #include <vector>
 
 #include "reseq/store/postgres/fenced_receiver.hpp"
+#include "reseq/store/postgres/table_insertion.hpp"
 #include "reseq/store/postgres/table_url.hpp"
 
 namespace reseq::store::postgres {
-
-struct table_column;
 
 /// As `fenced_receiver`. The table gets `(sequence, position, message_id, key, headers, payload, delivered_at)`; it may
 /// have more columns with defaults, and these may be of any type that the value can be cast to (`payload` is binary if
@@ -21,8 +20,9 @@ struct table_column;
 /// the table is then.
 ///
 /// A message for which no row is there after it was inserted is refused: a trigger has kept it out. (Where a rule has
-/// put rows elsewhere, they are taken to be there.) A trigger that changes ids is noticed with the first messages of a
-/// connection, if the role may read the table.
+/// put rows elsewhere, they are taken to be there.) Where a trigger, or what is behind a view or a foreign table,
+/// changes a sequence or an id, nothing is taken, if the role may read them: the server compares what it has inserted
+/// with what was sent, unless it is a table without triggers.
 class table_receiver : public fenced_receiver {
 public:
   /// `timeout` is of each statement.
@@ -39,12 +39,10 @@ private:
   result<void> check_place(pqxx::work& tx, bool is_there) const;
   std::optional<core::receiver_answer> look_at_rows(pqxx::work& tx, std::span<const received> items, std::size_t rows);
   result<bool> leaves_empty(database& db, const std::string& column);
-  result<void> adapt_to(const std::vector<table_column>& columns, database& db, pqxx::work& tx);
+  result<void> adapt_to(const table_columns& columns, database& db, pqxx::work& tx);
 
   table_url to_;
-  std::string columns_; ///< that the statement is made for
-  std::string insert_;  ///< for this connection, whose cache goes by its address
-  bool looked_ = false; ///< at rows that this connection has inserted
+  table_insertion insertion_; ///< for this connection, whose cache goes by the statement's address
 };
 
 } // namespace reseq::store::postgres
