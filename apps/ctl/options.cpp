@@ -10,6 +10,7 @@ namespace reseq::ctl {
 namespace {
 
 constexpr auto digits = "0123456789";
+constexpr auto hex_digits = "0123456789abcdefABCDEF";
 constexpr auto name_characters = "abcdefghijklmnopqrstuvwxyz0123456789_-";
 constexpr auto token_characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~";
 
@@ -202,7 +203,7 @@ a person. HEAD: the oldest message, what it waits for, and for how long.)");
       ->type_name("SEQUENCE");
     skip->footer(skip->get_footer() + R"(
 In total order only the oldest message is held, and the next one that fails once that is given up: with --until, --yes
-gives them up one after the other.)");
+gives them up one after the other, for as long as the command runs.)");
   }
 
   CLI::App& app_;
@@ -227,13 +228,33 @@ std::string first_of(const std::string& given, const std::string& otherwise) {
 
 early_exit usage_error(const std::string& what) { return {2, {}, "reseqctl: " + what + "; see reseqctl --help\n"}; }
 
+/// "2-1f", as the list of what is held ends with, or "all".
+bool is_agreement(std::string_view text) {
+  const auto dash = text.find('-');
+  return text == "all" || (dash != std::string_view::npos && all_in(text.substr(0, dash), digits) &&
+                           all_in(text.substr(dash + 1), hex_digits));
+}
+
+/// `--yes CODE` instead of `--yes=CODE` would give up another message: the one with that id.
+std::string check_skip_of_one(const options& parsed) {
+  const auto& named = parsed.message;
+  if (parsed.yes && !parsed.by_id && is_agreement(named)) {
+    const auto meant = parsed.until ? "--yes stands alone beside --until" : "write --yes=" + named + ", without a blank";
+    return "skip: " + named + " stands by itself and would be a message's id: " + meant +
+           "; if that message is meant, --id " + named;
+  }
+  if (parsed.until) return "skip: --until goes without a message";
+  if (!parsed.agreed.empty()) return "skip: --yes=" + parsed.agreed + " goes without a message";
+  return {};
+}
+
 /// What is wrong about which messages are meant; empty: nothing.
 std::string check_wish(const options& parsed) {
   if (parsed.what == command::messages && parsed.message.empty()) return "messages: name the message, or its --id";
   if (parsed.what != command::skip) return {};
-  if (parsed.message.empty() && parsed.to.empty())
+  if (!parsed.message.empty()) return check_skip_of_one(parsed);
+  if (parsed.to.empty())
     return "skip: name a message, or with --to the destinations whose held messages are to be given up";
-  if (!parsed.message.empty()) return parsed.until ? "skip: --until goes without a message" : "";
   if (parsed.until && parsed.to.size() != 1) return "skip: --until is a sequence of one destination, which --to names";
   if (parsed.until && !parsed.agreed.empty()) return "skip: --yes stands alone beside --until";
   if (!parsed.until && parsed.yes)

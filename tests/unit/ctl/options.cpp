@@ -113,6 +113,20 @@ TEST_CASE("skip of all that is held takes the code of what was shown, or says th
   CHECK(good({"recover", "orders", "--yes"}).yes);
 }
 
+TEST_CASE("a code that stands apart from --yes is not taken for the id of a message that is given up") {
+  for (const auto* code : {"2-1f", "1-0", "12-deadbeef", "all"}) {
+    const auto refused = refusal({"skip", "orders", "--to", "a", "--yes", code});
+    CHECK(contains(refused, "write --yes=" + std::string{code} + ", without a blank"));
+    CHECK(contains(refused, "if that message is meant, --id " + std::string{code}));
+    CHECK(contains(refusal({"skip", "orders", code, "--to", "a", "--yes"}), "write --yes="));
+    CHECK(contains(refusal({"skip", "orders", "--to", "a", "--until", "3", "--yes", code}), "stands alone beside"));
+    CHECK(good({"skip", "orders", "--to", "a", "--yes", "--id", code}).message == code);
+    CHECK(good({"skip", "orders", code, "--to", "a"}).message == code);
+  }
+  CHECK(good({"skip", "orders", "order-17", "--to", "a", "--yes"}).message == "order-17");
+  CHECK(contains(refusal({"skip", "orders", "0:17", "--yes=2-1f"}), "--yes=2-1f goes without a message"));
+}
+
 TEST_CASE("names and places that cannot exist are refused before anything is asked") {
   CHECK(contains(refusal({"status", "Orders"}), "\"Orders\" is no name"));
   CHECK(contains(refusal({"status", "../x"}), "is no name"));
