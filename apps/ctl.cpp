@@ -26,7 +26,7 @@ int main(int argc, char** argv) {
      [](duration pause) { std::this_thread::sleep_for(pause); }},
     [] { return std::chrono::time_point_cast<wall_time::duration>(std::chrono::system_clock::now()); },
     std::cin,
-    [&](const std::string& trouble) { say(trouble + "; trying again"); }};
+    say};
   const auto printed = ctl::run(what, outside);
   if (!printed) {
     say(printed.error().text());

@@ -1,15 +1,12 @@
 #include "ctl/commands.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <optional>
 #include <span>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -17,6 +14,7 @@
 
 #include "ctl/fields.hpp"
 #include "ctl/show.hpp"
+#include "ctl/skip.hpp"
 #include "ctl/text.hpp"
 #include "ctl/why.hpp"
 
@@ -33,6 +31,7 @@ constexpr auto longest_operation = 120s;
 /// pause before the next, may take a minute each.
 constexpr auto longest_rest = 150s;
 constexpr auto between_looks = 50ms;
+constexpr auto silent_rest = 1s; ///< after that, it says what it waits for
 
 /// As a query takes it.
 std::string percent_encoded(const std::string& text) {
@@ -50,29 +49,6 @@ std::string percent_encoded(const std::string& text) {
 }
 
 std::string line_of(const json& what) { return what.dump(-1, ' ', false, json::error_handler_t::replace) + "\n"; }
-
-/// By when they came to be held: what is held later stands behind.
-std::vector<json> oldest_first(const json& held) {
-  std::vector<json> all(held.begin(), held.end());
-  const auto key = [](const json& one) {
-    return std::tuple{text_in(one, "since"), text_in(one, "destination"), number_in(one, "sequence")};
-  };
-  std::ranges::sort(all, {}, key);
-  return all;
-}
-
-/// Their number, and a hash of which they are (FNV-1a): whoever says it has seen them.
-std::string code_of(std::span<const json> held) {
-  std::uint32_t hash = 2166136261;
-  for (const auto& one : held) {
-    const auto text = text_in(one, "destination") + " " + std::to_string(number_in(one, "sequence")) + " " +
-                      text_in(one, "since") + "\n";
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619;
-  }
-  std::array<char, 8> digits{};
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), hash, 16).ptr;
-  return std::to_string(held.size()) + "-" + std::string(digits.data(), end);
-}
 
 class commands {
 public:
@@ -306,6 +282,11 @@ private:
   [[nodiscard]] result<json> wanted_held() const {
     for (const auto& one : what_.to)
       if (auto known = get(destination_path(what_.pipeline, one)); !known) return known;
+    return held_there();
+  }
+
+  /// The same, where it is known that there are such destinations.
+  [[nodiscard]] result<json> held_there() const {
     const auto list = get(held_path(what_.pipeline));
     if (!list) return list;
     json wanted = json::array();
@@ -338,17 +319,13 @@ private:
   }
 
   [[nodiscard]] result<std::string> skip_held() const {
-    if (what_.until && what_.yes) return skip_until();
+    if (what_.until) return what_.yes ? skip_until() : preview_until();
     auto list = wanted_held();
     if (!list) return tl::unexpected(std::move(list.error()));
-    if (what_.agreed.empty()) return shown(list, [&](const json& held) { return show_what_would_be_skipped(held); });
+    if (what_.agreed.empty()) return shown(list, [&](const json& held) { return show_skip(what_, held, now()); });
     if (what_.agreed != "all") list = agreed_part(*list);
-    return shown(list.and_then([&](const json& agreed) { return operate_held("skip", agreed); }), show_given_up);
-  }
-
-  static std::string show_given_up(const json& done) {
-    const auto changed = number_in(done, "changed");
-    return changed == 0 ? "Nothing is held.\n" : counted(changed, "held message") + " given up\n";
+    return shown(list.and_then([&](const json& agreed) { return operate_held("skip", agreed); }),
+                 [](const json& done) { return show_given_up(number_in(done, "changed")); });
   }
 
   /// What was held when the code was shown, if all of it still is.
@@ -358,7 +335,13 @@ private:
       if (const std::span shown_then{all.data(), count}; code_of(shown_then) == what_.agreed)
         return json{{"held", std::vector<json>(shown_then.begin(), shown_then.end())}};
     return fail(errc::conflict, "what is held is not what was shown with " + what_.agreed +
-                                  ", and nothing is done; look again with `" + skip_call() + "`");
+                                  ", and nothing is done; look again with `" + skip_call(what_) + "`");
+  }
+
+  [[nodiscard]] result<std::string> preview_until() const {
+    const auto status = get(destination_path(what_.pipeline, what_.to.front()));
+    if (!status) return tl::unexpected(status.error());
+    return shown(held_there(), [&](const json& held) { return show_skip_until(what_, held, *status, now()); });
   }
 
   /// One after the other: in total order a message that fails is held once all before it have been given up.
@@ -368,23 +351,27 @@ private:
     if (!status) return tl::unexpected(std::move(status.error()));
     const auto last = std::min(what_.until->value(), number_in(*status, "accepted"));
     std::uint64_t changed = 0;
+    bool told = false;
     auto settled = number_in(*status, "settled");
     auto moved = outside_.time.now();
     while (settled < last) {
-      auto done = wanted_held().and_then([&](const json& list) { return operate_held("skip", list); });
+      auto done = held_there().and_then([&](const json& list) { return operate_held("skip", list); });
       if (done) status = get(path);
       if (!done || !status) return given_up_before(std::move(done ? status.error() : done.error()), changed);
       const auto given_up = number_in(*done, "changed");
       const auto before = std::exchange(settled, number_in(*status, "settled"));
       changed += given_up;
-      if (given_up > 0 || settled > before)
+      if (given_up > 0 || settled > before) {
         moved = outside_.time.now();
-      else if (outside_.time.now() - moved >= longest_rest)
-        return given_up_before(rests_at(*status), changed);
-      else
-        outside_.time.sleep(between_looks);
+        continue;
+      }
+      if (outside_.time.now() - moved >= longest_rest) return given_up_before(rests_at(*status), changed);
+      if (outside_.time.now() - moved >= silent_rest && !std::exchange(told, true))
+        outside_.notice(say_what_is_waited_for(what_, *status));
+      outside_.time.sleep(between_looks);
     }
-    return shown(result<json>{json{{"changed", changed}}}, show_given_up);
+    return shown(result<json>{json{{"changed", changed}}},
+                 [&](const json&) { return show_given_up_until(what_, changed, *status); });
   }
 
   [[nodiscard]] error rests_at(const json& status) const {
@@ -397,26 +384,6 @@ private:
   static result<std::string> given_up_before(error why, std::uint64_t changed) {
     if (changed > 0) why.what += "; " + counted(changed, "held message") + " had been given up before";
     return tl::unexpected(std::move(why));
-  }
-
-  [[nodiscard]] std::string skip_call() const {
-    std::string to;
-    for (const auto& one : what_.to) to += (to.empty() ? "" : ",") + one;
-    return "reseqctl skip " + what_.pipeline + " --to " + to;
-  }
-
-  [[nodiscard]] std::string show_what_would_be_skipped(const json& list) const {
-    const auto all = oldest_first(list_in(list, "held"));
-    auto made = show_held({{what_.pipeline, list}}, now());
-    if (what_.until)
-      return made + "\nNothing is done yet. With --yes, all that is held there up to sequence " +
-             std::to_string(what_.until->value()) +
-             " is given up and never delivered there, and what comes to be held until all up to that is settled.\n";
-    if (all.empty()) return made;
-    return made + "\nNothing is done yet. " +
-           (all.size() == 1 ? "This is" : "These " + std::to_string(all.size()) + " are") +
-           " given up and never delivered there, and nothing else is, by\n  " + skip_call() + " --yes=" + code_of(all) +
-           "\nWhat comes to be held there after that: reseqctl skip --help, --until.\n";
   }
 
   [[nodiscard]] result<std::string> read_input() const {

@@ -83,7 +83,7 @@ result<std::string> submit(const exchange& supervisor, const api_request& what, 
     const auto wait = std::max(pause, wished_pause(answer));
     auto body = body_of(std::move(answer), what);
     if (body || body.error().code != errc::unavailable || time.now() + wait > end) return body;
-    if (!std::exchange(noticed, true)) notice(body.error().text());
+    if (!std::exchange(noticed, true)) notice(body.error().text() + "; trying again");
     time.sleep(wait);
   }
 }

@@ -242,8 +242,8 @@ options skip_at_billing() {
 void holds(scripted& supervisor, const std::vector<json>& held) {
   supervisor.on("GET /v1/pipelines/orders/held", {{"held", held}});
 }
-void is_settled_up_to(scripted& supervisor, int last) {
-  auto status = destination("held", nullptr);
+void is_settled_up_to(scripted& supervisor, int last, const std::string& state = "held") {
+  auto status = destination(state, nullptr);
   status["settled"] = last;
   supervisor.on("GET /v1/pipelines/orders/destinations/billing", status);
 }
@@ -311,14 +311,17 @@ TEST_CASE("skip up to a sequence goes on with what comes to be held, and no furt
   holds(supervisor, {first_held});
   holds(supervisor, {});
   holds(supervisor, {third, beyond});
-  for (const auto last : {11, 11, 11, 12, 12, 12, 12, 13}) is_settled_up_to(supervisor, last);
+  for (const auto last : {11, 11, 12, 12, 13}) is_settled_up_to(supervisor, last);
   for (const auto* place : {"0:17", "0:18", "0:19"})
     supervisor.on(std::string{"POST /v1/pipelines/orders/messages/"} + place + "/skip", {{"changed", 1}});
   auto what = skip_at_billing();
   what.until = sequence{13};
-  CHECK(contains(supervisor.run(what).value(), "With --yes, all that is held there up to sequence 13 is given up"));
+  CHECK(contains(supervisor.run(what).value(),
+                 "Nothing is done yet. What is held at billing up to sequence 13 is given up and never delivered "
+                 "there, and so is what comes to be held until all up to that is settled, by\n"
+                 "  reseqctl skip orders --to billing --until 13 --yes\n"));
   what.yes = true;
-  CHECK(supervisor.run(what) == "2 held messages given up\n");
+  CHECK(supervisor.run(what) == "2 held messages given up; all up to sequence 13 is settled\n");
   for (const auto& one : supervisor.asked) CHECK(!contains(one.path, "0:19"));
 }
 
@@ -334,6 +337,43 @@ TEST_CASE("skip up to a sequence ends where something waits that is not held, an
   CHECK(
     contains(refused.error().text(), "billing waits at sequence 12, which is not held; `reseqctl why orders billing`"));
   CHECK(supervisor.waited() > 60s);
+  CHECK(supervisor.notices == std::vector<std::string>{
+                                "billing waits at sequence 12, which is not held; what comes to be held up to sequence "
+                                "13 is given up for as long as this command runs, and nothing is recorded for later"});
+}
+
+TEST_CASE("skip up to a sequence says what it waits for at a destination that is paused, before and while it does") {
+  scripted supervisor;
+  is_settled_up_to(supervisor, 11, "paused");
+  holds(supervisor, {});
+  auto what = skip_at_billing();
+  what.until = sequence{13};
+  const auto shown = supervisor.run(what).value();
+  CHECK(shown.starts_with("Nothing is held.\n"));
+  CHECK(contains(shown, "billing is paused: before `reseqctl resume orders billing` nothing"));
+  what.yes = true;
+  CHECK(!supervisor.run(what).has_value());
+  REQUIRE(supervisor.notices.size() == 1);
+  CHECK(contains(supervisor.notices[0], "billing is paused, and sequence 12 is not held: it waits for `reseqctl resume"));
+}
+
+TEST_CASE("skip up to a sequence that is settled, or was not given yet, says so") {
+  scripted supervisor;
+  is_settled_up_to(supervisor, 11);
+  is_settled_up_to(supervisor, 11);
+  is_settled_up_to(supervisor, 11);
+  is_settled_up_to(supervisor, 20);
+  holds(supervisor, {});
+  auto what = skip_at_billing();
+  what.until = sequence{11};
+  CHECK(contains(supervisor.run(what).value(), "All up to sequence 11 is settled at billing: there is nothing to give"));
+  what.yes = true;
+  CHECK(supervisor.run(what) == "Nothing was held; all up to sequence 11 is settled\n");
+  what.until = sequence{300};
+  what.yes = false;
+  CHECK(contains(supervisor.run(what).value(), "It ends with sequence 20, the last one that it has so far.\n"));
+  what.yes = true;
+  CHECK(supervisor.run(what) == "Nothing was held; all up to sequence 20, the last one that it has so far, is settled\n");
 }
 
 TEST_CASE("where nothing that is held can be skipped, the reason is told") {
@@ -426,7 +466,7 @@ TEST_CASE("send submits standard input under one id, again until the supervisor 
     CHECK(find_header(request.headers, "Reseq-Destinations") == "billing,audit");
     CHECK(find_header(request.headers, "Reseq-Key") == "k");
   }
-  CHECK(supervisor.notices.size() == 1);
+  CHECK(supervisor.notices == std::vector<std::string>{"connection refused; trying again"});
 }
 
 TEST_CASE("send gives up when its patience is over, and says why") {
