@@ -84,25 +84,13 @@ public:
   }
 
   [[nodiscard]] result<std::string> held() const {
-    if (!what_.pipeline.empty())
-      return shown(get(held_path(what_.pipeline)), [&](const json& list) {
-        return show_held({{what_.pipeline, list}}, now());
-      });
-    const auto pipelines = get(pipelines_path());
-    if (!pipelines) return tl::unexpected(pipelines.error());
-    std::vector<held_in> all;
-    json lists = json::array();
-    for (const auto& one : pipelines_in(*pipelines)) {
-      auto list = get(held_path(text_in(one, "name")));
-      if (!list) return tl::unexpected(list.error());
-      lists.push_back({{"name", text_in(one, "name")}, {"held", list_in(*list, "held")}});
-      all.push_back({text_in(one, "name"), std::move(*list)});
-    }
-    return what_.json ? line_of({{"pipelines", std::move(lists)}}) : show_held(all, now());
+    return listed(
+      "held", [&](const std::string& pipeline) { return get(held_path(pipeline)); }, show_held);
   }
 
   [[nodiscard]] result<std::string> dead_letters() const {
-    return shown(all_dead_letters(), [&](const json& list) { return show_dead_letters(what_.pipeline, list, now()); });
+    return listed(
+      "dead_letters", [&](const std::string& pipeline) { return all_dead_letters(pipeline); }, show_dead_letters);
   }
 
   [[nodiscard]] result<std::string> send() const {
@@ -136,15 +124,10 @@ public:
   }
 
   [[nodiscard]] result<std::string> pause() const {
-    return shown(post(destination_path(what_.pipeline, what_.destination) + "/pause", ""), [&](const json&) {
-      return what_.pipeline + "/" + what_.destination + " is paused and nothing is under way\n";
-    });
+    return operate_destinations("pause", " is paused and nothing is under way\n");
   }
 
-  [[nodiscard]] result<std::string> resume() const {
-    return shown(post(destination_path(what_.pipeline, what_.destination) + "/resume", ""),
-                 [&](const json&) { return what_.pipeline + "/" + what_.destination + " is running again\n"; });
-  }
+  [[nodiscard]] result<std::string> resume() const { return operate_destinations("resume", " is running again\n"); }
 
   [[nodiscard]] result<std::string> recover() const {
     json wish = json::object();
@@ -194,10 +177,29 @@ private:
     return {list.begin(), list.end()};
   }
 
+  /// What one pipeline has of something, or each.
+  template <class Ask, class Show>
+  [[nodiscard]] result<std::string> listed(const char* what, Ask ask, Show show) const {
+    if (!what_.pipeline.empty())
+      return shown(ask(what_.pipeline), [&](const json& list) { return show({{what_.pipeline, list}}, now()); });
+    const auto pipelines = get(pipelines_path());
+    if (!pipelines) return tl::unexpected(pipelines.error());
+    std::vector<list_of> all;
+    json lists = json::array();
+    for (const auto& one : pipelines_in(*pipelines)) {
+      const auto name = text_in(one, "name");
+      auto list = ask(name);
+      if (!list) return tl::unexpected(list.error());
+      lists.push_back({{"name", name}, {what, list_in(*list, what)}});
+      all.push_back({name, std::move(*list)});
+    }
+    return what_.json ? line_of({{"pipelines", std::move(lists)}}) : show(all, now());
+  }
+
   /// The API gives them by pages.
-  [[nodiscard]] result<json> all_dead_letters() const {
+  [[nodiscard]] result<json> all_dead_letters(const std::string& pipeline) const {
     json all = json::array();
-    const auto path = "/v1/pipelines/" + what_.pipeline + "/dead-letters?limit=1000";
+    const auto path = "/v1/pipelines/" + pipeline + "/dead-letters?limit=1000";
     for (std::string after;;) {
       const auto page = get(path + after);
       if (!page) return page;
@@ -269,6 +271,22 @@ private:
       place = place_in(*found);
     }
     return post(message_path(place) + "/" + verb, wanted_destinations());
+  }
+
+  /// All of them are known before anything is done to the first.
+  [[nodiscard]] result<std::string> operate_destinations(const std::string& verb, const std::string& outcome) const {
+    if (what_.to.size() > 1)
+      for (const auto& one : what_.to)
+        if (auto known = get(destination_path(what_.pipeline, one)); !known) return tl::unexpected(known.error());
+    std::string made;
+    for (const auto& one : what_.to) {
+      auto done = shown(post(destination_path(what_.pipeline, one) + "/" + verb, ""),
+                        [&](const json&) { return what_.pipeline + "/" + one + outcome; });
+      if (!done && what_.to.size() > 1) done.error().what = one + ": " + done.error().what;
+      if (!done) return done;
+      made += *done;
+    }
+    return made;
   }
 
   /// What was asked for, and what else the supervisor calls it.

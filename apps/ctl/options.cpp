@@ -136,7 +136,7 @@ a person. HEAD: the oldest message, what it waits for, and for how long.)");
     pipeline(messages)->required();
     message(messages);
     pipeline(add("held", command::held, "The messages that wait for a person"));
-    pipeline(add("dead-letters", command::dead_letters, "The messages that were given up"))->required();
+    pipeline(add("dead-letters", command::dead_letters, "The messages that were given up, and recorded"));
   }
 
   void add_send() {
@@ -174,7 +174,8 @@ a person. HEAD: the oldest message, what it waits for, and for how long.)");
     auto* resume = add("resume", command::resume, "Lets deliveries go on");
     for (auto* one : {pause, resume}) {
       pipeline(one)->required();
-      destination(one)->required();
+      one->add_option("DESTINATION", into_.to, "Its name, or several")->check(check_name)->type_name("");
+      destinations(one, "The same");
     }
     auto* recover = add("recover", command::recover,
                         "Lets a pipeline that has diverged go on past what its journal has lost; shows how, with --yes "
@@ -239,7 +240,8 @@ bool is_agreement(std::string_view text) {
 std::string check_skip_of_one(const options& parsed) {
   const auto& named = parsed.message;
   if (parsed.yes && !parsed.by_id && is_agreement(named)) {
-    const auto meant = parsed.until ? "--yes stands alone beside --until" : "write --yes=" + named + ", without a blank";
+    const auto meant =
+      parsed.until ? "--yes stands alone beside --until" : "write --yes=" + named + ", without a blank";
     return "skip: " + named + " stands by itself and would be a message's id: " + meant +
            "; if that message is meant, --id " + named;
   }
@@ -251,6 +253,8 @@ std::string check_skip_of_one(const options& parsed) {
 /// What is wrong about which messages are meant; empty: nothing.
 std::string check_wish(const options& parsed) {
   if (parsed.what == command::messages && parsed.message.empty()) return "messages: name the message, or its --id";
+  if ((parsed.what == command::pause || parsed.what == command::resume) && parsed.to.empty())
+    return std::string{parsed.what == command::pause ? "pause" : "resume"} + ": name the destination, or several";
   if (parsed.what != command::skip) return {};
   if (!parsed.message.empty()) return check_skip_of_one(parsed);
   if (parsed.to.empty())

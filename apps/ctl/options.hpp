@@ -26,7 +26,7 @@ struct outgoing {
   duration patience{};    ///< for how long to try again while the supervisor is away
 };
 
-/// Names, messages, headers and the URL are well-formed; what `skip` was told goes together.
+/// Names, messages, headers and the URL are well-formed; what was told about messages and destinations goes together.
 struct options {
   command what = command::status;
   net::url url;      ///< `target` is what comes before "/v1"; empty for most
@@ -36,7 +36,7 @@ struct options {
   std::string destination;     ///< empty: all
   std::string message;         ///< "SHARD:POSITION", else a message id; empty: all
   bool by_id = false;          ///< it is an id, even if it looks like a place
-  std::vector<std::string> to; ///< destinations; empty: as the pipeline routes, or all
+  std::vector<std::string> to; ///< destinations; empty: as the pipeline routes, or all; `pause`, `resume`: at least one
   bool yes = false;            ///< `recover` and `skip` of all up to `until` only show what they would do without this
   std::string agreed;          ///< to the `skip` of what was shown with this code; "all": of whatever is held
   std::optional<sequence> until; ///< the last one of those that `skip` gives up, whenever they come to be held

@@ -27,8 +27,8 @@ std::string make_id();
 api_request submission(const options& what, std::string payload);
 
 /// Sends `what` until it is answered by anything but 503, at most for `patience` after the first try, with growing
-/// pauses of at least what `Retry-After` says. `notice` is called before the first pause, with what went wrong, and that it is tried again.
-/// Returns the receipt's JSON; errors as of `body_of`.
+/// pauses of at least what `Retry-After` says. `notice` is called before the first pause, with what went wrong, and
+/// that it is tried again. Returns the receipt's JSON; errors as of `body_of`.
 result<std::string> submit(const exchange& supervisor, const api_request& what, duration patience, const pace& time,
                            const std::function<void(const std::string&)>& notice);
 

@@ -129,7 +129,7 @@ std::string show_message(const std::string& pipeline, const json& message, wall_
   return made + "\n" + places.text() + attempts;
 }
 
-std::string show_held(const std::vector<held_in>& held, wall_time now) {
+std::string show_held(const std::vector<list_of>& held, wall_time now) {
   table all({{"PIPELINE"},
              {"DESTINATION"},
              {"MESSAGE"},
@@ -149,10 +149,9 @@ std::string show_held(const std::vector<held_in>& held, wall_time now) {
   return any ? all.text() : "Nothing is held.\n";
 }
 
-std::string show_dead_letters(const std::string& pipeline, const json& list, wall_time now) {
-  const auto& letters = list_in(list, "dead_letters");
-  if (letters.empty()) return "There are no dead letters in " + pipeline + ".\n";
-  table all({{"DESTINATION"},
+std::string show_dead_letters(const std::vector<list_of>& letters, wall_time now) {
+  table all({{"PIPELINE"},
+             {"DESTINATION"},
              {"MESSAGE"},
              {"SEQUENCE", align::right},
              {"ID"},
@@ -161,11 +160,15 @@ std::string show_dead_letters(const std::string& pipeline, const json& list, wal
              {"ATTEMPTS", align::right},
              {"GIVEN UP"},
              {"LAST ERROR"}});
-  for (const auto& one : letters)
-    all.add({text_in(one, "destination"), place_in(one), number_text(one, "sequence"), text_in(one, "id"),
-             number_text(one, "bytes"), text_in(one, "reason"), number_text(one, "attempts"), ago_in(one, "since", now),
-             shortened(text_in(one, "last_error"), error_columns)});
-  return all.text();
+  bool any = false;
+  for (const auto& of : letters)
+    for (const auto& one : list_in(of.list, "dead_letters")) {
+      any = true;
+      all.add({of.pipeline, text_in(one, "destination"), place_in(one), number_text(one, "sequence"),
+               text_in(one, "id"), number_text(one, "bytes"), text_in(one, "reason"), number_text(one, "attempts"),
+               ago_in(one, "since", now), shortened(text_in(one, "last_error"), error_columns)});
+    }
+  return any ? all.text() : "There are no dead letters.\n";
 }
 
 std::string show_receipt(const std::string& pipeline, const json& receipt) {

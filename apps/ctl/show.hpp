@@ -19,14 +19,15 @@ std::string show_destination(const std::string& pipeline, const nlohmann::json& 
 /// One message, a line for each of its destinations, and the attempts that are known.
 std::string show_message(const std::string& pipeline, const nlohmann::json& message, wall_time now);
 
-struct held_in {
+/// What one pipeline answered.
+struct list_of {
   std::string pipeline;
   nlohmann::json list;
 };
 
-std::string show_held(const std::vector<held_in>& held, wall_time now);
+std::string show_held(const std::vector<list_of>& held, wall_time now);
 
-std::string show_dead_letters(const std::string& pipeline, const nlohmann::json& list, wall_time now);
+std::string show_dead_letters(const std::vector<list_of>& letters, wall_time now);
 
 std::string show_receipt(const std::string& pipeline, const nlohmann::json& receipt);
 

@@ -147,6 +147,35 @@ TEST_CASE("dead letters are fetched page by page, and shown as one list") {
           "\n");
 }
 
+TEST_CASE("dead letters without a pipeline are those of all of them") {
+  scripted supervisor;
+  supervisor.on("GET /v1/pipelines", {{"pipelines", {orders_with(nullptr)}}});
+  supervisor.on("GET /v1/pipelines/orders/dead-letters?limit=1000",
+                {{"dead_letters", {hold("refused")}}, {"next", nullptr}});
+  auto what = wanted(command::dead_letters);
+  CHECK(contains(supervisor.run(what).value(), "orders    billing      0:17"));
+  what.json = true;
+  CHECK(supervisor.run(what) ==
+        json{{"pipelines", {{{"name", "orders"}, {"dead_letters", {hold("refused")}}}}}}.dump() + "\n");
+}
+
+TEST_CASE("pause and resume take several destinations, and touch none before all are known") {
+  scripted supervisor;
+  const std::string path = "/v1/pipelines/orders/destinations/";
+  for (const auto* one : {"billing", "audit"}) {
+    supervisor.on("GET " + path + one, destination("running", nullptr));
+    supervisor.on("POST " + path + one + "/pause", {{"changed", 0}});
+  }
+  auto what = wanted(command::pause, "orders");
+  what.to = {"billing", "audit"};
+  CHECK(supervisor.run(what) == "orders/billing is paused and nothing is under way\n"
+                                "orders/audit is paused and nothing is under way\n");
+  what.to = {"billing", "nope"};
+  supervisor.asked.clear();
+  CHECK(!supervisor.run(what).has_value());
+  for (const auto& one : supervisor.asked) CHECK(one.method == "GET");
+}
+
 TEST_CASE("why of a destination that does not exist is an error") {
   scripted supervisor;
   supervisor.on("GET /v1/pipelines/orders", orders_with(destination("running", nullptr)));
@@ -354,7 +383,8 @@ TEST_CASE("skip up to a sequence says what it waits for at a destination that is
   what.yes = true;
   CHECK(!supervisor.run(what).has_value());
   REQUIRE(supervisor.notices.size() == 1);
-  CHECK(contains(supervisor.notices[0], "billing is paused, and sequence 12 is not held: it waits for `reseqctl resume"));
+  CHECK(
+    contains(supervisor.notices[0], "billing is paused, and sequence 12 is not held: it waits for `reseqctl resume"));
 }
 
 TEST_CASE("skip up to a sequence that is settled, or was not given yet, says so") {
@@ -366,14 +396,16 @@ TEST_CASE("skip up to a sequence that is settled, or was not given yet, says so"
   holds(supervisor, {});
   auto what = skip_at_billing();
   what.until = sequence{11};
-  CHECK(contains(supervisor.run(what).value(), "All up to sequence 11 is settled at billing: there is nothing to give"));
+  CHECK(
+    contains(supervisor.run(what).value(), "All up to sequence 11 is settled at billing: there is nothing to give"));
   what.yes = true;
   CHECK(supervisor.run(what) == "Nothing was held; all up to sequence 11 is settled\n");
   what.until = sequence{300};
   what.yes = false;
   CHECK(contains(supervisor.run(what).value(), "It ends with sequence 20, the last one that it has so far.\n"));
   what.yes = true;
-  CHECK(supervisor.run(what) == "Nothing was held; all up to sequence 20, the last one that it has so far, is settled\n");
+  CHECK(supervisor.run(what) ==
+        "Nothing was held; all up to sequence 20, the last one that it has so far, is settled\n");
 }
 
 TEST_CASE("where nothing that is held can be skipped, the reason is told") {
@@ -466,7 +498,8 @@ TEST_CASE("send submits standard input under one id, again until the supervisor 
     CHECK(find_header(request.headers, "Reseq-Destinations") == "billing,audit");
     CHECK(find_header(request.headers, "Reseq-Key") == "k");
   }
-  CHECK(supervisor.notices == std::vector<std::string>{"connection refused; trying again"});
+  REQUIRE(supervisor.notices.size() == 1);
+  CHECK(supervisor.notices[0].ends_with("; trying again"));
 }
 
 TEST_CASE("send gives up when its patience is over, and says why") {

@@ -127,6 +127,16 @@ TEST_CASE("a code that stands apart from --yes is not taken for the id of a mess
   CHECK(contains(refusal({"skip", "orders", "0:17", "--yes=2-1f"}), "--yes=2-1f goes without a message"));
 }
 
+TEST_CASE("pause and resume take their destinations with and without --to") {
+  for (const auto* command : {"pause", "resume"}) {
+    CHECK(good({command, "orders", "a"}).to == std::vector<std::string>{"a"});
+    CHECK(good({command, "orders", "a", "b"}).to == std::vector<std::string>{"a", "b"});
+    CHECK(good({command, "orders", "--to", "a,b"}).to == std::vector<std::string>{"a", "b"});
+    CHECK(contains(refusal({command, "orders"}), std::string{command} + ": name the destination, or several"));
+    CHECK(contains(refusal({command, "orders", "A"}), "\"A\" is no name"));
+  }
+}
+
 TEST_CASE("names and places that cannot exist are refused before anything is asked") {
   CHECK(contains(refusal({"status", "Orders"}), "\"Orders\" is no name"));
   CHECK(contains(refusal({"status", "../x"}), "is no name"));

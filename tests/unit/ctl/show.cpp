@@ -86,7 +86,7 @@ TEST_CASE("held messages of several pipelines are one table") {
 
 TEST_CASE("where nothing is held and nothing was given up, that is said") {
   CHECK(show_held({{"idle", {{"held", json::array()}}}}, now) == "Nothing is held.\n");
-  CHECK(show_dead_letters("idle", {{"dead_letters", json::array()}}, now) == "There are no dead letters in idle.\n");
+  CHECK(show_dead_letters({{"idle", {{"dead_letters", json::array()}}}}, now) == "There are no dead letters.\n");
 }
 
 TEST_CASE("a dead letter's long error is cut in its table") {
@@ -94,8 +94,8 @@ TEST_CASE("a dead letter's long error is cut in its table") {
   letter["id"] = "order-17";
   letter["bytes"] = 218;
   letter["last_error"] = std::string(500, 'x');
-  const auto text = show_dead_letters("orders", {{"dead_letters", {letter}}}, now);
-  CHECK(contains(text, "order-17    218  refused"));
+  const auto text = show_dead_letters({{"orders", {{"dead_letters", {letter}}}}}, now);
+  CHECK(contains(text, "orders    billing      0:17           12  order-17    218  refused"));
   CHECK(contains(text, "xxx…\n"));
   CHECK(text.size() < 400);
 }
