@@ -171,7 +171,8 @@ a person. HEAD: the oldest message, what it waits for, and for how long.)");
     auto* pause =
       add("pause", command::pause,
           "Stops deliveries, not the transforms of what the window holds; waits until nothing is under way");
-    auto* resume = add("resume", command::resume, "Lets deliveries go on");
+    auto* resume =
+      add("resume", command::resume, "Lets deliveries go on; a receiver that failed is asked at once, paused or not");
     for (auto* one : {pause, resume}) {
       pipeline(one)->required();
       one->add_option("DESTINATION", into_.to, "Its name, or several")->check(check_name)->type_name("");

@@ -198,7 +198,8 @@ std::string advice_text(const stuck& s) {
   if (s.phase == "transform") return transform_advice(s);
   if (s.phase == "delivery" && !s.last_error().empty())
     return "correct what the error names, most often at the receiver; it is tried again for as long as it takes, and "
-           "nothing is lost or overtakes it.";
+           "nothing is lost or overtakes it; `reseqctl resume " +
+           s.pipeline + " " + s.name + "` has it tried at once.";
   if (s.phase == "delivery") return "nothing yet; a receiver that does not answer in time is asked again.";
   return "nothing yet; if this lasts, see the supervisor's log and the room on its disk.";
 }

@@ -30,9 +30,13 @@ void book::opened(const core::progress_record& saved) {
   draining_ = false;
   quiet_ = quiet_ && saved.paused;
   previous_ = saved.last_delivered;
-  for (auto& [key, one] : lines_) one.not_before = {};
+  forget_wishes();
   for (auto& e : entries_) e.marks &= static_cast<std::uint16_t>(~(over | excluded | recent));
   unsaved_ = 0;
+}
+
+void book::forget_wishes() {
+  for (auto& [key, one] : lines_) one.not_before = {};
 }
 
 void book::sent(const core::send_request& request, time_point now) {

@@ -34,6 +34,8 @@ public:
   void sent(const core::send_request& request, time_point now);
   /// The owner is told how its request ended.
   void answered(core::request_id request, const core::receiver_answer& how, time_point now);
+  /// An operator says that the receiver is mended: what it wished for before does not count.
+  void forget_wishes();
   /// Nobody may send from now on, or again.
   void set_quiet(bool quiet) { quiet_ = quiet; }
   [[nodiscard]] bool under_way() const { return !requests_.empty(); }

@@ -80,6 +80,7 @@ void operators::ask(kind what, destination_id d, std::optional<sequence> seq) {
     case kind::resume:
       world_.tell("an operator resumes d", d);
       machine.resume(token, d, world_.now, wall);
+      if (!machine.diverged()) resumed(d);
       break;
     case kind::retry:
       world_.tell("an operator retries d", name());
@@ -92,6 +93,17 @@ void operators::ask(kind what, destination_id d, std::optional<sequence> seq) {
     }
     lanes.perform();
   });
+}
+
+/// Whoever resumes has mended the receiver, and does not want to wait.
+void operators::resumed(destination_id d) {
+  world_.book_of(d).forget_wishes();
+  const auto now_is = *world_.boss->lanes.machine().status(d);
+  auto heads = now_is.heads;
+  if (now_is.head) heads.push_back(*now_is.head);
+  for (const auto& head : heads)
+    require(!head.next_attempt || *head.next_attempt <= world_.now, promise,
+            [] { return "a destination was resumed, and its receiver is still left alone"; });
 }
 
 void operators::answered(kind what, destination_id d, std::optional<sequence> seq, const result<std::uint64_t>& got) {

@@ -35,6 +35,7 @@ private:
   enum class kind { pause, resume, retry, skip };
 
   void ask(kind what, destination_id d, std::optional<sequence> seq);
+  void resumed(destination_id d);
   void answered(kind what, destination_id d, std::optional<sequence> seq, const result<std::uint64_t>& got);
   [[nodiscard]] std::optional<sequence> somewhere(destination_id d);
   [[nodiscard]] bool is_left_alone(const core::held_record& held) const;

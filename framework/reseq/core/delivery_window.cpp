@@ -43,6 +43,11 @@ delivery_verdict delivery_window::answer(request_id request, const receiver_answ
   return delivery_verdict::again;
 }
 
+void delivery_window::end_backoff(time_point now) {
+  failures_ = std::min(failures_, 1U);
+  not_before_ = std::min(not_before_, now);
+}
+
 std::optional<time_point> delivery_window::not_before() const {
   if (failures_ == 0 || !idle()) return std::nullopt;
   return not_before_;

@@ -41,6 +41,9 @@ public:
   /// one until the refused message is found.
   delivery_verdict answer(request_id request, const receiver_answer& answer, time_point now);
 
+  /// Somebody has mended the receiver: a backoff is over, and the next one is as short as a first one.
+  void end_backoff(time_point now);
+
   /// When a backoff ends; nothing when there is none.
   [[nodiscard]] std::optional<time_point> not_before() const;
   [[nodiscard]] bool failing() const { return failures_ > 0; }
@@ -51,7 +54,7 @@ private:
   delivery_verdict back_off(std::string why, duration wish, time_point now);
 
   std::uint32_t batch_;
-  std::uint32_t failures_ = 0;  ///< in a row
+  std::uint32_t failures_ = 0;  ///< in a row, as far as backing off goes
   std::size_t outstanding_ = 0; ///< messages in the request under way
   std::size_t repeat_ = 0;      ///< messages of a request that failed
   std::size_t one_by_one_ = 0;  ///< messages of a refused batch that are not yet cleared

@@ -89,6 +89,12 @@ void key_delivery::fail(const request& failed, const std::string& why, duration 
   from.take_back(failed.messages);
 }
 
+void key_delivery::end_backoff(time_point now, key_lane& from) {
+  failures_ = std::min(failures_, 1U);
+  not_before_ = std::min(not_before_, now);
+  from.forgive();
+}
+
 std::optional<time_point> key_delivery::not_before() const {
   if (!away_ || probing_) return std::nullopt;
   return not_before_;

@@ -46,6 +46,9 @@ public:
   /// ones are found.
   reading answer(request_id request, const receiver_answer& answer, time_point now, key_lane& from);
 
+  /// Somebody has mended the receiver: nothing rests, and what fails again rests as briefly as the first time.
+  void end_backoff(time_point now, key_lane& from);
+
   /// The receiver as a whole is away.
   [[nodiscard]] bool away() const { return away_; }
   /// Then, when it is asked again; nothing while it is being asked.

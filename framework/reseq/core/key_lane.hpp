@@ -166,6 +166,8 @@ public:
   /// The key of that message is not released until then.
   void rest(sequence seq, time_point until);
   void end_rests(time_point now);
+  /// Ends all rests, and counts no key's failures beyond the first. Costs the number of keys.
+  void forgive();
 
   // Saving, as in `progress`.
 

@@ -118,4 +118,9 @@ void key_lane::end_rests(time_point now) {
   }
 }
 
+void key_lane::forgive() {
+  end_rests(time_point::max());
+  for (const auto k : listed_) keys_[k].trouble.failures = std::min(keys_[k].trouble.failures, 1U);
+}
+
 } // namespace reseq::core

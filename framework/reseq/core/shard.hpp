@@ -250,6 +250,7 @@ public:
   /// shard has diverged, `errc::conflict`, and also for whoever waits then.
   void pause(std::uint64_t token, destination_id destination, time_point now,
              wall_time wall); ///< answered when nothing is under way
+  /// Also ends the backoff of a receiver that failed, paused or not.
   void resume(std::uint64_t token, destination_id destination, time_point now, wall_time wall);
   void retry(std::uint64_t token, destination_id destination, std::optional<sequence> seq, time_point now,
              wall_time wall);

@@ -48,7 +48,7 @@ void shard::resume(std::uint64_t token, destination_id destination, time_point n
     return;
   }
   if (state_->refuse(token)) return;
-  state_->resume(*t, token, wall);
+  state_->resume(*t, token, now, wall);
   state_->settle_down(now);
 }
 
@@ -102,8 +102,12 @@ void shard::state::pause(shard_target& t, std::uint64_t token, wall_time wall) {
   touch(t);
 }
 
-void shard::state::resume(shard_target& t, std::uint64_t token, wall_time wall) {
+void shard::state::resume(shard_target& t, std::uint64_t token, time_point now, wall_time wall) {
   t.book.set_paused(false);
+  if (t.keys)
+    t.keys->delivery.end_backoff(now, t.keys->window);
+  else
+    t.delivery.end_backoff(now);
   progress_changed(t);
   changes.operations.push_back({"resume", t.id, sequence{}, wall});
   answer_later(token, 0);

@@ -152,7 +152,7 @@ struct shard::state {
 
   // Operators.
   void pause(shard_target& t, std::uint64_t token, wall_time wall);
-  void resume(shard_target& t, std::uint64_t token, wall_time wall);
+  void resume(shard_target& t, std::uint64_t token, time_point now, wall_time wall);
   void retry_held(shard_target& t, sequence seq, time_point now, wall_time wall);
   void answer_later(std::uint64_t token, std::uint64_t changed);
   void answer_pauses(shard_target& t);

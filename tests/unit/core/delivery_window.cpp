@@ -67,6 +67,26 @@ TEST_CASE("a request that failed is repeated with the same messages") {
   CHECK(window.next_size() == 10);
 }
 
+TEST_CASE("a backoff that is ended lets the same messages go at once, and the next one is short again") {
+  delivery_window window(10, 60s, 7);
+  for (int i = 0; i < 12; ++i) window.answer(window.start(4), failing{"503", 1h}, t0);
+  CHECK_FALSE(window.may_start(t0 + 59min));
+  window.end_backoff(t0 + 1s);
+  CHECK(window.may_start(t0 + 1s));
+  CHECK(window.failing());
+  CHECK(window.last_error() == "503");
+  CHECK(window.not_before() == t0 + 1s);
+  CHECK(window.next_size() == 4);
+  CHECK(wait_after(window, failing{"503", {}}) <= 200ms);
+}
+
+TEST_CASE("ending a backoff does not let a second request go beside the one that is under way") {
+  delivery_window window(1, 60s, 7);
+  window.start(1);
+  window.end_backoff(t0);
+  CHECK_FALSE(window.may_start(t0));
+}
+
 TEST_CASE("backoff doubles from 100 ms up to retry_max, with jitter downwards") {
   delivery_window window(1, 1s, 7);
   for (const auto most : {100ms, 200ms, 400ms, 800ms, 1000ms, 1000ms}) {

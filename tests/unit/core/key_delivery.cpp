@@ -8,6 +8,7 @@
 using namespace reseq;
 using namespace reseq::core;
 using namespace reseq::core::test;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -112,6 +113,42 @@ TEST_CASE("the receiver's wish for time is respected for the keys that it was to
   CHECK(f.start() == numbers{2});
   CHECK(f.start(after(29'999)).empty());
   CHECK(f.start(after(30'000)) == numbers{1});
+}
+
+TEST_CASE("a backoff that is ended lets every key go at once, and what fails again rests briefly") {
+  fixture f{4};
+  f.ready({"a", "b"});
+  for (int i = 0; i < 8; ++i) {
+    REQUIRE(f.start(after(i * 20'000)) == numbers{1});
+    f.answer({1}, trouble, after(i * 20'000));
+  }
+  const auto now = after(141'000);
+  REQUIRE(f.start(now) == numbers{2});
+  f.answer({2}, failing{"429", 30min}, now);
+  CHECK(f.start(now).empty());
+  f.delivery.end_backoff(now, f.tested);
+  CHECK(f.start(now) == numbers{1});
+  CHECK(f.start(now) == numbers{2});
+  f.answer({1}, trouble, now);
+  f.answer({2}, trouble, now);
+  CHECK(*f.tested.next_rest_ends() > now);
+  CHECK(f.start(now + 200ms) == numbers{1});
+  CHECK(f.start(now + 200ms) == numbers{2});
+}
+
+TEST_CASE("where the receiver as a whole is away, ending the backoff has it asked at once") {
+  fixture f{2};
+  f.ready({"a", "b"});
+  f.start();
+  f.start();
+  f.answer({1}, failing{"503", 1min});
+  f.answer({2}, failing{"503", 1min});
+  REQUIRE(f.delivery.away());
+  CHECK(f.start(after(59'000)).empty());
+  f.delivery.end_backoff(after(1), f.tested);
+  CHECK(f.delivery.not_before() == after(1));
+  CHECK_FALSE(f.start(after(1)).empty());
+  CHECK(f.start(after(1)).empty());
 }
 
 TEST_CASE("a refused message is found by sending those of its request one by one") {

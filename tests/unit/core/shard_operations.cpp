@@ -98,6 +98,40 @@ TEST_CASE("a skipped message is settled, and what follows goes once that is dura
   CHECK(f.todo.sends[0].items[0].previous == sequence{0});
 }
 
+TEST_CASE("a destination that is resumed, paused or not, is asked at once, however long its receiver was to rest") {
+  shard_fixture f({setup(1)});
+  f.accept({1});
+  f.work(1);
+  f.answer(f.todo.sends[0], failing{"503", std::chrono::minutes{30}});
+  CHECK(f.status().state == lane_state::failing);
+  f.tested.resume(1, one, after(1), f.wall);
+  f.take();
+  REQUIRE(f.sent() == numbers{1});
+  f.answer(f.todo.sends[0], failing{"503", std::chrono::minutes{30}}, after(2));
+  f.tested.pause(2, one, after(3), f.wall);
+  f.tick(after(3'600'000));
+  CHECK(f.todo.sends.empty());
+  f.tested.resume(3, one, after(4), f.wall);
+  f.take();
+  CHECK(f.sent() == numbers{1});
+}
+
+TEST_CASE("a destination with order by key that is resumed sends every key that rested") {
+  auto by_key = setup(1);
+  by_key.settings.order = delivery_order::key;
+  by_key.settings.connections = 4;
+  by_key.settings.batch = 1;
+  shard_fixture f({by_key});
+  f.accept({1});
+  f.work(1);
+  REQUIRE(f.sent() == numbers{1});
+  f.answer(f.todo.sends[0], failing{"503", std::chrono::minutes{30}});
+  REQUIRE(f.status().head->next_attempt > after(1000));
+  f.tested.resume(1, one, after(1), f.wall);
+  f.take();
+  CHECK(f.sent() == numbers{1});
+}
+
 TEST_CASE("retry and skip of what is not held are refused, and unknown destinations are not found") {
   shard_fixture f({setup(1)});
   f.accept({1});

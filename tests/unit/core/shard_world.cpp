@@ -243,7 +243,7 @@ void shard_world::operate(destination& d) {
   const auto dice = below(4);
   const sequence seq{1 + below(d.journal.size() + 1)};
   if (dice == 0) shard_->pause(token, d.setup.id, now_, {});
-  if (dice == 1) shard_->resume(token, d.setup.id, now_, {});
+  if (dice == 1) resume(d, token);
   if (dice == 2) shard_->retry(token, d.setup.id, std::nullopt, now_, {});
   if (dice == 3) {
     auto which = seq;
@@ -251,6 +251,15 @@ void shard_world::operate(destination& d) {
     if (const auto at = shard_->find(d.setup.id, which); at && at->state == "held") d.may_go_without.insert(which);
     shard_->skip(token, d.setup.id, which, now_, {});
   }
+}
+
+/// What waits for nothing but its receiver goes at once, however often that has failed.
+void shard_world::resume(destination& d, std::uint64_t token) {
+  const auto head = shard_->status(d.setup.id)->head;
+  const bool goes = head && head->phase == "delivery" && !d.request;
+  shard_->resume(token, d.setup.id, now_, {});
+  perform();
+  expect(!goes || d.request, text(d.setup.id, goes ? head->seq : sequence{}) + ": is not sent after a resume");
 }
 
 void shard_world::late_events() {

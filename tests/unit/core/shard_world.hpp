@@ -69,6 +69,7 @@ private:
   void answer_read(destination& d);
   void answer_save();
   void operate(destination& d);
+  void resume(destination& d, std::uint64_t token);
   void late_events();
   void pass_time();
 

@@ -117,6 +117,7 @@ TEST_CASE("a failing receiver is what to look at") {
   CHECK(contains(text, "The next attempt: in 30s.\n"));
   CHECK(contains(text, "Nothing is ready behind it"));
   CHECK(contains(text, "correct what the error names, most often at the receiver"));
+  CHECK(contains(text, "`reseqctl resume orders billing` has it tried at once"));
 }
 
 TEST_CASE("a paused destination is to be resumed, whether anything waits there or not") {
