@@ -7,6 +7,8 @@
 #include <spdlog/spdlog.h>
 
 #include "actors/definition.hpp"
+#include "actors/wall_clock.hpp"
+#include "reseq/core/progress.hpp"
 
 namespace reseq::actors {
 namespace {
@@ -46,10 +48,41 @@ void warn_of_left_behind(store::journal& journal) {
                  shard.pipeline, messages, destination);
 }
 
+/// Keys that were held up cannot be put back into one order.
+error still_by_key(const destination_settings& wanted, std::uint64_t undelivered) {
+  return {errc::conflict,
+          "was in order by key and still has " + std::to_string(undelivered) +
+            " undelivered messages: deliver them first, with order = \"key\"",
+          "destination " + wanted.name};
+}
+
+/// Progress of order by key becomes that of order in total. It is saved before anything is accepted for that order: a
+/// later start must not take what waits then for messages that keys have held up.
+result<void> put_in_total(const pipeline_settings& pipeline, store::shard_state& state, store::journal& journal) {
+  store::shard_commit all{state.handle, {}, {}};
+  for (std::size_t i = 0; i < pipeline.destinations.size(); ++i) {
+    auto& known = state.destinations[i];
+    const bool was_by_key = known.progress.reached != sequence{} || !known.parked.empty();
+    if (pipeline.destinations[i].order == delivery_order::key || !was_by_key) continue;
+    if (const auto open = known.backlog(); open > 0)
+      return tl::unexpected(still_by_key(pipeline.destinations[i], open));
+    known.progress = core::progress::in_total(std::move(known.progress));
+    all.change.progress.push_back(known.progress);
+    for (auto& one : std::exchange(known.parked, {})) all.change.unparked.push_back({known.id, std::move(one.key)});
+  }
+  if (all.change.empty()) return {};
+  const auto done = journal.commit({&all, 1}, wall_now());
+  if (!done) return tl::unexpected(done.error());
+  return {};
+}
+
 result<opened_shard> open_shard(const pipeline_settings& pipeline, const std::string& fingerprint,
                                 const registry& definitions, store::journal& journal) {
-  const auto open = [&] {
-    return journal.open({pipeline.name, 0}, {definition_text(pipeline, fingerprint)}, specs_of(pipeline));
+  const auto open = [&]() -> result<store::shard_state> {
+    auto state = journal.open({pipeline.name, 0}, {definition_text(pipeline, fingerprint)}, specs_of(pipeline));
+    if (!state) return state;
+    if (auto done = put_in_total(pipeline, *state, journal); !done) return tl::unexpected(std::move(done.error()));
+    return state;
   };
   const auto receivers_of = [&](const store::shard_state& state) -> result<receivers_by_id> {
     receivers_by_id made;

@@ -21,17 +21,6 @@
 namespace reseq::actors {
 namespace {
 
-/// Keys that were held up cannot be put back into one order.
-result<void> check_order(const destination_settings& wanted, const store::destination_state& known) {
-  const auto open = known.backlog();
-  const bool was_by_key = known.progress.reached != sequence{} || !known.parked.empty();
-  if (wanted.order == delivery_order::key || !was_by_key || open == 0) return {};
-  return fail(errc::conflict,
-              "was in order by key and still has " + std::to_string(open) +
-                " undelivered messages: deliver them first, with order = \"key\"",
-              "destination " + wanted.name);
-}
-
 /// Takes what the journal had of it.
 core::destination_setup lane_of(const destination_settings& wanted, store::destination_state& known, bool own_chain) {
   core::destination_setup lane;
@@ -110,7 +99,6 @@ result<std::vector<core::destination_setup>> shard_starter::start_lanes(opened_p
   for (std::size_t i = 0; i < opened.settings.destinations.size(); ++i) {
     const auto& destination = opened.settings.destinations[i];
     auto& known = opened.shard.state.destinations[i];
-    if (auto fits = check_order(destination, known); !fits) return tl::unexpected(fits.error());
     auto sink = start_sink(opened, destination, known, to);
     if (!sink) return tl::unexpected(sink.error());
     around_.on_end.watch(*sink, "a destination's");

@@ -196,7 +196,12 @@ class Keys(SystemTest):
         for key in by_key:
             del self.running.config["pipeline"][0]["destination"][0][key]
         self.running = self.restart(self.running)
+        self.answer = lambda request: 503
         self.submit(["k1", "k2"])
+        self.running.wait_for_state("p", "d", "failing")
+        self.running.kill()  # before anything was delivered in total order
+        self.running = self.restart(self.running)
+        self.answer = lambda request: 200
         self.running.wait_until_settled("p", "d", 6)
         self.assertEqual([entry.previous for entry in self.book.entries()[-2:]], [4, 5])
 

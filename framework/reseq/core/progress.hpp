@@ -17,7 +17,7 @@ class progress {
 public:
   /// Goes on from what was saved.
   explicit progress(progress_record saved);
-  /// What order by key has saved, for order in total. Everything is settled.
+  /// What order by key has saved, for order in total. Everything is settled. To be saved before anything is accepted.
   static progress_record in_total(progress_record saved);
 
   /// Whether a receiver, the last of whose messages is `has`, lacks what `saved` says it got: it has gone back in time.

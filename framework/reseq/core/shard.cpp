@@ -25,8 +25,7 @@ keyed_target make_keyed(const destination_setup& setup, const shard_target& t, s
 shard_target::shard_target(destination_setup setup, std::uint64_t seed, time_point now)
   : id(setup.id), name(std::move(setup.settings.name)), chain(setup.own_chain ? setup.id.value() : 0),
     on_refused(setup.settings.on_refused), max_dead_letters(setup.settings.max_dead_letters),
-    book(setup.settings.order == delivery_order::key ? std::move(setup.progress)
-                                                     : progress::in_total(std::move(setup.progress))),
+    book(std::move(setup.progress)),
     window({setup.settings.window, setup.settings.window_bytes, setup.settings.max_unsaved}, book.watermark() + 1, now),
     delivery(setup.settings.batch, setup.settings.retry_max, seed ^ (setup.id.value() * 0xff51afd7ed558ccdU)),
     last(std::max(setup.last, book.watermark())), lost(std::move(setup.lost)) {

@@ -29,8 +29,8 @@ namespace reseq::core {
 struct destination_setup {
   destination_id id;
   destination_settings settings;
-  sequence last; ///< last assigned
-  progress_record progress;
+  sequence last;            ///< last assigned
+  progress_record progress; ///< for order in total that of order by key is made into it first: `progress::in_total`
   std::vector<held_record> held;
   std::vector<parked_record> parked;
   bool own_chain = false; ///< it has transforms of its own: its chain is its id, else the common chain 0
