@@ -29,6 +29,7 @@ journal_actor::behavior_type writer_state::make_behavior(journal_actor::stateful
   journal = std::move(to_journal);
   options = with;
   measured = std::move(counted);
+  clock.emplace(wall_now(), now());
   self->delayed_send(self, expire_every, wake{});
   return {
     [this](store::shard_handle shard, const shard_actor& owner) { shards[shard] = owner; },
@@ -210,7 +211,7 @@ result<store::recovery> writer_state::plan(const recover& wish) {
 }
 
 void writer_state::expire() {
-  const auto today = wall_now();
+  const auto today = clock->look(wall_now(), now());
   const auto before = today - std::chrono::duration_cast<std::chrono::milliseconds>(options.retention);
   bool more = false;
   for (const auto& [shard, owner] : shards) {

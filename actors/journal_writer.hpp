@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "actors/metrics.hpp"
 #include "actors/protocol.hpp"
+#include "reseq/core/retention_clock.hpp"
 #include "reseq/model/clock.hpp"
 #include "reseq/store/journal.hpp"
 
@@ -64,6 +66,7 @@ struct writer_state {
   std::shared_ptr<store::journal> journal;
   writer_options options;
   std::shared_ptr<metrics> measured;
+  std::optional<core::retention_clock> clock;
   std::map<store::shard_handle, shard_actor> shards;
   std::map<store::shard_handle, collecting> batch;
   std::uint64_t batch_bytes = 0;
