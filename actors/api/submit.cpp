@@ -54,9 +54,13 @@ bool http_api::is_refused(std::uint64_t connection, const api_pipeline& to, dest
 result<submission> http_api::make_submission(const api_pipeline& to, wire::incoming&& in, std::uint64_t connection) {
   if (!in.pipeline.empty() && in.pipeline != to.name)
     return fail(errc::unprocessable, "this path is pipeline " + to.name + "'s, not " + in.pipeline + "'s", "pipeline");
-  auto routes = to.router->route(in.destinations, in.body.headers);
-  if (!routes) return tl::unexpected(std::move(routes.error()));
-  for (const auto destination : *routes)
+  std::vector<destination_id> to_all;
+  std::optional<error> only_again; // a destination may have left since it was accepted
+  if (auto routes = to.router->route(in.destinations, in.body.headers))
+    to_all = std::move(*routes);
+  else
+    only_again = std::move(routes.error());
+  for (const auto destination : to_all)
     if (is_refused(connection, to, destination))
       return fail(errc::full,
                   "an earlier message for it was refused on this connection, and what was sent later must not overtake "
@@ -68,7 +72,7 @@ result<submission> http_api::make_submission(const api_pipeline& to, wire::incom
     return tl::unexpected(std::move(fits.error()));
   return submission{
     std::make_shared<const message>(std::move(in.id), std::move(in.key), std::move(in.body), exact_wall_now()), print,
-    std::move(*routes)};
+    std::move(to_all), std::move(only_again)};
 }
 
 void http_api::count(const api_pipeline& to, const receipt& given) const {

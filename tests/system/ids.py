@@ -44,6 +44,20 @@ class Ids(SystemTest):
         self.assertEqual(again.status, 200)
         self.assertEqual(again.json(), {**first.json(), "duplicate": True})
 
+    def test_the_first_receipt_is_to_be_had_after_a_destination_has_left(self):
+        first = self.submit(b"one", "a", Reseq_Destinations="d,e")
+        self.assertEqual(first.status, 202)
+        self.assert_accepted(1)
+        self.running.wait_until_settled("p", "e", 1)
+        self.running.stop()
+        self.running.config["pipeline"][0]["destination"].pop()
+        self.running = self.restart(self.running)
+        again = self.submit(b"one", "a", Reseq_Destinations="d,e")
+        self.assertEqual((again.status, again.json()["positions"]), (200, first.json()["positions"]))
+        self.assert_refused(self.submit(b"two", "b", Reseq_Destinations="d,e"), 422, "destinations")
+        self.assertEqual(self.submit(b"two", "b", Reseq_Destinations="d").status, 202)
+        self.assert_accepted(2)
+
     def test_the_first_receipt_survives_a_crash_and_a_restart(self):
         first = receipt_of(self.submit(b"one", "a"))
         receipt_of(self.submit(b"two", "b"))

@@ -23,7 +23,7 @@ public:
       out_.receipts.push_back(repeat(id, *first, wanted.fingerprint));
       return;
     }
-    if (auto refused = refusal(wanted.routes)) {
+    if (auto refused = wanted.only_again ? wanted.only_again : refusal(wanted.routes)) {
       out_.receipts.push_back(tl::unexpected(std::move(*refused)));
       return;
     }

@@ -53,9 +53,10 @@ struct sequenced {
 
 /// Decides over `batch` in order. `known` holds every id of the batch that the journal has; ids may repeat inside the
 /// batch too. A known id with the same fingerprint gets its first receipt as a duplicate, with another one
-/// `errc::unprocessable`. A message that would go past a destination's limit is refused whole with `errc::full`, naming
-/// the destination; later ones for other destinations still go in. A route that `now` does not have is
-/// `errc::unprocessable`. A message without routes gets no position (0), and the id is remembered all the same.
+/// `errc::unprocessable`. One that is not known and has `only_again` gets that. A message that would go past a
+/// destination's limit is refused whole with `errc::full`, naming the destination; later ones for other destinations
+/// still go in. A route that `now` does not have is `errc::unprocessable`. A message without routes gets no position
+/// (0), and the id is remembered all the same.
 sequenced sequence_batch(const heads& now, std::span<const submission> batch,
                          const std::unordered_map<std::string, known_id>& known);
 

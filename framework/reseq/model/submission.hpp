@@ -3,9 +3,11 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "reseq/model/error.hpp"
 #include "reseq/model/ids.hpp"
 #include "reseq/model/message.hpp"
 
@@ -20,7 +22,8 @@ using digest = std::array<std::uint8_t, 16>;
 struct submission {
   message_ptr message; ///< with the headers that the pipeline carries; never null
   digest fingerprint{};
-  std::vector<destination_id> routes; ///< resolved, ascending, unique; may be empty
+  std::vector<destination_id> routes;   ///< resolved, ascending, unique; may be empty
+  std::optional<error> only_again = {}; ///< why it cannot be accepted; if it was before, its producer gets the receipt
 };
 
 /// What the producer is told once the message is durable; the same again for a duplicate.

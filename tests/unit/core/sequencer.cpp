@@ -77,6 +77,19 @@ TEST_CASE("a known id gets its first receipt, or is refused with other content")
   CHECK(out.next.last == position{10});
 }
 
+TEST_CASE("what can only be the same message again is refused, unless it is") {
+  auto gone = submit("a", {});
+  gone.only_again = error{errc::unprocessable, "the pipeline has no destination 'x'", "destinations"};
+  auto other = submit("b", {});
+  other.only_again = gone.only_again;
+  const auto out = sequence_batch(two_destinations(), std::vector{gone, other}, {{"a", {position{3}, {}}}});
+  CHECK(out.receipts[0] == receipt{"a", true, position{3}});
+  REQUIRE_FALSE(out.receipts[1].has_value());
+  CHECK(out.receipts[1].error().what == gone.only_again->what);
+  CHECK(out.accepted.empty());
+  CHECK(out.unrouted.empty());
+}
+
 TEST_CASE("a message past a limit is refused whole, and only what needs that destination") {
   const std::vector<submission> batch{submit("a", {1}), submit("b", {1, 2}), submit("c", {2}), submit("b", {1, 2})};
   const auto out = sequence_batch(two_destinations(6), batch, {});
