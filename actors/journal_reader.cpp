@@ -40,6 +40,7 @@ reader_actor::behavior_type reader(reader_actor::stateful_pointer<reader_state> 
     [=](const ask_dead_letters& what) { what.done(journal->dead_letters(what.shard, what.after, what.limit)); },
     [=](const ask_end& what) { what.done(journal->end_of(what.shard, what.of)); },
     [=](const ask_epoch& what) { what.done(journal->current_epoch(what.shard)); },
+    [=](const ask_other_history& what) { what.done(store::find_other_history(*journal, what.shard, what.seen)); },
   };
 }
 

@@ -155,8 +155,9 @@ struct refuse {
   error why;
 };
 
-/// An operator's, by HTTP → shard (which asks its sinks) → resequencer, if there is one → journal: a shard that has
-/// diverged goes on past what was seen of the history that its journal has lost, once it is opened again.
+/// An operator's, by HTTP → shard (which asks its sinks, and the reader) → resequencer, if there is one → journal: a
+/// shard that has diverged goes on past what was seen of the history that its journal has lost, once it is opened
+/// again.
 struct recover {
   store::shard_handle shard;
   bool dry_run = true;
@@ -223,6 +224,13 @@ struct ask_epoch {
   reply<epoch> done;
 };
 
+/// shard → reader, for a recovery: see `store::find_other_history`.
+struct ask_other_history {
+  store::shard_state shard;
+  std::vector<store::receiver_seen> seen;
+  reply<std::optional<std::string>> done;
+};
+
 /// What a supervisor's own log and metrics want of its dispatcher.
 struct dispatcher_status {
   core::dispatch_counters counters;
@@ -264,9 +272,9 @@ using journal_actor =
                    caf::reacts_to<flush>, caf::reacts_to<probe>, caf::reacts_to<wake>>;
 
 /// Owns the journal's reading side. Detached.
-using reader_actor =
-  caf::typed_actor<caf::reacts_to<read_backlog, shard_actor>, caf::reacts_to<ask_message>,
-                   caf::reacts_to<ask_dead_letters>, caf::reacts_to<ask_end>, caf::reacts_to<ask_epoch>>;
+using reader_actor = caf::typed_actor<caf::reacts_to<read_backlog, shard_actor>, caf::reacts_to<ask_message>,
+                                      caf::reacts_to<ask_dead_letters>, caf::reacts_to<ask_end>,
+                                      caf::reacts_to<ask_epoch>, caf::reacts_to<ask_other_history>>;
 
 /// Owns the connection to a shard's resequencer, where there is one. Detached.
 using resequencer_actor =
@@ -333,6 +341,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_message)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_dead_letters)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_end)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_epoch)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_other_history)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::ask_dispatcher)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::drain)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::wake)

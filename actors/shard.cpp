@@ -7,7 +7,7 @@
 
 #include <spdlog/spdlog.h>
 
-#include "actors/api/gather.hpp"
+#include "actors/shard_recovery.hpp"
 #include "actors/step_down.hpp"
 #include "actors/wall_clock.hpp"
 
@@ -217,51 +217,22 @@ void shard_state::on(const operate& wish) {
   perform();
 }
 
-/// All who remember what they got are asked, the resequencer last. Records of other journals are taken over before the
-/// journal moves on: whatever happens in between, the next attempt finds them to be ours, and ahead.
 void shard_state::on(recover& wish) {
   const auto& why = setup.machine->diverged();
   if (!why) return wish.done(fail(errc::conflict, "has not diverged", "pipeline " + setup.pipeline));
   wish.shard = setup.handle;
   wish.why = *why;
   wish.back = setup.back;
-  const bool takes = wish.take_over && !wish.dry_run;
-  struct asked {
-    core::destination_status of;
-    sink_actor sink;
-  };
-  std::vector<asked> all;
-  for (const auto& [id, sink] : setup.sinks) all.push_back({*setup.machine->status(id), sink});
-  auto pass_on = [all, wish = std::move(wish), outside = setup.resequencer, journal = setup.journal,
-                  pipeline =
-                    setup.pipeline](const std::vector<result<std::optional<store::receiver_record>>>& answers) mutable {
-    for (std::size_t i = 0; i < answers.size(); ++i) {
-      const auto& of = all[i].of;
-      if (!answers[i])
-        return wish.done(fail(answers[i].error().code, "destination " + of.name + ": " + answers[i].error().text(),
-                              "pipeline " + pipeline));
-      if (!*answers[i]) continue;
-      const auto& has = **answers[i];
-      if (!wish.take_over && !store::is_ours(has))
-        return wish.done(fail(errc::conflict,
-                              "the receiver of destination " + of.name + " " + store::belongs_elsewhere(has),
-                              "pipeline " + pipeline));
-      if (auto may = store::may_take_over(has, of.accepted, of.settled); !may)
-        return wish.done(
-          fail(may.error().code, "destination " + of.name + ": " + may.error().text(), "pipeline " + pipeline));
-      wish.received.push_back({of.id, has});
-    }
-    if (outside)
-      caf::anon_send(outside, std::move(wish), journal);
-    else
-      caf::anon_send(journal, std::move(wish));
-  };
-  api::gather<std::optional<store::receiver_record>>(
-    all.size(),
-    [&](std::size_t i, auto done) {
-      self->send(all[i].sink, ask_received{std::move(done), takes ? std::optional(all[i].of.settled) : std::nullopt});
-    },
-    std::move(pass_on));
+  store::shard_state known{setup.handle, setup.owner, {}, 0, setup.known};
+  recovery_inquiry::everybody asked{{}, setup.reader, setup.resequencer, setup.journal};
+  for (auto& one : known.destinations) {
+    auto now = *setup.machine->status(one.id);
+    one.last = now.accepted;
+    asked.receivers.push_back({std::move(now), setup.sinks.at(one.id)});
+  }
+  // What others have is not compared when a shard is opened, either.
+  std::erase_if(known.destinations, [&](const auto& one) { return !setup.transactional.contains(one.id); });
+  std::make_shared<recovery_inquiry>(std::move(wish), setup.pipeline, std::move(known), std::move(asked))->begin();
 }
 
 void shard_state::on(const ask_status& question) {

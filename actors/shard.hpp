@@ -32,6 +32,7 @@ struct shard_setup {
   dispatcher_actor dispatcher;
   resequencer_actor resequencer; ///< null when the lanes are in memory alone
   std::shared_ptr<metrics> measured;
+  std::vector<store::destination_state> known{}; ///< for a recovery: what the journal had of them at the start
   store::rewinding back{}; ///< for a recovery: of receivers that have gone back further than the journal reaches
 };
 

@@ -77,6 +77,7 @@ result<shard_setup> shard_starter::prepare(opened_pipeline& opened, core::pipeli
 
   auto lanes = start_lanes(opened, setup);
   if (!lanes) return tl::unexpected(lanes.error());
+  setup.known = opened.shard.state.destinations;
   auto keeps = make_resequencer(around_.settings, {setup.pipeline, 0}, origin_of(around_.journal, opened));
   if (!keeps) return tl::unexpected(keeps.error());
   resequencer_setup outside{setup.pipeline, setup.owner, {}, std::move(*keeps)};

@@ -93,6 +93,8 @@ inline actors::journal_actor::behavior_type fake_journal_writer(actors::journal_
 struct reader_mail {
   std::vector<std::pair<actors::read_backlog, actors::shard_actor>> reads;
   std::vector<actors::ask_epoch> epochs;
+  std::vector<actors::ask_other_history> histories;
+  result<std::optional<std::string>> other_history{}; ///< what it answers to these
 };
 
 inline actors::reader_actor::behavior_type fake_reader(actors::reader_actor::pointer,
@@ -103,6 +105,10 @@ inline actors::reader_actor::behavior_type fake_reader(actors::reader_actor::poi
     [](const actors::ask_dead_letters&) {},
     [](const actors::ask_end&) {},
     [=](const actors::ask_epoch& m) { mail->epochs.push_back(m); },
+    [=](const actors::ask_other_history& m) {
+      mail->histories.push_back(m);
+      m.done(mail->other_history);
+    },
   };
 }
 
@@ -137,13 +143,15 @@ inline actors::dispatcher_actor::behavior_type fake_dispatcher(actors::dispatche
 struct sink_mail {
   std::vector<core::send_request> requests;
   result<std::optional<store::receiver_record>> received{}; ///< what it says that its receiver remembers
-  bool taken_over = false;                                  ///< it was told to
+  std::optional<store::receiver_record> taken{};            ///< what it says once it was told to take that over
+  bool taken_over = false;                                  ///< it was
 };
 
 inline actors::sink_actor::behavior_type fake_sink(actors::sink_actor::pointer, std::shared_ptr<sink_mail> mail) {
   return {[=](const actors::deliver& m) { mail->requests.push_back(m.request); },
           [=](const actors::ask_received& m) {
             mail->taken_over = mail->taken_over || m.take_over.has_value();
+            if (mail->taken_over && mail->taken) mail->received = mail->taken;
             m.done(mail->received);
           }};
 }

@@ -55,6 +55,14 @@ TEST_CASE("the reader passes on what the journal holds") {
   system.send(tested, ask_epoch{shard, current.reply()});
   CHECK(current.get() == epoch{101});
 
+  store::shard_state state;
+  state.handle = shard;
+  state.destinations.push_back({destination_id{4}, "ledger", sequence{9}, {}, {}, {}});
+  answered<std::optional<std::string>> other;
+  system.send(tested, ask_other_history{state, {{destination_id{4}, {epoch{1}, sequence{7}, "not-m"}}}, other.reply()});
+  REQUIRE(other.get());
+  CHECK(other.get()->value_or("").starts_with("the receiver of destination ledger has another history"));
+
   journal->failing = true;
   answered<std::optional<store::stored_message>> away;
   system.send(tested, ask_message{shard, std::nullopt, "m-17", away.reply()});

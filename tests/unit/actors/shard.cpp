@@ -43,6 +43,8 @@ struct fixture {
     shard_setup setup;
     setup.pipeline = "orders";
     setup.handle = handle;
+    for (const auto& [id, name] : {std::pair{billing, "billing"}, std::pair{audit, "audit"}})
+      setup.known.push_back({id, name, {}, {}, {}, {}});
     setup.index = pipeline;
     setup.owner = epoch{3};
     setup.machine =
@@ -452,6 +454,48 @@ TEST_CASE("a recovery takes over what belongs to another installation only if th
     CHECK(f.to_audit->taken_over == !dry_run);
   }
   CHECK(f.journal->recoveries.size() == 2);
+}
+
+TEST_CASE("a recovery takes nothing over while any of the receivers is in the way, and its dry run says so") {
+  fixture f{5};
+  const store::receiver_record theirs{epoch{4}, sequence{9}, "m9", {}, "0123456789abcdef", "2026-01-02 03:04:05 UTC"};
+  f.to_audit->received = theirs;
+  f.to_audit->taken = store::receiver_record{epoch{4}, sequence{9}, "m9"};
+  f.system.send(f.shard, no_later_owner{"Redis has a later owner"});
+  const auto refusal = [&](bool dry_run) {
+    answered<store::recovery> asked;
+    recover wish{{}, dry_run, asked.reply()};
+    wish.take_over = true;
+    f.system.send(f.shard, std::move(wish));
+    return asked.empty() ? "goes on" : asked.get().error().text();
+  };
+  std::string wanted;
+  SECTION("one whose sequences are used where messages wait") {
+    f.to_billing->received = theirs;
+    wanted = "pipeline orders: destination billing: the receiver: messages wait here under sequences 1 to 5";
+  }
+  SECTION("one that does not answer") {
+    f.to_billing->received = tl::unexpected(error{errc::unavailable, "it is away", {}});
+    wanted = "pipeline orders: destination billing: it is away";
+  }
+  SECTION("one that has another history") {
+    f.reader->other_history = std::optional<std::string>("the receiver of destination audit has another history");
+    wanted = "pipeline orders: the receiver of destination audit has another history";
+  }
+  for (const bool dry_run : {true, false}) CHECK(refusal(dry_run).starts_with(wanted));
+  CHECK_FALSE(f.to_audit->taken_over);
+  CHECK_FALSE(f.to_billing->taken_over);
+  CHECK(f.journal->recoveries.empty());
+
+  f.to_billing->received = std::optional<store::receiver_record>{};
+  f.reader->other_history = std::optional<std::string>{};
+  CHECK(refusal(false) == "goes on");
+  CHECK(f.to_audit->taken_over);
+  REQUIRE_FALSE(f.reader->histories.empty());
+  REQUIRE(f.reader->histories.back().shard.destinations.size() == 1); // the transactional one
+  CHECK(f.reader->histories.back().shard.destinations[0].name == "audit");
+  CHECK(f.reader->histories.back().seen.at(0).has.last == sequence{9});
+  CHECK(f.journal->recoveries.at(0).received.at(0).has.foreign.empty());
 }
 
 TEST_CASE("a later owner at a transactional receiver that the journal does not know of means that it has gone back") {
