@@ -554,7 +554,8 @@ TEST_CASE("a table without a schema is public's, and whoever's search path leads
   CHECK(at.told[1].starts_with("table=ledger is public.ledger, and the role's search_path leads to sales.ledger"));
 }
 
-TEST_CASE("a role that may not alter an older reseq.delivered uses it as it is, and that is said") {
+TEST_CASE(
+  "a role that may not alter an older reseq.delivered uses it as it is until its owner does, and that is said") {
   table_place at;
   CHECK(said(at.access(owner_with(1))->deliver(messages({1}, 0))) == "confirmed");
   at.forget_journal();
@@ -568,6 +569,12 @@ TEST_CASE("a role that may not alter an older reseq.delivered uses it as it is, 
   REQUIRE(at.told.size() == 1);
   CHECK(at.told[0].find("Let its owner run: ALTER TABLE reseq.delivered ADD COLUMN") != std::string::npos);
   CHECK(said(at.access(owner_with(1))->deliver(messages({4}, 3))) == "stale 2");
+
+  at.sql("SET ROLE NONE; ALTER TABLE reseq.delivered ADD journal text NOT NULL DEFAULT '', ADD written timestamptz");
+  const auto others = owner_with(9, 1000, "journal-of-others");
+  CHECK_FALSE(is_ours(must(at.access(others)->open())));
+  CHECK(said(writer->deliver(messages({4}, 3))) == "confirmed");
+  CHECK(must(at.access(others)->open()).foreign == "journal-of-orders");
 }
 
 TEST_CASE("a role that may make nothing is told which rights it needs") {

@@ -271,6 +271,10 @@ result<void> fenced_receiver::write(std::span<const received> items, std::option
   if (auto connected = connect(); !connected) return connected;
   std::optional<server_message> refusal;
   auto written = db_->transact([&](pqxx::work& tx) -> result<void> {
+    if (use_ == &without_journals && look_at_records(tx).has_journals) {
+      outdated_ = true;
+      return fail(errc::conflict, "says whose journal a row is of, which it did not", "reseq.delivered");
+    }
     const auto known = recorded(tx, use_->lock);
     if (!known) return tl::unexpected(known.error());
     const auto there = already_received(*known, items, owner_);

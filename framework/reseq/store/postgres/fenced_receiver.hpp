@@ -31,7 +31,7 @@ struct fenced_receiver_statements;
 ///
 /// `reseq.delivered` is created when it is missing and the role may do that. Otherwise USAGE on the schema `reseq` and
 /// SELECT, INSERT and UPDATE on that table are needed. An older one, which does not say whose journal a row is of, gets
-/// the columns for that if the role owns it; else it is used as it is, which `tell` hears of.
+/// the columns for that if the role owns it; else it is used as it is, which `tell` hears of, until its owner adds them.
 class fenced_receiver : public transactional_receiver {
 public:
   /// `timeout` is of each statement, and some seconds more than that may pass between two.
