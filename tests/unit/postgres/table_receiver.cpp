@@ -613,6 +613,40 @@ TEST_CASE("a role that may only write does") {
           .starts_with("failing: PostgreSQL: the role of the destination's url lacks a privilege"));
 }
 
+TEST_CASE("a role that row level security keeps from inserting is told so, and by which table") {
+  table_place at;
+  CHECK(said(at.access(owner_with(1))->deliver(messages({1}, 0))) == "confirmed");
+  const auto role = at.become_writer();
+  const auto as_owner = [&](const std::string& what) { at.sql("SET ROLE NONE; " + what); };
+  const auto writer = at.access(owner_with(2));
+  const auto answer =
+    "failing: the row security policies of the table \"public\".\"ledger\" (pg_class.relrowsecurity is "
+    "set) apply to the role " +
+    role + ", and do not let it insert this";
+  as_owner("ALTER TABLE public.ledger ENABLE ROW LEVEL SECURITY");
+  const auto denied = said(writer->deliver(messages({2, 3}, 1)));
+  CHECK(
+    denied.starts_with(answer + ": add a policy FOR INSERT that does, or give the role BYPASSRLS; the server says: "));
+  CHECK(denied.ends_with("(42501)"));
+  as_owner("CREATE POLICY most ON public.ledger FOR INSERT WITH CHECK (message_id <> 'm3')");
+  CHECK(said(writer->deliver(messages({2}, 1))) == "confirmed");
+  CHECK(said(writer->deliver(messages({3}, 2))).starts_with(answer));
+  as_owner("CREATE POLICY all_others ON public.ledger FOR INSERT WITH CHECK (true)");
+  CHECK(said(writer->deliver(messages({3}, 2))) == "confirmed");
+
+  as_owner("GRANT SELECT ON public.ledger TO " + role +
+           "; CREATE FUNCTION look() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$;"
+           "CREATE TRIGGER look BEFORE INSERT ON public.ledger FOR EACH ROW EXECUTE FUNCTION look()");
+  const auto reader = at.access(owner_with(2));
+  CHECK(said(reader->deliver(messages({4}, 3)))
+          .starts_with(answer + ", or see what it has inserted: add a policy FOR INSERT, and one FOR SELECT,"));
+  as_owner("CREATE POLICY to_see ON public.ledger FOR SELECT USING (true)");
+  CHECK(said(reader->deliver(messages({4}, 3))) == "confirmed");
+  as_owner("REVOKE INSERT ON public.ledger FROM " + role);
+  CHECK(said(reader->deliver(messages({5}, 4)))
+          .starts_with("failing: PostgreSQL: the role of the destination's url lacks a privilege"));
+}
+
 TEST_CASE("a server that takes no writes is the destination's") {
   const auto place = function_place([](transaction& tx, const delivery&) { tx.execute("SET TRANSACTION READ ONLY"); });
   CHECK(said(place->access(owner_with(1))->deliver(messages({1}, 0)))

@@ -154,6 +154,10 @@ result<void> fenced_receiver::compare_and_write(std::span<const received> items,
 
 position fenced_receiver::position_of(database&, sequence) { return {}; }
 
+std::optional<core::receiver_answer> fenced_receiver::find_policy(database&, const server_message&) {
+  return std::nullopt;
+}
+
 receiver_record fenced_receiver::newest(pqxx::work&) { return {}; }
 
 std::optional<core::receiver_answer> fenced_receiver::find_other(database&, std::span<const received>) {
@@ -270,6 +274,7 @@ result<void> fenced_receiver::write(std::span<const received> items, std::option
   to_compare_ = 0;
   if (auto connected = connect(); !connected) return connected;
   std::optional<server_message> refusal;
+  std::optional<server_message> denial;
   auto written = db_->transact([&](pqxx::work& tx) -> result<void> {
     if (use_ == &without_journals && look_at_records(tx).has_journals) {
       outdated_ = true;
@@ -294,6 +299,7 @@ result<void> fenced_receiver::write(std::span<const received> items, std::option
     } catch (const pqxx::sql_error& e) {
       auto said = read_message(e);
       outdated_ = is_outdated(said.state);
+      if (said.state == "42501") denial = said;
       if (!refuses_data(said.state)) throw;
       refusal = std::move(said);
     }
@@ -304,6 +310,7 @@ result<void> fenced_receiver::write(std::span<const received> items, std::option
     return {};
   });
   if (refusal) instead = answer_to(*db_, *refusal);
+  if (denial) instead = find_policy(*db_, *denial);
   // Whatever it was may have to do with what was found out when it connected.
   if (!written && written.error().code != errc::unprocessable) db_.reset();
   return written;

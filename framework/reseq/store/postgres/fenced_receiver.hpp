@@ -31,7 +31,8 @@ struct fenced_receiver_statements;
 ///
 /// `reseq.delivered` is created when it is missing and the role may do that. Otherwise USAGE on the schema `reseq` and
 /// SELECT, INSERT and UPDATE on that table are needed. An older one, which does not say whose journal a row is of, gets
-/// the columns for that if the role owns it; else it is used as it is, which `tell` hears of, until its owner adds them.
+/// the columns for that if the role owns it; else it is used as it is, which `tell` hears of, until its owner adds
+/// them.
 class fenced_receiver : public transactional_receiver {
 public:
   /// `timeout` is of each statement, and some seconds more than that may pass between two.
@@ -50,6 +51,10 @@ protected:
   /// What to answer where the server refused data, in a transaction that is over: the message is `refused`, or the
   /// table is to be mended and is `failing`.
   virtual core::receiver_answer answer_to(database& db, const server_message& refusal);
+
+  /// What to answer where the server has denied a privilege, in a transaction that is over, and the reason is row level
+  /// security; else nothing.
+  virtual std::optional<core::receiver_answer> find_policy(database& db, const server_message& denial);
 
   /// What to answer where the receiver has another message in the place of one of `items`; nothing where that cannot be
   /// seen.

@@ -109,6 +109,12 @@ bool is_filled(std::string_view column) {
   return std::ranges::find(all_filled, column, &filled::name) != all_filled.end();
 }
 
+std::string filled_columns() {
+  std::string list;
+  for (const auto& [name, value] : all_filled) list.append(list.empty() ? "'" : ", '").append(name).append("'");
+  return list;
+}
+
 result<table_insertion> insertion_into(pqxx::work& tx, const table_columns& columns, const table_url& to) {
   std::string names;
   std::string values;

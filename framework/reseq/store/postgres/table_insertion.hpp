@@ -34,6 +34,8 @@ table_columns columns_of(pqxx::work& tx, const std::string& quoted);
 
 /// Whether it is one that a message fills.
 bool is_filled(std::string_view column);
+/// All of these, as a list of SQL's strings.
+std::string filled_columns();
 
 struct table_insertion {
   enum class way {

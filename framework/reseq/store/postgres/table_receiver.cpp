@@ -159,6 +159,25 @@ core::receiver_answer table_receiver::answer_to(database& db, const server_messa
                        std::nullopt};
 }
 
+/// Whoever has the privileges, and is denied one, is denied a row.
+std::optional<core::receiver_answer> table_receiver::find_policy(database& db, const server_message& denial) {
+  const auto found = db.transact([&](pqxx::work& tx) -> result<std::string> {
+    const auto rows =
+      tx.exec("SELECT current_user FROM pg_catalog.pg_class WHERE oid = to_regclass(" + literal(tx, to_.quoted()) +
+              ") AND row_security_active(oid) AND (SELECT bool_and(has_column_privilege(attrelid, attname, 'INSERT'))" +
+              std::string(of_table) + literal(tx, to_.quoted()) + ") AND attname IN (" + filled_columns() + "))");
+    return rows.empty() ? std::string{} : std::string(view_of(rows[0][0]));
+  });
+  if (!found || found->empty()) return std::nullopt;
+  const bool compares = insertion_.how == table_insertion::way::compared;
+  return core::failing{"the row security policies of the table " + to_.quoted() +
+                         " (pg_class.relrowsecurity is set) apply to the role " + *found +
+                         ", and do not let it insert " + (compares ? "this, or see what it has inserted" : "this") +
+                         ": add a policy FOR INSERT" + (compares ? ", and one FOR SELECT," : "") +
+                         " that does, or give the role BYPASSRLS; the server says: " + in_a_line(denial),
+                       std::nullopt};
+}
+
 /// The role may be one that only inserts.
 position table_receiver::position_of(database& db, sequence received) {
   const auto found = db.transact([&](pqxx::work& tx) -> result<position> {

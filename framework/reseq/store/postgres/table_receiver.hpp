@@ -32,6 +32,7 @@ private:
   result<void> prepare(database& db, pqxx::work& tx) override;
   std::optional<core::receiver_answer> take(database& db, pqxx::work& tx, std::span<const received> items) override;
   core::receiver_answer answer_to(database& db, const server_message& refusal) override;
+  std::optional<core::receiver_answer> find_policy(database& db, const server_message& denial) override;
   position position_of(database& db, sequence received) override;
   receiver_record newest(pqxx::work& tx) override;
   std::optional<core::receiver_answer> find_other(database& db, std::span<const received> items) override;
