@@ -246,10 +246,10 @@ result<receiver_record> fenced_receiver::recorded(pqxx::work& tx, const char* qu
     known.foreign = whose;
     known.written = view_of(rows[0][5]);
   } else if (whose.empty() && use_ == &with_journals && known.last != sequence{}) {
-    known.unclaimed = unclaimed(known.last, owner_, "its row in reseq.delivered",
-                                "UPDATE reseq.delivered SET journal = " + literal(tx, owner_.journal) + " WHERE " +
-                                  "pipeline = " + literal(tx, owner_.pipeline) +
-                                  " AND destination = " + literal(tx, owner_.destination));
+    known.unclaimed =
+      unclaimed(known.last, owner_, "its row in reseq.delivered",
+                "UPDATE reseq.delivered SET journal = " + tx.quote(owner_.journal) + " WHERE " +
+                  "pipeline = " + tx.quote(owner_.pipeline) + " AND destination = " + tx.quote(owner_.destination));
   }
   if (is_ours(known) && known.owner <= owner_.owner) ours_ = known.last;
   return known;
@@ -259,13 +259,12 @@ result<receiver_record> fenced_receiver::unrecorded(pqxx::work& tx) {
   auto there = newest(tx);
   if (may_claim(there)) return fail(errc::conflict, "the destination's row was deleted", "reseq.delivered");
   const bool says_whose = use_ == &with_journals;
-  there.unclaimed =
-    unclaimed(there.last, owner_, "reseq.delivered, which has no row of this destination,",
-              "INSERT INTO reseq.delivered (pipeline, destination, epoch, last_sequence, last_message" +
-                std::string(says_whose ? ", journal" : "") + ") VALUES (" + literal(tx, owner_.pipeline) + ", " +
-                literal(tx, owner_.destination) + ", " + std::to_string(owner_.owner.value()) + ", " +
-                std::to_string(there.last.value()) + ", " + literal(tx, there.last_message) +
-                (says_whose ? ", " + literal(tx, owner_.journal) : "") + ")");
+  there.unclaimed = unclaimed(there.last, owner_, "reseq.delivered, which has no row of this destination,",
+                              "INSERT INTO reseq.delivered (pipeline, destination, epoch, last_sequence, last_message" +
+                                std::string(says_whose ? ", journal" : "") + ") VALUES (" + tx.quote(owner_.pipeline) +
+                                ", " + tx.quote(owner_.destination) + ", " + std::to_string(owner_.owner.value()) +
+                                ", " + std::to_string(there.last.value()) + ", " + tx.quote(there.last_message) +
+                                (says_whose ? ", " + tx.quote(owner_.journal) : "") + ")");
   return there;
 }
 

@@ -130,10 +130,6 @@ void copy_rows(pqxx::transaction_base& tx, const std::string& table, const std::
   into.complete();
 }
 
-/// A string as SQL has it. Not by `quote`, a template: in Ubuntu 24.04 the library was built as C++17, and what the
-/// template throws in C++20 is not in it.
-inline std::string literal(pqxx::transaction_base& tx, const std::string& text) { return "'" + tx.esc(text) + "'"; }
-
 inline std::string_view view_of(const pqxx::field& from) { return {from.c_str(), from.size()}; }
 
 } // namespace reseq::store::postgres

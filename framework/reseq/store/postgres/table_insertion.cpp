@@ -48,13 +48,13 @@ std::string listed(const table_columns& columns) {
 /// that has become text as the text of their digits. It costs some 30 µs for a batch, of 1 row as of 16 (pgbench).
 std::string still_has(pqxx::work& tx, const std::string& columns, const std::string& quoted) {
   return "(SELECT string_agg(attname || ' ' || atttypid, ',' ORDER BY attnum)" + std::string(of_table) +
-         literal(tx, quoted) + ")) = " + literal(tx, columns);
+         tx.quote(quoted) + ")) = " + tx.quote(columns);
 }
 
 /// Likewise, as long as nothing but the table itself takes the rows.
 std::string still_bare(pqxx::work& tx, const std::string& quoted) {
-  return "(SELECT " + std::string(is_bare) + " FROM pg_catalog.pg_class WHERE oid = to_regclass(" +
-         literal(tx, quoted) + "))";
+  return "(SELECT " + std::string(is_bare) + " FROM pg_catalog.pg_class WHERE oid = to_regclass(" + tx.quote(quoted) +
+         "))";
 }
 
 /// All but the columns and the statement.
@@ -66,7 +66,7 @@ table_insertion look_at_table(pqxx::work& tx, const std::string& quoted) {
     std::string(is_bare) +
     ", CASE relkind WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view' WHEN 'f' THEN 'foreign table' ELSE 'table' "
     "END FROM pg_catalog.pg_class c WHERE oid = to_regclass(" +
-    literal(tx, quoted) + ")");
+    tx.quote(quoted) + ")");
   if (found.empty()) return into;
   into.readable = found[0][0].as<bool>();
   const bool has_rule = found[0][1].as<bool>();
@@ -99,7 +99,7 @@ table_columns columns_of(pqxx::work& tx, const std::string& quoted) {
   table_columns found;
   for (const auto& row :
        tx.exec("SELECT attname, atttypid, format_type(base, -1), base FROM (SELECT *, " + std::string(base) +
-               " AS base" + std::string(of_table) + literal(tx, quoted) + ")) AS listed ORDER BY attnum"))
+               " AS base" + std::string(of_table) + tx.quote(quoted) + ")) AS listed ORDER BY attnum"))
     found.push_back({std::string(view_of(row[0])), std::string(view_of(row[1])), std::string(view_of(row[2])),
                      view_of(row[3]) == bytea});
   return found;

@@ -23,7 +23,7 @@ constexpr const char* new_table = R"sql((
 /// Whether a rule of the table's, or of the view's, says what an insertion is.
 bool has_rule(pqxx::work& tx, const std::string& quoted) {
   return !tx.exec("SELECT FROM pg_catalog.pg_rewrite WHERE ev_type = '3' AND ev_class = to_regclass(" +
-                  literal(tx, quoted) + ")")
+                  tx.quote(quoted) + ")")
             .empty();
 }
 
@@ -42,7 +42,7 @@ std::optional<std::pair<sequence, std::string>> other_row(pqxx::work& tx, std::s
   std::string other;
   for (const auto& [item, headers] : items)
     other += (other.empty() ? "" : " OR ") + std::string("(sequence = '") + std::to_string(item.seq.value()) +
-             "' AND message_id <> " + literal(tx, item.message->id()) + ")";
+             "' AND message_id <> " + tx.quote(item.message->id()) + ")";
   const auto rows =
     tx.exec("SELECT sequence::text::bigint, message_id::text FROM " + quoted + " WHERE " + other + " LIMIT 1");
   if (rows.empty()) return std::nullopt;
@@ -100,7 +100,7 @@ result<void> table_receiver::check_place(pqxx::work& tx, bool is_there) const {
   if (to_.names_schema) return {};
   const auto rows = tx.exec("SELECT nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
                             "c.relnamespace WHERE c.oid = to_regclass(" +
-                            literal(tx, "\"" + to_.table + "\"") + ") AND nspname <> 'public'");
+                            tx.quote("\"" + to_.table + "\"") + ") AND nspname <> 'public'");
   if (rows.empty()) return {};
   const auto other = std::string(view_of(rows[0][0])) + "." + to_.table;
   const auto leads = "the role's search_path leads to " + other + ": write table=" + other +
@@ -163,9 +163,9 @@ core::receiver_answer table_receiver::answer_to(database& db, const server_messa
 std::optional<core::receiver_answer> table_receiver::find_policy(database& db, const server_message& denial) {
   const auto found = db.transact([&](pqxx::work& tx) -> result<std::string> {
     const auto rows =
-      tx.exec("SELECT current_user FROM pg_catalog.pg_class WHERE oid = to_regclass(" + literal(tx, to_.quoted()) +
+      tx.exec("SELECT current_user FROM pg_catalog.pg_class WHERE oid = to_regclass(" + tx.quote(to_.quoted()) +
               ") AND row_security_active(oid) AND (SELECT bool_and(has_column_privilege(attrelid, attname, 'INSERT'))" +
-              std::string(of_table) + literal(tx, to_.quoted()) + ") AND attname IN (" + filled_columns() + "))");
+              std::string(of_table) + tx.quote(to_.quoted()) + ") AND attname IN (" + filled_columns() + "))");
     return rows.empty() ? std::string{} : std::string(view_of(rows[0][0]));
   });
   if (!found || found->empty()) return std::nullopt;
@@ -191,7 +191,7 @@ position table_receiver::position_of(database& db, sequence received) {
 /// Where the sequence is no number for the server, an index on it does not help.
 receiver_record table_receiver::newest(pqxx::work& tx) {
   if (!insertion_.readable) return {};
-  const auto is_number = tx.exec("SELECT" + std::string(of_table) + literal(tx, to_.quoted()) +
+  const auto is_number = tx.exec("SELECT" + std::string(of_table) + tx.quote(to_.quoted()) +
                                  ") AND attname = 'sequence' AND 'N' = (SELECT typcategory FROM pg_catalog.pg_type "
                                  "WHERE oid = atttypid)");
   const auto order = is_number.empty() ? "sequence::text::bigint" : "sequence";
@@ -213,8 +213,7 @@ std::optional<core::receiver_answer> table_receiver::find_other(database& db, st
 /// Whether nothing gives `column`, which is none of ours, a value. (A default or a trigger may make null of a message.)
 result<bool> table_receiver::leaves_empty(database& db, const std::string& column) {
   return db.transact([&](pqxx::work& tx) -> result<bool> {
-    return !tx.exec("SELECT" + std::string(of_table) + literal(tx, to_.quoted()) +
-                    ") AND attname = " + literal(tx, column) +
+    return !tx.exec("SELECT" + std::string(of_table) + tx.quote(to_.quoted()) + ") AND attname = " + tx.quote(column) +
                     " AND NOT atthasdef AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = attrelid AND "
                     "tgenabled <> 'D' AND tgtype & 7 = 7 /* before a row's insertion */)")
               .empty();
