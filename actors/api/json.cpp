@@ -64,6 +64,7 @@ json to_json(const core::blocked_by& head) {
             {"position", head.at.value()},  {"id", head.message_id},
             {"phase", head.phase},          {"since", timestamp(to_wall(head.since))},
             {"attempts", head.attempts},    {"ready_behind", head.ready_behind}};
+  made["asked_at"] = head.asked_at ? json(timestamp(to_wall(*head.asked_at))) : json(nullptr);
   made["next_attempt"] = head.next_attempt ? json(timestamp(to_wall(*head.next_attempt))) : json(nullptr);
   made["last_error"] = head.last_error.empty() ? json(nullptr) : json(head.last_error);
   if (head.key) made["key"] = head.key->empty() ? json(nullptr) : json(*head.key);
@@ -112,6 +113,7 @@ json to_json(const named_task_status& task) {
     {"suspect", task.status.suspect},
     {"spent", task.status.spent},
     {"workers", task.status.workers.workers},
+    {"workers_apart", task.status.workers.apart},
     {"slots", task.status.workers.slots},
     {"hanging_slots", task.status.workers.hanging},
     {"last_error", task.status.last_error.empty() ? json(nullptr) : json(task.status.last_error)},

@@ -151,8 +151,8 @@ void http_api::show_destination(const api_pipeline& of, destination_id which, co
         const auto attempts = api::to_json(**task);
         auto& head = made["blocked_by"];
         head["attempts"] = attempts["failed"];
-        for (const auto* field :
-             {"last_error", "next_attempt", "history", "quarantined", "suspect", "workers", "slots", "hanging_slots"})
+        for (const auto* field : {"last_error", "next_attempt", "history", "quarantined", "suspect", "workers",
+                                  "workers_apart", "slots", "hanging_slots"})
           head[field] = attempts[field];
       }
       answer(api::json_response(200, dump(made)));

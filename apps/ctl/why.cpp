@@ -19,6 +19,9 @@ constexpr const char* find_crash =
   "correct the transform that kills its worker (the log of the supervisor says by which signal its own worker ended, "
   "whoever started another one knows of that; a core dump shows where)";
 
+constexpr const char* waits_for_answer = "nothing yet; a receiver that does not answer within the destination's "
+                                         "timeout is asked again. If it never does, see what it is at.";
+
 /// What everything below is told about.
 struct stuck {
   const std::string& pipeline;
@@ -77,31 +80,61 @@ bool is_quarantined(const stuck& s) { return is(s, "quarantined"); }
 bool is_due(const stuck& s) {
   return !is_quarantined(s) && !is(s, "suspect") && !runs_now(s) && !time_in(s.head, "next_attempt");
 }
+bool is_suspect_that_waits(const stuck& s) { return is(s, "suspect") && !runs_now(s) && !is_quarantined(s); }
 bool has_no_worker(const stuck& s) {
-  return is_due(s) && s.head.contains("workers") && number_in(s.head, "workers") == 0;
+  const bool waits = is_due(s) || (is_suspect_that_waits(s) && !time_in(s.head, "next_attempt"));
+  return waits && s.head.contains("workers") && number_in(s.head, "workers") == 0;
 }
-bool slots_hang(const stuck& s) { return is_due(s) && number_in(s.head, "hanging_slots") > 0; }
+bool slots_hang(const stuck& s) {
+  return (is_due(s) || is_suspect_that_waits(s)) && number_in(s.head, "hanging_slots") > 0;
+}
+/// Every worker that could begin with it is kept for messages that may kill their worker.
+bool workers_are_apart(const stuck& s) {
+  const auto apart = number_in(s.head, "workers_apart");
+  return is_due(s) && apart > 0 && apart == number_in(s.head, "workers");
+}
+
+std::string hanging_text(const stuck& s) {
+  return "of " + counted(number_in(s.head, "slots"), "slot") + " of its workers, " +
+         std::to_string(number_in(s.head, "hanging_slots")) +
+         " hang, taken by attempts that have timed out and do not end";
+}
+
+std::string suspect_text(const stuck& s) {
+  const std::string why = "it was at work on two workers that died, and ";
+  if (has_no_worker(s)) return why + "no worker that has its transforms has joined since";
+  return why + "waits for a worker of its own, which shows whether it kills it" +
+         (slots_hang(s) ? "; " + hanging_text(s) : "");
+}
+
+std::string apart_text(const stuck& s) {
+  const auto workers = number_in(s.head, "workers");
+  return (workers == 1 ? std::string{"the only worker that has its transforms is"}
+                       : "all " + std::to_string(workers) + " workers that have its transforms are") +
+         " kept for messages that were at work on two workers that died, each of which may kill it; the others wait "
+         "until it is known which one does";
+}
 
 std::string transform_text(const stuck& s) {
   if (is_quarantined(s))
     return "its transforms killed the workers of several messages, so all run by themselves, and rest after each death";
-  if (runs_now(s)) return "its transforms are working on it";
+  if (runs_now(s))
+    return std::string{"its transforms are working on it"} +
+           (is(s, "suspect") ? ", on a worker of its own: it was at work on two workers that died" : "");
   if (time_in(s.head, "next_attempt")) return "its transforms failed, and the next attempt waits for its time";
-  if (is(s, "suspect"))
-    return "it was at work on two workers that died, and waits for a worker of its own, which shows whether it kills "
-           "it";
+  if (is(s, "suspect")) return suspect_text(s);
   if (has_no_worker(s)) return "no worker that has its transforms has joined";
-  if (slots_hang(s))
-    return "it waits for a free slot: of " + counted(number_in(s.head, "slots"), "slot") + " of its workers, " +
-           std::to_string(number_in(s.head, "hanging_slots")) +
-           " hang, taken by attempts that have timed out and do not end";
+  if (workers_are_apart(s)) return apart_text(s);
+  if (slots_hang(s)) return "it waits for a free slot: " + hanging_text(s);
   return "it waits for a worker with a free slot";
 }
 
 std::string delivery_text(const stuck& s) {
+  if (const auto asked = time_in(s.head, "asked_at"))
+    return "it was sent " + ago(*asked, s.now) + ", and the receiver has not answered yet";
   if (s.paused()) return "it is ready, and is not sent while the destination is paused";
   if (!s.last_error().empty()) return "the receiver did not take it";
-  return "it is ready, and is sent or waits for the receiver's answer";
+  return "it is ready, and is sent";
 }
 
 /// What the head itself waits for.
@@ -122,7 +155,7 @@ std::string cause_text(const stuck& s) {
 std::string attempts_text(const stuck& s) {
   std::string made;
   if (s.phase == "delivery" && s.attempts() > 0)
-    made += "It was sent " + counted(s.attempts(), "time") + ".";
+    made += "It was sent " + counted(s.attempts(), "time") + (time_in(s.head, "asked_at") ? ", with this one." : ".");
   else if (s.attempts() > 0)
     made += counted(s.attempts(), "attempt") + " failed.";
   if (!s.last_error().empty()) made += (made.empty() ? "" : " ") + std::string{"The last error: "} + s.last_error();
@@ -181,8 +214,11 @@ std::string transform_advice(const stuck& s) {
   if (runs_now(s) || time_in(s.head, "next_attempt"))
     return "nothing, if the error passes: it is tried again by itself, and held after its last attempt. Else correct "
            "what the error names.";
-  if (is(s, "suspect"))
+  if (is(s, "suspect") && !has_no_worker(s) && !slots_hang(s))
     return "nothing yet; what kills a worker that has nothing else has failed an attempt, and is held in the end.";
+  if (workers_are_apart(s))
+    return "nothing, or start another reseq-worker, which lets the others go on meanwhile; what kills a worker that "
+           "has nothing else has failed an attempt, and is held in the end.";
   if (slots_hang(s))
     return "correct the transform that hangs; a worker is told to end, and started again, once all of its slots hang, "
            "or the half that a pipeline may have of it.";
@@ -196,11 +232,11 @@ std::string advice_text(const stuck& s) {
            (s.phase == "held" ? " Besides, " + held_advice(s) : "");
   if (s.phase == "held") return held_advice(s);
   if (s.phase == "transform") return transform_advice(s);
-  if (s.phase == "delivery" && !s.last_error().empty())
+  if (s.phase == "delivery" && !s.last_error().empty() && !time_in(s.head, "asked_at"))
     return "correct what the error names, most often at the receiver; it is tried again for as long as it takes, and "
            "nothing is lost or overtakes it; `reseqctl resume " +
            s.pipeline + " " + s.name + "` has it tried at once.";
-  if (s.phase == "delivery") return "nothing yet; a receiver that does not answer in time is asked again.";
+  if (s.phase == "delivery") return waits_for_answer;
   return "nothing yet; if this lasts, see the supervisor's log and the room on its disk.";
 }
 

@@ -1,6 +1,7 @@
 """Receivers that fail in every way and recover: order stays, and nobody else notices."""
 
 import email.utils
+import re
 import threading
 import time
 import unittest
@@ -64,6 +65,36 @@ class Receivers(SystemTest):
 
     def destination(self, name: str, url: str, **keys) -> dict:
         return {"name": name, "url": url, "timeout": "300ms", "retry_max": "300ms", **keys}
+
+    def test_a_receiver_that_wants_to_be_left_alone_is_asked_at_once_when_its_destination_is_resumed(self):
+        mended = False
+        book = self.receiver(lambda request: 200 if mended else Reply(503, {"Retry-After": "600"}))
+        destinations = [self.destination(name, book.url(name)) for name in ("paused", "running")]
+        running = self.supervisor(self.config([pipeline("p", destinations)]))
+        sent = running.submit_all("p", self.ids())
+        for name in ("paused", "running"):
+            running.wait_for_state("p", name, "failing")
+        self.assertIn("`reseqctl resume p running` has it tried at once", running.ctl("why", "p", "running"))
+        running.ctl("pause", "p", "--to", "paused")
+        mended = True
+        self.assertEqual(running.ctl("resume", "p", "--to", "paused,running"),
+                         "p/paused is running again\np/running is running again\n")  # fmt: skip
+        for name in ("paused", "running"):
+            running.wait_until_settled("p", name, COUNT)
+            self.assert_nothing_wrong(check_book(book.entries(name), sent))
+
+    def test_of_a_receiver_that_hangs_after_it_failed_is_said_that_it_was_asked(self):
+        goes_on = threading.Event()
+        book = self.receiver(lambda request: Reply(500) if request.number == 1 else Reply(200, after=goes_on))
+        running = self.supervisor(self.config([pipeline("p", [{"name": "d", "url": book.url()}])]))
+        running.submit_all("p", ["a"])
+        said = eventually("it is asked again", lambda: re.search("Cause: it was sent .*", running.ctl("why", "p", "d")))
+        self.assertRegex(said[0], "and the receiver has not answered yet")
+        eventually("the failure is told beside it", lambda: re.search(
+            "It was sent 2 times, with this one. The last error: the receiver answered 500", running.ctl("why", "p", "d")
+        ))  # fmt: skip
+        goes_on.set()
+        running.wait_until_settled("p", "d", 1)
 
     def test_each_kind_of_failure_is_repeated_in_order_until_it_is_over_and_others_do_not_notice(self):
         broken = True

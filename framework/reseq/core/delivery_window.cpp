@@ -15,8 +15,9 @@ std::size_t delivery_window::next_size() const {
   return one_by_one_ > 0 ? 1 : batch_;
 }
 
-request_id delivery_window::start(std::size_t messages) {
+request_id delivery_window::start(std::size_t messages, time_point now) {
   outstanding_ = messages;
+  started_ = now;
   return ++last_request_;
 }
 
@@ -47,6 +48,8 @@ void delivery_window::end_backoff(time_point now) {
   failures_ = std::min(failures_, 1U);
   not_before_ = std::min(not_before_, now);
 }
+
+std::optional<time_point> delivery_window::asked_at() const { return idle() ? std::nullopt : std::optional{started_}; }
 
 std::optional<time_point> delivery_window::not_before() const {
   if (failures_ == 0 || !idle()) return std::nullopt;

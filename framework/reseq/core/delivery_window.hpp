@@ -35,7 +35,7 @@ public:
   /// How many messages the next request may carry.
   [[nodiscard]] std::size_t next_size() const;
   /// A request with that many messages (1 to `next_size()`) goes out.
-  request_id start(std::size_t messages);
+  request_id start(std::size_t messages, time_point now);
 
   /// Reads an answer. `failing` and `stale` back off, as `receiver_backoff` says. A refused batch is repeated one by
   /// one until the refused message is found.
@@ -44,6 +44,8 @@ public:
   /// Somebody has mended the receiver: a backoff is over, and the next one is as short as a first one.
   void end_backoff(time_point now);
 
+  /// When the request went out that is under way.
+  [[nodiscard]] std::optional<time_point> asked_at() const;
   /// When a backoff ends; nothing when there is none.
   [[nodiscard]] std::optional<time_point> not_before() const;
   [[nodiscard]] bool failing() const { return failures_ > 0; }
@@ -59,6 +61,7 @@ private:
   std::size_t repeat_ = 0;      ///< messages of a request that failed
   std::size_t one_by_one_ = 0;  ///< messages of a refused batch that are not yet cleared
   request_id last_request_;
+  time_point started_{}; ///< the last request
   receiver_backoff backoff_;
   time_point not_before_ = time_point::min();
   std::string last_error_;

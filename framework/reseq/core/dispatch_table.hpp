@@ -101,6 +101,7 @@ struct given_up {
 /// Workers, as far as people want to know.
 struct worker_strength {
   std::size_t workers = 0;
+  std::size_t apart = 0;     ///< of these, kept free for suspects, or running some: they get nothing else
   std::uint64_t slots = 0;   ///< all together
   std::uint64_t hanging = 0; ///< of these, taken by copies that nobody waits for any more
 };

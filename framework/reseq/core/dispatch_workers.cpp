@@ -98,6 +98,7 @@ worker_strength dispatch_workers::strength(pipeline_index pipeline) const {
     const auto& w = workers_[who];
     if (w.retired || !offers(w, pipeline)) continue;
     ++found.workers;
+    if (w.closed) ++found.apart;
     found.slots += w.slots;
     found.hanging += w.copies.size() - w.awaited;
   }

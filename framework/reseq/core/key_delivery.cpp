@@ -21,12 +21,13 @@ key_release key_delivery::allowance(time_point now) const {
 /// Keys that hang must not occupy every connection.
 bool key_delivery::may_repeat() const { return troubled_ < std::max(connections_ / 2, 1U); }
 
-request_id key_delivery::start(const key_release& what, std::vector<sequence> messages, key_lane& from) {
+request_id key_delivery::start(const key_release& what, std::vector<sequence> messages, key_lane& from,
+                               time_point now) {
   const auto& trouble = from.trouble(messages.front());
   const bool troubled = trouble.alone || trouble.singly > 0;
   if (troubled) ++troubled_;
   probing_ = probing_ || what.probe;
-  requests_.emplace(++last_request_, request{std::move(messages), troubled, what.probe});
+  requests_.emplace(++last_request_, request{std::move(messages), now, troubled, what.probe});
   return last_request_;
 }
 
@@ -93,6 +94,12 @@ void key_delivery::end_backoff(time_point now, key_lane& from) {
   failures_ = std::min(failures_, 1U);
   not_before_ = std::min(not_before_, now);
   from.forgive();
+}
+
+std::optional<time_point> key_delivery::asked_at(sequence message) const {
+  for (const auto& [id, one] : requests_)
+    if (std::ranges::find(one.messages, message) != one.messages.end()) return one.started;
+  return std::nullopt;
 }
 
 std::optional<time_point> key_delivery::not_before() const {

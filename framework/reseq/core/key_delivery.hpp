@@ -39,7 +39,7 @@ public:
   /// What the next request may carry now.
   [[nodiscard]] key_release allowance(time_point now) const;
   /// A request with these messages, released for `what`, goes out.
-  request_id start(const key_release& what, std::vector<sequence> messages, key_lane& from);
+  request_id start(const key_release& what, std::vector<sequence> messages, key_lane& from, time_point now);
 
   /// Reads an answer. What was not delivered is taken back into `from`; keys that fail rest there, as
   /// `receiver_backoff` says. The messages of a refused request of several are repeated one by one until the refused
@@ -49,6 +49,8 @@ public:
   /// Somebody has mended the receiver: nothing rests, and what fails again rests as briefly as the first time.
   void end_backoff(time_point now, key_lane& from);
 
+  /// When the request went out that is under way with this message.
+  [[nodiscard]] std::optional<time_point> asked_at(sequence message) const;
   /// The receiver as a whole is away.
   [[nodiscard]] bool away() const { return away_; }
   /// Then, when it is asked again; nothing while it is being asked.
@@ -57,6 +59,7 @@ public:
 private:
   struct request {
     std::vector<sequence> messages;
+    time_point started{};
     bool troubled = false; ///< of a key that has failed, or singly
     bool probe = false;
   };

@@ -154,10 +154,11 @@ struct blocked_by {
   position at;
   std::string message_id;
   chain_index chain;
-  std::optional<std::string> key{}; ///< with order by key
-  std::string phase;                ///< "transform", "resequencer", "delivery", "held", "saving", "reading"
-  time_point since{};               ///< when it became the head
-  std::uint32_t attempts = 0;       ///< of the delivery, or as held; those of a transform are the dispatcher's
+  std::optional<std::string> key{};   ///< with order by key
+  std::string phase;                  ///< "transform", "resequencer", "delivery", "held", "saving", "reading"
+  time_point since{};                 ///< when it became the head
+  std::uint32_t attempts = 0;         ///< of the delivery, or as held; those of a transform are the dispatcher's
+  std::optional<time_point> asked_at; ///< its receiver, which has not answered yet
   std::optional<time_point> next_attempt;
   std::string last_error;
   std::uint64_t ready_behind = 0;

@@ -161,7 +161,7 @@ void shard::state::send(shard_target& t, time_point now) {
   if (released.empty()) return;
   if (!released.front().first_time) ++t.redelivered;
 
-  send_request request{t.id, t.delivery.start(released.size()), {}};
+  send_request request{t.id, t.delivery.start(released.size(), now), {}};
   request.items.reserve(released.size());
   auto previous = t.book.last_delivered();
   for (const auto& [seq, first_time, overhead] : released) {

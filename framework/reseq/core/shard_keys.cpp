@@ -123,7 +123,7 @@ void shard::state::send_by_key(shard_target& t, time_point now) {
       out.release_overheads.push_back(overhead);
       ++counters.released;
     }
-    request.id = delivery.start(may, std::move(carried), lane);
+    request.id = delivery.start(may, std::move(carried), lane, now);
     out.sends.push_back(std::move(request));
     ++requests_under_way;
   }

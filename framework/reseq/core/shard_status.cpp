@@ -129,6 +129,7 @@ std::optional<blocked_by> shard::state::blocked(const shard_target& t) const {
   const bool unsaved = undurable || waits_for_saving(*slot, t.window);
   shown.phase = unsaved ? "saving" : unreleased ? "resequencer" : "delivery";
   shown.attempts = slot->deliveries;
+  shown.asked_at = t.delivery.asked_at();
   shown.next_attempt = t.delivery.not_before();
   shown.last_error = t.delivery.last_error();
   return shown;
@@ -159,6 +160,7 @@ blocked_by shard::state::blocked(const shard_target& t, const blocked_key& key) 
   } else {
     shown.phase = key.saving || waits_for_saving(*slot, t.keys->window) ? "saving" : "delivery";
     shown.attempts = slot->deliveries;
+    shown.asked_at = t.keys->delivery.asked_at(key.head);
     shown.next_attempt = key.rests_until ? key.rests_until : t.keys->delivery.not_before();
     shown.last_error = std::string{key.last_error};
   }

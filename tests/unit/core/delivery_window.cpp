@@ -11,7 +11,7 @@ namespace {
 constexpr time_point t0{std::chrono::hours{1}};
 
 duration wait_after(delivery_window& window, const receiver_answer& answer, time_point now = t0) {
-  const auto request = window.start(1);
+  const auto request = window.start(1, t0);
   CHECK(window.answer(request, answer, now) == delivery_verdict::again);
   REQUIRE(window.not_before());
   return *window.not_before() - now;
@@ -22,54 +22,66 @@ duration wait_after(delivery_window& window, const receiver_answer& answer, time
 TEST_CASE("one request is outstanding, and the next follows its confirmation") {
   delivery_window window(10, 60s, 1);
   CHECK(window.next_size() == 10);
-  const auto request = window.start(4);
+  const auto request = window.start(4, t0);
   CHECK_FALSE(window.may_start(t0));
   CHECK(window.answer(request, confirmed{}, t0) == delivery_verdict::delivered);
   CHECK(window.may_start(t0));
-  CHECK(window.start(1) == request + 1);
+  CHECK(window.start(1, t0) == request + 1);
+}
+
+TEST_CASE("while a request is under way it is known since when, whatever came before") {
+  delivery_window window(1, 60s, 1);
+  CHECK_FALSE(window.asked_at());
+  window.answer(window.start(1, t0), failing{"503", {}}, t0 + 1s);
+  CHECK_FALSE(window.asked_at());
+  const auto request = window.start(1, t0 + 5s);
+  CHECK(window.asked_at() == t0 + 5s);
+  CHECK(window.last_error() == "503");
+  window.answer(request, confirmed{}, t0 + 6s);
+  CHECK_FALSE(window.asked_at());
 }
 
 TEST_CASE("an answer to an old request changes nothing") {
   delivery_window window(1, 60s, 1);
-  const auto old = window.start(1);
+  const auto old = window.start(1, t0);
   window.answer(old, confirmed{}, t0);
   CHECK(window.answer(old, refused{"no"}, t0) == delivery_verdict::late);
-  window.start(1);
+  window.start(1, t0);
   CHECK(window.answer(old, confirmed{}, t0) == delivery_verdict::late);
   CHECK_FALSE(window.idle());
 }
 
 TEST_CASE("a refused batch goes out again one by one until the refused message is found") {
   delivery_window window(3, 60s, 1);
-  CHECK(window.answer(window.start(3), refused{"422"}, t0) == delivery_verdict::again);
+  CHECK(window.answer(window.start(3, t0), refused{"422"}, t0) == delivery_verdict::again);
   CHECK(window.may_start(t0));
   CHECK(window.next_size() == 1);
-  CHECK(window.answer(window.start(1), confirmed{}, t0) == delivery_verdict::delivered);
+  CHECK(window.answer(window.start(1, t0), confirmed{}, t0) == delivery_verdict::delivered);
   CHECK(window.next_size() == 1);
-  CHECK(window.answer(window.start(1), refused{"422"}, t0) == delivery_verdict::refused);
+  CHECK(window.answer(window.start(1, t0), refused{"422"}, t0) == delivery_verdict::refused);
   CHECK(window.next_size() == 3);
 }
 
 TEST_CASE("a refused batch whose messages are all taken singly ends in normal batches") {
   delivery_window window(2, 60s, 1);
-  window.answer(window.start(2), refused{"413"}, t0);
-  window.answer(window.start(1), confirmed{}, t0);
+  window.answer(window.start(2, t0), refused{"413"}, t0);
+  window.answer(window.start(1, t0), confirmed{}, t0);
   CHECK(window.next_size() == 1);
-  window.answer(window.start(1), confirmed{}, t0);
+  window.answer(window.start(1, t0), confirmed{}, t0);
   CHECK(window.next_size() == 2);
 }
 
 TEST_CASE("a request that failed is repeated with the same messages") {
   delivery_window window(10, 60s, 1);
-  window.answer(window.start(4), failing{"503", {}}, t0);
+  window.answer(window.start(4, t0), failing{"503", {}}, t0);
   CHECK(window.next_size() == 4);
-  window.answer(window.start(4), confirmed{}, t0);
+  window.answer(window.start(4, t0), confirmed{}, t0);
   CHECK(window.next_size() == 10);
 }
 
 TEST_CASE("a backoff that is ended lets the same messages go at once, and the next one is short again") {
   delivery_window window(10, 60s, 7);
-  for (int i = 0; i < 12; ++i) window.answer(window.start(4), failing{"503", 1h}, t0);
+  for (int i = 0; i < 12; ++i) window.answer(window.start(4, t0), failing{"503", 1h}, t0);
   CHECK_FALSE(window.may_start(t0 + 59min));
   window.end_backoff(t0 + 1s);
   CHECK(window.may_start(t0 + 1s));
@@ -82,7 +94,7 @@ TEST_CASE("a backoff that is ended lets the same messages go at once, and the ne
 
 TEST_CASE("ending a backoff does not let a second request go beside the one that is under way") {
   delivery_window window(1, 60s, 7);
-  window.start(1);
+  window.start(1, t0);
   window.end_backoff(t0);
   CHECK_FALSE(window.may_start(t0));
 }
@@ -96,7 +108,7 @@ TEST_CASE("backoff doubles from 100 ms up to retry_max, with jitter downwards") 
     CHECK_FALSE(window.may_start(t0 + wait - 1ns));
     CHECK(window.may_start(t0 + wait));
   }
-  window.answer(window.start(1), confirmed{}, t0);
+  window.answer(window.start(1, t0), confirmed{}, t0);
   CHECK_FALSE(window.failing());
   CHECK(wait_after(window, failing{"503", {}}) <= 100ms);
 }

@@ -77,6 +77,26 @@ TEST_CASE("what was in flight on two workers that died is a suspect") {
   CHECK(f.table.inspect(f.key(1))->attempts == 0);
 }
 
+TEST_CASE("a worker that is kept for a suspect is told from those that others may get") {
+  fixture f;
+  const auto first = f.join(8);
+  f.submit(1);
+  f.only();
+  f.table.leave(first, departure::died, f.now);
+  const auto second = f.join(8);
+  f.only();
+  f.table.leave(second, departure::died, f.now);
+  f.join(8);
+  f.submit(2);
+  const auto suspect = f.only();
+  CHECK(suspect.at == position{1});
+  CHECK(f.table.inspect(f.key(2))->workers.workers == 1);
+  CHECK(f.table.inspect(f.key(2))->workers.apart == 1);
+  f.answer(suspect, attempt_end::done);
+  CHECK(f.only().at == position{2});
+  CHECK(f.table.inspect(f.key(2))->workers.apart == 0);
+}
+
 TEST_CASE("two chains of one message that die together have one death each, and a hung copy counts as well") {
   fixture f;
   const auto first = f.join(1);

@@ -37,7 +37,7 @@ struct fixture : key_lane_fixture {
       carried.push_back(one.seq);
       sequences.push_back(one.seq.value());
     }
-    ids[sequences] = delivery.start(may, carried, tested);
+    ids[sequences] = delivery.start(may, carried, tested, now);
     return sequences;
   }
   delivery_verdict answer(const numbers& request, const receiver_answer& how, time_point now = t0) {
@@ -58,8 +58,11 @@ TEST_CASE("as many requests are under way as there are connections, each of anot
   fixture f{2};
   f.ready({"a", "a", "b", "c"});
   CHECK(f.start() == numbers{1});
-  CHECK(f.start() == numbers{3});
+  CHECK(f.start(after(7)) == numbers{3});
   CHECK(f.start().empty());
+  CHECK(f.delivery.asked_at(sequence{1}) == t0);
+  CHECK(f.delivery.asked_at(sequence{3}) == after(7));
+  CHECK_FALSE(f.delivery.asked_at(sequence{4}));
   CHECK(f.answer({3}, confirmed{}) == delivery_verdict::delivered);
   CHECK(f.start() == numbers{4});
   CHECK(f.answer({1}, confirmed{}) == delivery_verdict::delivered);

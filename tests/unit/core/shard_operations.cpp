@@ -116,6 +116,20 @@ TEST_CASE("a destination that is resumed, paused or not, is asked at once, howev
   CHECK(f.sent() == numbers{1});
 }
 
+TEST_CASE("a receiver that is being asked again is shown as asked, with what it failed of before") {
+  shard_fixture f({setup(1)});
+  f.accept({1});
+  f.work(1);
+  CHECK(f.status().head->asked_at == t0);
+  f.answer(f.todo.sends[0], failing{"503", {}}, after(1));
+  CHECK_FALSE(f.status().head->asked_at);
+  f.tick(after(1000));
+  REQUIRE(f.sent() == numbers{1});
+  CHECK(f.status().head->asked_at == after(1000));
+  CHECK(f.status().head->last_error == "503");
+  CHECK_FALSE(f.status().head->next_attempt);
+}
+
 TEST_CASE("a destination with order by key that is resumed sends every key that rested") {
   auto by_key = setup(1);
   by_key.settings.order = delivery_order::key;

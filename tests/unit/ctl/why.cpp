@@ -98,10 +98,36 @@ TEST_CASE("a head that no worker can begin with is told from one whose workers h
                  "out and do not end."));
   CHECK(contains(text(), "To do: correct the transform that hangs"));
   blocked["suspect"] = true;
-  CHECK(contains(text(), "it was at work on two workers that died"));
+  CHECK(contains(text(), "it was at work on two workers that died, and waits for a worker of its own, which shows "
+                         "whether it kills it; of 8 slots of its workers, 6 hang"));
+  CHECK(contains(text(), "To do: correct the transform that hangs"));
+  blocked["hanging_slots"] = 0;
+  CHECK(contains(text(), "which shows whether it kills it.\n"));
   blocked["suspect"] = false;
   blocked["workers"] = blocked["slots"] = blocked["hanging_slots"] = 0;
   CHECK(contains(text(), "no worker that has its transforms has joined"));
+  CHECK(contains(text(), "To do: see that a reseq-worker runs"));
+}
+
+TEST_CASE("a head whose only worker is kept for suspects waits for those, and a suspect that runs is told as one") {
+  auto blocked = head("transform");
+  const auto text = [&] { return explain("orders", destination("running", blocked), nullptr, now); };
+  blocked["slots"] = 8;
+  blocked["workers"] = blocked["workers_apart"] = 1;
+  CHECK(contains(text(), "Cause: the only worker that has its transforms is kept for messages that were at work on two "
+                         "workers that died"));
+  CHECK(contains(text(), "To do: nothing, or start another reseq-worker"));
+  blocked["workers"] = 2;
+  CHECK(contains(text(), "it waits for a worker with a free slot"));
+  blocked["workers_apart"] = 2;
+  CHECK(contains(text(), "Cause: all 2 workers that have its transforms are kept"));
+  blocked["suspect"] = true;
+  blocked["history"] = {running_attempt()};
+  CHECK(
+    contains(text(), "its transforms are working on it, on a worker of its own: it was at work on two workers that"));
+  blocked["history"] = json::array();
+  blocked["workers"] = blocked["workers_apart"] = 0;
+  CHECK(contains(text(), "and no worker that has its transforms has joined since"));
   CHECK(contains(text(), "To do: see that a reseq-worker runs"));
 }
 
@@ -118,6 +144,19 @@ TEST_CASE("a failing receiver is what to look at") {
   CHECK(contains(text, "Nothing is ready behind it"));
   CHECK(contains(text, "correct what the error names, most often at the receiver"));
   CHECK(contains(text, "`reseqctl resume orders billing` has it tried at once"));
+}
+
+TEST_CASE("a receiver that is asked and has not answered is told from one that has failed before") {
+  auto blocked = head("delivery");
+  blocked["attempts"] = 3;
+  blocked["last_error"] = "no answer within 30s";
+  blocked["asked_at"] = "2026-11-21T11:59:48.000Z";
+  const auto text = explain("orders", destination("failing", blocked), nullptr, now);
+  CHECK(contains(text, "Cause: it was sent 12s ago, and the receiver has not answered yet.\n"));
+  CHECK(contains(text, "It was sent 3 times, with this one. The last error: no answer within 30s\n"));
+  CHECK(contains(text, "To do: nothing yet; a receiver that does not answer within the destination's timeout"));
+  CHECK(!contains(text, "the receiver did not take it"));
+  CHECK(contains(explain("orders", destination("paused", blocked), nullptr, now), "it was sent 12s ago"));
 }
 
 TEST_CASE("a paused destination is to be resumed, whether anything waits there or not") {
