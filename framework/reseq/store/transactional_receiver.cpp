@@ -28,9 +28,9 @@ std::string belongs_elsewhere(const receiver_record& known) {
   return "belongs to another installation: what is recorded of it is of journal " +
          known.foreign.substr(0, shown_of_identity) + "…, last written " +
          (known.written.empty() ? "nobody knows when" : known.written) +
-         ". Give this one a table of its own, under another name or in another database, or another stream, and start "
-         "again; if that journal is gone for good, `reseqctl recover` with --take-over shows how "
-         "this one goes on behind it";
+         ". If that one is to go on, give this one another table or stream, in the destination's url, and start again; "
+         "if its journal is gone for good (its node.data_dir was deleted, say), `reseqctl recover PIPELINE "
+         "--take-over` shows how this one goes on behind what is there";
 }
 
 std::string unclaimed(sequence last, const receiver_owner& owner, const std::string& record, const std::string& claim) {

@@ -45,7 +45,7 @@ TEST_CASE("a receiver with another journal's record is nobody's to judge by, and
   theirs[0].has.written = "2026-01-02 03:04:05 UTC";
   CHECK(find_ahead(shard_at(3, 10), theirs) ==
         "the receiver of destination ledger belongs to another installation: what is recorded of it is of journal "
-        "01234567…, last written 2026-01-02 03:04:05 UTC. Give this one a table of its own, under another name or "
-        "in another database, or another stream, and start again; if that journal is gone for good, `reseqctl "
-        "recover` with --take-over shows how this one goes on behind it");
+        "01234567…, last written 2026-01-02 03:04:05 UTC. If that one is to go on, give this one another table or "
+        "stream, in the destination's url, and start again; if its journal is gone for good (its node.data_dir was "
+        "deleted, say), `reseqctl recover PIPELINE --take-over` shows how this one goes on behind what is there");
 }
