@@ -7,6 +7,7 @@
 #include <spdlog/spdlog.h>
 
 #include "actors/network_words.hpp"
+#include "reseq/model/counted.hpp"
 #include "reseq/pipeline/chain.hpp"
 
 namespace reseq::actors {
@@ -143,7 +144,7 @@ void dispatcher_state::join(const hello& who, const worker_actor& handle) {
   for (auto oldest = node_names.begin(); node_names.size() > most_remembered && oldest != node_names.end();)
     oldest = addresses.contains(oldest->first) ? std::next(oldest) : node_names.erase(oldest);
   self->monitor(handle);
-  spdlog::info("worker {} joined with {} slots", node, who.slots);
+  spdlog::info("worker {} joined with {}", node, counted(who.slots, "slot"));
   self->send(handle, std::move(reply));
   perform();
 }
@@ -198,16 +199,17 @@ void dispatcher_state::log_end(const peer& gone, core::departure how, const std:
   else
     spdlog::warn("worker {} died ({}); what it had is dispatched again", gone.node, why);
   if (now_are.suspected > published.suspected)
-    spdlog::warn("{} pieces of work were in flight on two workers that died; they run on a worker of their own now",
-                 now_are.suspected - published.suspected);
+    spdlog::warn(
+      "pieces of work that were in flight on two workers that died, and run on a worker of their own now: {}",
+      now_are.suspected - published.suspected);
 }
 
 void dispatcher_state::dismiss_hung() {
   for (const auto id : table->take_hung()) {
     auto& who = peers.at(addresses.at(id));
-    spdlog::error("worker {}: so many of its {} slots hang that a pipeline stands still; it is told to end, so that "
-                  "whoever runs it starts it again",
-                  who.node, who.slots);
+    spdlog::error("worker {}: so much of what it has ({}) hangs that a pipeline stands still; it is told to end, so "
+                  "that whoever runs it starts it again",
+                  who.node, counted(who.slots, "slot"));
     who.dismissed = true;
     self->send(who.handle, dismissed{"its slots hang"});
   }

@@ -9,6 +9,7 @@
 #include "actors/definition.hpp"
 #include "actors/wall_clock.hpp"
 #include "reseq/core/progress.hpp"
+#include "reseq/model/counted.hpp"
 
 namespace reseq::actors {
 namespace {
@@ -43,16 +44,16 @@ void warn_of_left_behind(store::journal& journal) {
   const auto found = journal.left_behind_elsewhere();
   if (!found) return spdlog::warn("journal: cannot say what other pipelines left in it: {}", found.error().text());
   for (const auto& [shard, destination, messages] : *found)
-    spdlog::warn("pipeline {} is not configured here, and {} messages wait for its destination {}: they are kept, and "
-                 "delivered once it is configured again",
-                 shard.pipeline, messages, destination);
+    spdlog::warn("pipeline {} is not configured here, and still has {} for its destination {}: kept, and delivered "
+                 "once it is configured again",
+                 shard.pipeline, counted(messages, "message"), destination);
 }
 
 /// Keys that were held up cannot be put back into one order.
 error still_by_key(const destination_settings& wanted, std::uint64_t undelivered) {
   return {errc::conflict,
-          "was in order by key and still has " + std::to_string(undelivered) +
-            " undelivered messages: deliver them first, with order = \"key\"",
+          "was in order by key and still has " + counted(undelivered, "undelivered message") +
+            ": deliver what waits first, with order = \"key\"",
           "destination " + wanted.name};
 }
 

@@ -10,6 +10,7 @@
 #include "actors/shard_recovery.hpp"
 #include "actors/step_down.hpp"
 #include "actors/wall_clock.hpp"
+#include "reseq/model/counted.hpp"
 
 namespace reseq::actors {
 namespace {
@@ -191,7 +192,7 @@ void shard_state::log(const core::abandoned_message& what) {
   if (!what.held) setup.measured->dead_letters.Add(labels_of(why.destination)).Increment();
   const auto cause = [&]() -> std::string {
     switch (why.reason) {
-    case core::hold_reason::exhausted: return "used up its " + std::to_string(why.attempts) + " attempts";
+    case core::hold_reason::exhausted: return "used up its " + counted(why.attempts, "attempt");
     case core::hold_reason::permanent: return "failed for good";
     case core::hold_reason::refused: return "was refused";
     case core::hold_reason::dead_letters: break;
@@ -324,8 +325,8 @@ void shard_state::log_drifts() {
   }
   if (const auto adopted = outside.adopted(); adopted > adopted_seen) {
     setup.measured->results_adopted.Increment(static_cast<double>(adopted - adopted_seen));
-    spdlog::info("pipeline {}: {} results of an earlier owner are used", setup.pipeline,
-                 adopted - std::exchange(adopted_seen, adopted));
+    spdlog::info("pipeline {}: {} of an earlier owner used", setup.pipeline,
+                 counted(adopted - std::exchange(adopted_seen, adopted), "result"));
   }
 }
 

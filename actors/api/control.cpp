@@ -6,6 +6,7 @@
 
 #include "actors/api/gather.hpp"
 #include "actors/api/http_api.hpp"
+#include "reseq/model/counted.hpp"
 
 namespace reseq::actors {
 namespace {
@@ -157,7 +158,8 @@ void http_api::retry_all_held(const api_pipeline& of, const net::responder& answ
     [&of, all, answer](const std::vector<result<std::uint64_t>>& outcomes) {
       for (std::size_t i = 0; i < outcomes.size(); ++i)
         if (const auto count = outcomes[i].value_or(0); count > 0)
-          spdlog::info("destination {}: {} held messages are tried again by an operator", label_of(of, all[i]), count);
+          spdlog::info("destination {}: {} tried again by an operator", label_of(of, all[i]),
+                       counted(count, "held message") + (count == 1 ? " is" : " are"));
       std::uint64_t changed = 0;
       for (const auto& one : outcomes) {
         if (!one) return answer(operation_problem(one.error()));

@@ -93,10 +93,6 @@ std::string ago(wall_time then, wall_time now) { return now - then < 1s ? "just 
 
 std::string until(wall_time then, wall_time now) { return then <= now ? "now" : "in " + span(then - now); }
 
-std::string counted(std::uint64_t count, std::string_view one) {
-  return std::to_string(count) + " " + std::string{one} + (count == 1 ? "" : "s");
-}
-
 table::table(std::vector<column> columns) : columns_(std::move(columns)) {}
 
 void table::add(const std::vector<std::string>& cells) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "reseq/model/clock.hpp"
+#include "reseq/model/counted.hpp"
 
 namespace reseq::ctl {
 
@@ -29,9 +30,6 @@ std::string ago(wall_time then, wall_time now);
 
 /// "in 12s"; "now" for the past.
 std::string until(wall_time then, wall_time now);
-
-/// "1 message", "2 messages".
-std::string counted(std::uint64_t count, std::string_view one);
 
 enum class align { left, right };
 

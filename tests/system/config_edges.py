@@ -246,7 +246,7 @@ class Starting(ConfigTest):
         self.assertEqual(running.logged("is not configured here"), 0)
         running.kill()
         running = self.restart(running, pipeline=both["pipeline"][:1])
-        running.wait_for_line("pipeline left is not configured here, and 2 messages wait for its destination d")
+        running.wait_for_line("pipeline left is not configured here, and still has 2 messages for its destination d")
         running.kill()
         book.answer = lambda request: 200
         running = self.restart(running, pipeline=both["pipeline"])

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "reseq/core/lane_updates.hpp"
+#include "reseq/model/counted.hpp"
 
 namespace reseq::store {
 
@@ -85,9 +86,8 @@ result<void> recorded_shard::check_leavers(std::span<const destination_spec> spe
     if (std::ranges::find(specs, name, &destination_spec::name) == specs.end())
       return fail(
         errc::conflict,
-        "is no longer configured and still has " + std::to_string(messages) +
-          " undelivered messages: deliver them first by configuring it again (to a file:// if its receiver is "
-          "gone for good)",
+        "is no longer configured and still has " + counted(messages, "undelivered message") +
+          ": deliver what waits first, by configuring it again (to a file:// if its receiver is gone for good)",
         "destination " + owned.name.pipeline + "/" + name);
   return {};
 }
