@@ -87,7 +87,7 @@ void dispatcher_state::on(work_wanted& wanted) {
 void dispatcher_state::on(const hello& who, const worker_actor& handle) {
   if (auto why = reason_to_refuse(who); !why.empty()) {
     spdlog::warn("worker {} refused: {}", who.node, why);
-    self->send(handle, welcome{false, std::move(why), {}, {}});
+    self->send(handle, welcome{false, std::move(why), {}, {}, {}});
     return;
   }
   join(who, handle);
@@ -126,7 +126,7 @@ std::vector<core::pipeline_index> dispatcher_state::offered(const hello& who, we
 void dispatcher_state::join(const hello& who, const worker_actor& handle) {
   const auto address = handle.address();
   drop(address, core::departure::lost); // a worker that says hello again begins anew
-  welcome reply{true, {}, {}, {}};
+  welcome reply{true, {}, {}, {}, {}};
   auto offers = offered(who, reply);
   for (const auto& why : reply.refused) spdlog::warn("worker {}: {}", who.node, why);
   if (offers.empty()) {
@@ -145,6 +145,7 @@ void dispatcher_state::join(const hello& who, const worker_actor& handle) {
     oldest = addresses.contains(oldest->first) ? std::next(oldest) : node_names.erase(oldest);
   self->monitor(handle);
   spdlog::info("worker {} joined with {}", node, counted(who.slots, "slot"));
+  reply.name = node;
   self->send(handle, std::move(reply));
   perform();
 }

@@ -17,7 +17,7 @@
 
 namespace reseq::actors {
 
-inline constexpr std::uint32_t protocol_version = 3;
+inline constexpr std::uint32_t protocol_version = 4;
 
 /// Worker → supervisor, first of all. Its layout never changes, so that two versions can tell each other apart.
 struct hello {
@@ -29,12 +29,14 @@ struct hello {
   std::vector<std::string> fingerprints; ///< of those transforms, in the same order
 };
 
-/// Supervisor → worker: you are in, or not.
+/// Supervisor → worker: you are in, or not. Its layout never changes, either: a worker of another version reads why it
+/// is not.
 struct welcome {
   bool accepted = false;
   std::string why;                    ///< when not accepted
   std::vector<std::string> pipelines; ///< those whose fingerprints agree; work comes for these
   std::vector<std::string> refused;   ///< a sentence for each of the others
+  std::string name;                   ///< what the supervisor calls it: "b", or "b#2" while another one is "b"
 };
 
 /// Supervisor → worker: one copy of a job.
@@ -99,7 +101,7 @@ auto inspect(Inspector& f, hello& x) {
 
 template <class Inspector>
 auto inspect(Inspector& f, welcome& x) {
-  return f(caf::meta::type_name("welcome"), x.accepted, x.why, x.pipelines, x.refused);
+  return f(caf::meta::type_name("welcome"), x.accepted, x.why, x.pipelines, x.refused, x.name);
 }
 
 template <class Inspector>

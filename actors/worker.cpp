@@ -117,7 +117,7 @@ void worker_state::on(const welcome& answer) {
   welcomed = true;
   failures = 0;
   last_complaint.clear();
-  spdlog::info("joined the supervisor at {}", address());
+  spdlog::info("joined the supervisor at {} as {}", address(), answer.name);
   pulsate(session);
   for (const auto& why : answer.refused) spdlog::warn("the supervisor at {} says: {}", address(), why);
 }

@@ -213,7 +213,7 @@ class ComingAndGoing(ClusterTest):
         self.addCleanup(load.stop)
         for number in range(5):
             guest = self.worker(self.running, f"guest{number}")
-            guest.wait_for_line("joined the supervisor")
+            guest.wait_for_line(f"joined the supervisor at .* as guest{number}")
             wanted = len(self.book.confirmed()) + self.random.randrange(20, 60)
             eventually("some have arrived", lambda wanted=wanted: len(self.book.confirmed()) >= wanted)
             self.assertEqual(guest.stop(), 0)

@@ -77,7 +77,7 @@ TEST_CASE("workers of one name are told apart") {
   const auto first = f.join("b");
   f.join("b");
   f.join("a");
-  f.join("b");
+  CHECK(f.join("b").mail->welcomes[0].name == "b#3");
   const auto joined = [&f] {
     auto all = f.status().workers;
     std::ranges::sort(all);

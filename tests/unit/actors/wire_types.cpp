@@ -78,11 +78,12 @@ TEST_CASE("a hello begins with its protocol version, whatever else changes") {
 }
 
 TEST_CASE("a welcome and a farewell arrive as they were sent") {
-  const auto got = read_back(welcome{true, "because", {"orders"}, {"pipeline returns is not configured"}});
+  const auto got = read_back(welcome{true, "because", {"orders"}, {"pipeline returns is not configured"}, "b#2"});
   CHECK(got.accepted);
   CHECK(got.why == "because");
   CHECK(got.pipelines == std::vector<std::string>{"orders"});
   CHECK(got.refused == std::vector<std::string>{"pipeline returns is not configured"});
+  CHECK(got.name == "b#2");
   CHECK(read_back(farewell{"it stops"}).why == "it stops");
 }
 
