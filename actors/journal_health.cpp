@@ -39,7 +39,7 @@ std::optional<journal_health::trouble> journal_health::look(time_point now) cons
 std::optional<journal_health::trouble> journal_health::under_way_too_long(time_point now) const {
   if (!committing_since_ || now - *committing_since_ <= longest_commit) return std::nullopt;
   const auto waited = std::chrono::duration_cast<std::chrono::seconds>(now - *committing_since_).count();
-  return trouble{"a commit has been under way for " + std::to_string(waited) + " s", *committing_since_};
+  return trouble{"a commit has been under way for " + std::to_string(waited) + " s", *committing_since_, true};
 }
 
 } // namespace reseq::actors

@@ -19,6 +19,7 @@ public:
   struct trouble {
     std::string what;
     time_point since;
+    bool hangs = false; ///< nothing has failed yet
   };
 
   /// A commit begins, and ends in one of the three below.

@@ -216,7 +216,9 @@ void writer_state::expire() {
   bool more = false;
   for (const auto& [shard, owner] : shards) {
     if (refused.contains(shard)) continue; // it has diverged: what a recovery has found must not go meanwhile
+    measured->journal.began(now());        // producers wait behind this, too
     const auto gone = journal->expire(shard, before, today, expire_at_once);
+    measured->journal.worked_in_part();
     if (!gone && gone.error().code == errc::fenced) step_down(gone.error().what); // it has nothing else to write
     if (gone) {
       more = more || *gone == expire_at_once;

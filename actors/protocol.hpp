@@ -276,6 +276,9 @@ using reader_actor = caf::typed_actor<caf::reacts_to<read_backlog, shard_actor>,
                                       caf::reacts_to<ask_dead_letters>, caf::reacts_to<ask_end>,
                                       caf::reacts_to<ask_epoch>, caf::reacts_to<ask_other_history>>;
 
+/// Logs that the journal hangs. Nobody talks to it.
+using journal_watch_actor = caf::typed_actor<caf::reacts_to<wake>>;
+
 /// Owns the connection to a shard's resequencer, where there is one. Detached.
 using resequencer_actor =
   caf::typed_actor<caf::reacts_to<tell_lanes, shard_actor>, caf::reacts_to<load_results, shard_actor>,

@@ -21,6 +21,7 @@
 #include "actors/cluster_port.hpp"
 #include "actors/dispatcher.hpp"
 #include "actors/journal_reader.hpp"
+#include "actors/journal_watch.hpp"
 #include "actors/journal_writer.hpp"
 #include "actors/open_stores.hpp"
 #include "actors/opening.hpp"
@@ -42,6 +43,7 @@ struct supervisor::parts {
   std::unique_ptr<caf::actor_system> actors;
   journal_actor writer;
   reader_actor reader;
+  journal_watch_actor journal_watch;
   dispatcher_actor dispatcher;
   shard_actors beside_shards;
   std::vector<shard_actor> shards;
@@ -159,6 +161,8 @@ void supervisor::parts::start_common(const std::vector<opened_pipeline>& opened)
   for (const auto& one : opened)
     dispatching.pipelines.push_back({one.settings.name, one.fingerprint, one.settings.retry, one.ids()});
   dispatcher = actors->spawn(become<dispatcher_state, dispatcher_actor, dispatcher_setup>, std::move(dispatching));
+  journal_watch =
+    actors->spawn(become<journal_watch_state, journal_watch_actor, std::shared_ptr<const metrics>>, measured);
   on_end.watch(writer, "the journal's writing");
   on_end.watch(reader, "the journal's reading");
   on_end.watch(dispatcher, "the dispatching");
@@ -268,6 +272,7 @@ void supervisor::parts::stop() {
   end(dispatcher);
   end(reader);
   end(writer);
+  end(journal_watch);
   actors->await_all_actors_done(); // until then a commit under way may still answer through the API
   api.reset();
   actors.reset();

@@ -30,7 +30,8 @@ json destination_json(const api_setup& setup, const api_pipeline& of, const core
 json journal_json(const api_setup& setup) {
   const auto trouble = setup.measured->journal.look(std::chrono::steady_clock::now());
   if (!trouble) return nullptr;
-  return {{"last_error", trouble->what}, {"since", api::timestamp(api::to_wall(trouble->since))}};
+  return {
+    {"last_error", trouble->what}, {"since", api::timestamp(api::to_wall(trouble->since))}, {"hangs", trouble->hangs}};
 }
 
 json pipeline_json(const api_setup& setup, const api_pipeline& of, const statuses& all) {

@@ -245,8 +245,13 @@ std::string advice_text(const stuck& s) {
 std::string explain_journal(const json& trouble, wall_time now) {
   if (trouble.is_null()) return {};
   const auto since = time_in(trouble, "since");
-  return "The journal cannot be written" + (since ? ", for " + span(now - *since) : std::string{}) +
-         ": producers are refused, and what is delivered is not saved.\n  Cause: " + text_in(trouble, "last_error") +
+  const auto made = "The journal cannot be written" + (since ? ", for " + span(now - *since) : std::string{}) +
+                    ": producers are refused, and what is delivered is not saved.\n  Cause: ";
+  if (const auto hangs = trouble.find("hangs"); hangs != trouble.end() && *hangs == true)
+    return made + "it hangs: its server or its disk does not answer, or another session keeps locked what is to be "
+                  "written.\n  To do: see that the server answers, and in PostgreSQL who keeps whom waiting "
+                  "(conf/sql/stuck.sql); once that is over, everything goes on by itself.\n";
+  return made + text_in(trouble, "last_error") +
          ".\n  To do: correct what the error names; it is tried again by itself, and then everything goes on.\n";
 }
 

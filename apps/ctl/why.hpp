@@ -9,8 +9,8 @@
 
 namespace reseq::ctl {
 
-/// Why the journal cannot be written, since when, and what to do; empty when it can. `trouble` is a pipeline's
-/// "journal", or null.
+/// Why the journal cannot be written, or that it hangs, since when, and what to do; empty when it can. `trouble` is a
+/// pipeline's "journal", or null.
 std::string explain_journal(const nlohmann::json& trouble, wall_time now);
 
 /// Whether there is something to explain: messages wait there, or it is paused.

@@ -49,6 +49,13 @@ JOIN reseq.shard s ON s.number = l.shard
 ORDER BY l.since DESC
 LIMIT 50;
 
+\echo sessions that a supervisor's waits for, as long as they keep something locked
+SELECT w.pid AS supervisor_pid, b.pid AS waits_for, b.usename, b.application_name, b.state, now() - b.xact_start AS locks_for
+FROM pg_stat_activity w
+CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS blocking (pid)
+LEFT JOIN pg_stat_activity b ON b.pid = blocking.pid
+WHERE w.pid IN (SELECT owner_pid FROM reseq.shard);
+
 \echo who owns what, and whether its session is there
 SELECT s.pipeline, s.epoch, s.owner, s.owner_pid, a.pid IS NOT NULL AS connected, a.state
 FROM reseq.shard s

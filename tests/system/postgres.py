@@ -161,6 +161,8 @@ class Away(OnPostgres):
                 running.get("/livez")
             eventually("it is not ready", lambda: running.request("GET", "/readyz").status == 503)
             self.assertIn("has been under way for", running.request("GET", "/readyz").json()["detail"])
+            running.wait_for_line("error: journal: a commit has been under way for [0-9]+ s: its server or its disk does")
+            self.assertIn("Cause: it hangs: its server", running.ctl("why"))
             eventually("what waits is refused", lambda: answers)
             started = time.monotonic()
             for number in range(10):
@@ -178,6 +180,8 @@ class Away(OnPostgres):
                 self.assertIn("journal: cannot be written: a commit has been under way", answer.json()["detail"])
         self.assertTrue("before" in sent and set(sent) < {"before", *ids}, sent)
         eventually("it is ready", lambda: running.request("GET", "/readyz").status == 200)
+        running.wait_for_line("info: journal: what had been under way for so long has ended")
+        self.assertEqual(running.logged("has been under way"), 1)
         sent |= running.submit_all("p", ["after"])
         running.wait_until_settled("p", "http", len(sent))
         self.assertEqual(running.destination("p", "http")["accepted"], len(sent), "what was refused was accepted")

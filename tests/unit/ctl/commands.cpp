@@ -121,6 +121,21 @@ TEST_CASE("why and status begin and end with the journal while it cannot be writ
   CHECK(supervisor.run(as_json) == json{{"journal", orders["journal"]}, {"waiting", json::array()}}.dump() + "\n");
 }
 
+TEST_CASE("a journal that hangs is told from one that fails") {
+  scripted supervisor;
+  auto orders = orders_with(destination("running", nullptr));
+  orders["journal"] = {
+    {"last_error", "a commit has been under way for 12 s"}, {"since", "2026-11-21T11:59:48.000Z"}, {"hangs", true}};
+  supervisor.on("GET /v1/pipelines", {{"pipelines", {orders}}});
+  CHECK(
+    supervisor.run(wanted(command::why)) ==
+    "The journal cannot be written, for 12s: producers are refused, and what is delivered is not saved.\n"
+    "  Cause: it hangs: its server or its disk does not answer, or another session keeps locked what is to be "
+    "written.\n"
+    "  To do: see that the server answers, and in PostgreSQL who keeps whom waiting (conf/sql/stuck.sql); once that "
+    "is over, everything goes on by itself.\n");
+}
+
 TEST_CASE("why asks each waiting destination for its attempts, and for the record if its head is held") {
   scripted supervisor;
   supervisor.on("GET /v1/pipelines/orders", orders_with(destination("held", head("held"))));
