@@ -120,7 +120,9 @@ std::string transform_text(const stuck& s) {
     return "its transforms killed the workers of several messages, so all run by themselves, and rest after each death";
   if (runs_now(s))
     return std::string{"its transforms are working on it"} +
-           (is(s, "suspect") ? ", on a worker of its own: it was at work on two workers that died" : "");
+           (is(s, "suspect") ? ", on a worker that is kept for such messages: it was at work on two workers that "
+                               "died"
+                             : "");
   if (time_in(s.head, "next_attempt")) return "its transforms failed, and the next attempt waits for its time";
   if (is(s, "suspect")) return suspect_text(s);
   if (has_no_worker(s)) return "no worker that has its transforms has joined";
@@ -161,7 +163,9 @@ std::string attempts_text(const stuck& s) {
   if (!s.last_error().empty()) made += (made.empty() ? "" : " ") + std::string{"The last error: "} + s.last_error();
   if (!made.empty()) made = "  " + made + "\n";
   for (const auto& one : s.history()) made += "    " + show_attempt(one, s.now) + "\n";
-  if (const auto next = time_in(s.head, "next_attempt")) made += "  The next attempt: " + until(*next, s.now) + ".\n";
+  const bool sent_then = s.phase != "delivery" || !s.paused();
+  if (const auto next = time_in(s.head, "next_attempt"); next && sent_then)
+    made += "  The next attempt: " + until(*next, s.now) + ".\n";
   return made;
 }
 

@@ -123,8 +123,8 @@ TEST_CASE("a head whose only worker is kept for suspects waits for those, and a 
   CHECK(contains(text(), "Cause: all 2 workers that have its transforms are kept"));
   blocked["suspect"] = true;
   blocked["history"] = {running_attempt()};
-  CHECK(
-    contains(text(), "its transforms are working on it, on a worker of its own: it was at work on two workers that"));
+  CHECK(contains(text(),
+                 "its transforms are working on it, on a worker that is kept for such messages: it was at work on"));
   blocked["history"] = json::array();
   blocked["workers"] = blocked["workers_apart"] = 0;
   CHECK(contains(text(), "and no worker that has its transforms has joined since"));
@@ -165,6 +165,9 @@ TEST_CASE("a paused destination is to be resumed, whether anything waits there o
         "  To do: `reseqctl resume orders billing` when deliveries may go on.\n");
   CHECK(contains(explain("orders", destination("paused", head("delivery")), nullptr, now),
                  "while the destination is paused"));
+  auto failed = head("delivery");
+  failed["next_attempt"] = "2026-11-21T12:00:30.000Z";
+  CHECK(!contains(explain("orders", destination("paused", failed), nullptr, now), "The next attempt"));
   CHECK(contains(explain("orders", destination("paused", head("transform")), nullptr, now),
                  "the destination is paused, and nothing is sent; meanwhile it waits for a worker"));
   const auto held = explain("orders", destination("paused", head("held")), hold("refused"), now);
