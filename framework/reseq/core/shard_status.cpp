@@ -1,4 +1,5 @@
 // What people see of a shard.
+#include <algorithm>
 #include <utility>
 
 #include "reseq/core/shard_state.hpp"
@@ -19,6 +20,12 @@ lane_state state_of(const shard_target& t) {
   if (t.keys) return t.keys->delivery.away() ? lane_state::failing : lane_state::running;
   if (shown_as_held(t, t.window.head())) return lane_state::held;
   return t.delivery.failing() ? lane_state::failing : lane_state::running;
+}
+
+/// With order by key: everything that waits there is to be sent, and has failed.
+bool all_have_failed(const std::vector<blocked_by>& heads) {
+  const auto has_failed = [](const blocked_by& head) { return head.phase == "delivery" && !head.last_error.empty(); };
+  return !heads.empty() && heads.size() < shown_heads && std::ranges::all_of(heads, has_failed);
 }
 
 /// Ready, and not sent because nothing more may be before something is saved.
@@ -87,6 +94,7 @@ destination_status shard::state::status(const shard_target& t) const {
   shown.by_key = t.keys != nullptr;
   if (t.keys) {
     for (const auto& key : t.keys->window.oldest(shown_heads)) shown.heads.push_back(blocked(t, key));
+    if (shown.state == lane_state::running && all_have_failed(shown.heads)) shown.state = lane_state::failing;
     shown.parked = t.keys->window.parked_keys();
     if (!shown.heads.empty()) shown.head = shown.heads.front();
   } else {

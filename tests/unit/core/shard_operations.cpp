@@ -130,6 +130,22 @@ TEST_CASE("a receiver that is being asked again is shown as asked, with what it 
   CHECK_FALSE(f.status().head->next_attempt);
 }
 
+TEST_CASE("where all keys that wait have failed the destination does, though nobody knows that its receiver is away") {
+  auto by_key = setup(1);
+  by_key.settings.order = delivery_order::key;
+  by_key.settings.connections = 4;
+  shard_fixture f({by_key});
+  f.accept({1});
+  f.work(1);
+  CHECK(f.status().state == lane_state::running);
+  f.answer(f.todo.sends[0], failing{"503", {}});
+  CHECK(f.status().state == lane_state::failing);
+  f.tick(after(200));
+  CHECK(f.status().state == lane_state::failing);
+  f.answer(f.todo.sends[0], confirmed{}, after(201));
+  CHECK(f.status().state == lane_state::running);
+}
+
 TEST_CASE("a destination with order by key that is resumed sends every key that rested") {
   auto by_key = setup(1);
   by_key.settings.order = delivery_order::key;
