@@ -44,7 +44,7 @@ const char* advice_after(unsigned status, const std::string& path, const std::st
   case 413: return "http.max_message, or http.max_carried of headers, in the supervisor's configuration is the limit";
   case 422: return advice_after_unprocessable(path);
   case 429: return "`reseqctl why` says what the destination waits for";
-  case 503: return "try again in a moment";
+  case 503: return "try again in a moment; if that lasts, `reseqctl why` says what it waits for";
   case 507: return "make room on the supervisor's disk";
   default: return status >= 500 ? "see the supervisor's log" : "check --url: does a reseq-supervisor listen there?";
   }

@@ -228,7 +228,12 @@ std::string first_of(const std::string& given, const std::string& otherwise) {
   return given.empty() ? otherwise : given;
 }
 
-early_exit usage_error(const std::string& what) { return {2, {}, "reseqctl: " + what + "; see reseqctl --help\n"}; }
+/// Where there is help with it: at the command, if one was named.
+early_exit usage_error(const CLI::App& app, const std::string& what) {
+  const auto named = app.get_subcommands();
+  const auto command = named.empty() ? "" : named.front()->get_name() + " ";
+  return {2, {}, "reseqctl: " + what + "; see reseqctl " + command + "--help\n"};
+}
 
 /// "2-1f", as the list of what is held ends with, or "all".
 bool is_agreement(std::string_view text) {
@@ -297,17 +302,18 @@ std::variant<options, early_exit> parse(int argc, const char* const* argv, const
     return early_exit{0, "reseqctl " RESEQ_VERSION "\n", {}};
   } catch (const CLI::ParseError& e) {
     const auto left = app.remaining();
-    if (app.get_subcommands().empty() && !left.empty()) return usage_error("there is no command or option " + left[0]);
-    return usage_error(e.what());
+    if (app.get_subcommands().empty() && !left.empty())
+      return usage_error(app, "there is no command or option " + left[0]);
+    return usage_error(app, e.what());
   }
   if (parsed.agreed == "true") { // what a flag without a value is given
     parsed.yes = true;
     parsed.agreed.clear();
   }
-  if (const auto wrong = check_wish(parsed); !wrong.empty()) return usage_error(wrong);
+  if (const auto wrong = check_wish(parsed); !wrong.empty()) return usage_error(app, wrong);
   const auto address = first_of(url, first_of(variable("RESEQ_URL"), "http://127.0.0.1:8080"));
   auto read = read_url(address);
-  if (!read) return usage_error((url.empty() ? "RESEQ_URL: " : "--url: ") + read.error().what);
+  if (!read) return usage_error(app, (url.empty() ? "RESEQ_URL: " : "--url: ") + read.error().what);
   parsed.url = std::move(*read);
   const auto* token = parsed.what == command::send ? "RESEQ_HTTP_TOKEN" : "RESEQ_HTTP_CONTROL_TOKEN";
   parsed.token = first_of(parsed.token, variable(token));

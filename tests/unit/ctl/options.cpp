@@ -151,9 +151,11 @@ TEST_CASE("names and places that cannot exist are refused before anything is ask
 
 TEST_CASE("bad usage says where help is") {
   const std::vector<std::vector<const char*>> lines = {
-    {},      {"nonsense"}, {"status", "a", "b", "c"}, {"messages", "orders"}, {"skip", "orders"}, {"pause", "orders"},
-    {"send"}};
-  for (const auto& line : lines) CHECK(contains(refusal(line), "see reseqctl --help"));
+    {"status", "a", "b", "c"}, {"messages", "orders"}, {"skip", "orders"}, {"pause", "orders"}, {"send"}};
+  for (const auto& line : lines)
+    CHECK(contains(refusal(line), "see reseqctl " + std::string{line.front()} + " --help"));
+  CHECK(contains(refusal({}), "see reseqctl --help"));
+  CHECK(contains(refusal({"nonsense"}), "see reseqctl --help"));
   CHECK(contains(refusal({"nonsense"}), "there is no command or option nonsense"));
 }
 
