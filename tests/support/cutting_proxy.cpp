@@ -4,6 +4,7 @@
 #include <cstring>
 #include <stdexcept>
 #include <string_view>
+#include <utility>
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -38,6 +39,20 @@ std::string receive(int from) {
   std::array<char, 65536> buffer{};
   const auto got = recv(from, buffer.data(), buffer.size(), 0);
   return got > 0 ? std::string(buffer.data(), static_cast<std::size_t>(got)) : std::string{};
+}
+
+/// In a session that does nothing at the moment.
+bool reset(int server) {
+  using namespace std::string_view_literals;
+  constexpr auto discard_all = "Q\0\0\0\20DISCARD ALL\0"sv;
+  constexpr auto ready = "Z\0\0\0\5I"sv;
+  bool open = send_all(server, discard_all);
+  for (std::string said; open && !said.ends_with(ready);) {
+    const auto more = receive(server);
+    open = !more.empty();
+    said += more;
+  }
+  return open;
 }
 
 } // namespace
@@ -84,10 +99,12 @@ void cutting_proxy::pass_on(int client) {
   const int server = socket(AF_UNIX, SOCK_STREAM, 0);
   const auto address = address_in(server_);
   bool open = connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  int resets = resets_;
   while (open && !stopping_) {
     std::array<pollfd, 2> ends{{{client, POLLIN, 0}, {server, POLLIN, 0}}};
     if (poll(ends.data(), ends.size(), look_up_ms) <= 0) continue;
-    if (ends[0].revents != 0) open = pass_from_client(client, server);
+    if (ends[0].revents != 0 && std::exchange(resets, resets_) != resets_) open = reset(server);
+    if (open && ends[0].revents != 0) open = pass_from_client(client, server);
     if (open && ends[1].revents != 0) {
       const auto bytes = receive(server);
       open = !bytes.empty() && send_all(client, bytes);

@@ -1,4 +1,4 @@
-/// Stands between a program and a PostgreSQL server, and cuts connections where it is told to.
+/// Stands between a program and a PostgreSQL server; cuts connections, or resets sessions, where it is told to.
 #pragma once
 
 #include <atomic>
@@ -28,6 +28,8 @@ public:
 
   /// What becomes of the next commit that passes.
   void next_commit(cut where) { where_ = where; }
+  /// Of every session that is open, nothing is left when its client asks next: as with a pooler that gives it another.
+  void reset_sessions() { ++resets_; }
   /// While it does, nobody can connect.
   void refuse(bool whether) { refusing_ = whether; }
 
@@ -40,6 +42,7 @@ private:
   std::filesystem::path directory_;
   int listening_ = -1;
   std::atomic<cut> where_{cut::never};
+  std::atomic<int> resets_{0};
   std::atomic<bool> refusing_{false};
   std::atomic<bool> stopping_{false};
   std::thread accepting_;

@@ -276,6 +276,55 @@ TEST_CASE("of a session that ended while nobody used it is said that it ended") 
   CHECK(found.error().text().find("the session has ended") != std::string::npos);
 }
 
+TEST_CASE("a writing session that has lost its statements is another one's before anybody hears of it") {
+  place at;
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit({submit("a")}));
+  core::journal_change change;
+  change.progress.push_back({destination_id{1}, sequence{1}, {}, sequence{1}, 0, false});
+  change.operations.push_back({"pause", destination_id{1}, {}, at_ms(5)});
+  at.proxy.reset_sessions();
+  const auto done = must(shard.commit({submit("b"), submit("a")}, change));
+  CHECK(done.receipts[0] == receipt{"b", false, position{2}});
+  CHECK(done.receipts[1] == receipt{"a", true, position{1}});
+  CHECK(ids(done.accepted) == std::vector<std::string>{"b"});
+  CHECK(at.sql("SELECT FROM reseq.operation").size() == 1);
+  CHECK(at.news.find("pool_mode = transaction") != std::string::npos);
+  CHECK(at.news.find("the writing connection is back") != std::string::npos);
+}
+
+TEST_CASE("a writing session that has lost its statements is away while it cannot be replaced, and says why") {
+  place at;
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit({submit("a")}));
+  at.proxy.refuse(true);
+  at.proxy.reset_sessions();
+  for (int i = 0; i < 3; ++i) REQUIRE(code_of(shard.commit({submit("b")})) == errc::unavailable);
+  CHECK(at.news.find("pool_mode = transaction") != std::string::npos);
+  at.proxy.refuse(false);
+  auto done = shard.commit({submit("b")});
+  while (!done) done = shard.commit({submit("b")});
+  CHECK(done->receipts[0] == receipt{"b", false, position{2}});
+}
+
+TEST_CASE("a reading session that has lost its statements is away, says why, and is back with the next one") {
+  place at;
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit({submit("a")}));
+  REQUIRE(shard.read(1, 1).size() == 1);
+  at.proxy.reset_sessions();
+  const auto read = [&] { return shard->read(shard.state.handle, destination_id{1}, sequence{1}, 1, 1); };
+  auto found = read();
+  REQUIRE_FALSE(found.has_value());
+  CHECK(found.error().code == errc::unavailable);
+  CHECK(found.error().text().find("pool_mode = transaction") != std::string::npos);
+  while (!found) {
+    REQUIRE(found.error().code == errc::unavailable);
+    found = read();
+  }
+  CHECK(found->size() == 1);
+}
+
 TEST_CASE("a journal whose server is away is closed without waiting for it") {
   place at;
   at.options.doubt_patience = 50ms;

@@ -1,5 +1,7 @@
 #include "reseq/store/postgres/database.hpp"
 
+#include <random>
+
 #include "reseq/store/postgres/server_message.hpp"
 #include "reseq/store/postgres/session_check.hpp"
 
@@ -8,7 +10,7 @@ namespace reseq::store::postgres {
 namespace {
 
 constexpr const char* lock_timeout_text = "another session keeps locked what is needed, and pg_stat_activity shows it";
-constexpr const char* statement_names = "reseq_"; // and a number
+constexpr const char* statement_names = "reseq_"; // as all names begin
 constexpr int oldest_server = 130000;             // has gen_random_uuid
 
 constexpr const char* session_settings =
@@ -46,9 +48,8 @@ errc meaning(const server_message& message) {
   // administrator may have taken away, and can give back: a privilege, a table, a schema.
   for (const auto* away : {"53", "57", "58", "55", "40", "08", "25006", "42501", "42P01", "3F000"})
     if (starts(state, away)) return errc::unavailable;
-  if (starts(state, "28") || starts(state, "3D")) return errc::invalid;
-  if (is_of_other_session(message)) return errc::incompatible;
-  return errc::internal;
+  if (is_of_other_session(message)) return errc::unavailable;
+  return starts(state, "28") || starts(state, "3D") ? errc::invalid : errc::internal;
 }
 
 std::string advice(const server_message& message, bool for_journal) {
@@ -67,6 +68,12 @@ std::string advice(const server_message& message, bool for_journal) {
     return "the schema reseq is not there, or not as it was: is the database of store.postgres another one than "
            "before?";
   return {};
+}
+
+/// In a session that a pooler gave another connection before, they lead to none of that one's statements.
+std::string own_names() {
+  std::random_device random;
+  return statement_names + std::to_string(random()) + "_" + std::to_string(random()) + "_";
 }
 
 /// Whether the first one does not end the session, as a pooler of statements does.
@@ -97,6 +104,9 @@ result<void> prepare_journal(pqxx::connection& db) {
 
 } // namespace
 
+database::database(std::unique_ptr<pqxx::connection> connected, const server_url& url, session_for use)
+  : connection_(std::move(connected)), url_(url), use_(use), names_(own_names()) {}
+
 result<std::unique_ptr<database>> database::connect(const server_url& url, session_for use) {
   const bool for_journal = use == session_for::journal;
   const auto cannot = [&](const std::string& why) {
@@ -121,7 +131,7 @@ result<std::unique_ptr<database>> database::connect(const server_url& url, sessi
 const std::string& database::prepared(const char* sql) {
   const auto known = statements_.find(sql);
   if (known != statements_.end()) return known->second;
-  std::string name = statement_names + std::to_string(names_++);
+  std::string name = names_ + std::to_string(named_++);
   connection_->prepare(name, sql);
   return statements_.emplace(sql, std::move(name)).first->second;
 }
@@ -156,7 +166,9 @@ error database::explain(const std::exception_ptr& what) {
       const bool is_server = dynamic_cast<const pqxx::sql_error*>(&e) != nullptr;
       return {is_server ? errc::unavailable : errc::internal, std::move(said), "PostgreSQL"};
     }
-    if (state == "25006") broken_ = true; // a new session may lead to another server, or to another state of this one
+    lost_session_ = lost_session_ || is_of_other_session(message);
+    // A new session has its statements, or may lead to another server, or to another state of this one.
+    if (lost_session_ || state == "25006") broken_ = true;
     const std::string hint = advice(message, use_ == session_for::journal);
     said += " (" + state + ")";
     return {meaning(message), hint.empty() ? std::move(said) : hint + "; the server says: " + said, "PostgreSQL"};

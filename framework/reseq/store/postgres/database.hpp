@@ -28,8 +28,7 @@ public:
   /// the server's default is. `url` must outlive it.
   static result<std::unique_ptr<database>> connect(const server_url& url, session_for use = session_for::journal);
 
-  database(std::unique_ptr<pqxx::connection> connected, const server_url& url, session_for use)
-    : connection_(std::move(connected)), url_(url), use_(use) {}
+  database(std::unique_ptr<pqxx::connection> connected, const server_url& url, session_for use);
 
   /// Runs `sql`, a literal (the cache goes by its address), and throws what libpqxx throws.
   template <class... Arguments>
@@ -61,6 +60,8 @@ public:
 
   /// Whether it can be used again.
   [[nodiscard]] bool broken() const { return broken_ || !connection_->is_open(); }
+  /// Whether its session turned out to be another one than it was, as with a pooler: it is broken.
+  [[nodiscard]] bool lost_session() const { return lost_session_; }
 
   [[nodiscard]] error explain(const std::exception_ptr& what);
 
@@ -71,8 +72,10 @@ private:
   const server_url& url_;
   session_for use_;
   std::unordered_map<const char*, std::string> statements_;
-  std::uint64_t names_ = 0;
+  std::string names_; ///< of all its statements; a number follows
+  std::uint64_t named_ = 0;
   bool broken_ = false;
+  bool lost_session_ = false;
 };
 
 /// Whether `failed` is a lock that was not to be had in time.

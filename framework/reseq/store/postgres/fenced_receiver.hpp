@@ -25,9 +25,9 @@ struct fenced_receiver_statements;
 /// says is there already is compared with the journal's messages first, once, in a transaction of its own. Where there
 /// is no row, the newest message that can be seen is the last.
 ///
-/// The connection must be a session of the server's. Where a pooler shares these among transactions, a statement that
-/// another destination has prepared would stand under the name of one of ours, and put messages into its table: a
-/// transaction that runs in another session than the one before writes nothing, and the destination is failing.
+/// The connection must be a session of the server's. Where a pooler shares these among transactions, settings are
+/// another client's: a transaction that runs in another session than the one before writes nothing, and the destination
+/// is failing.
 ///
 /// `reseq.delivered` is created when it is missing and the role may do that. Otherwise USAGE on the schema `reseq` and
 /// SELECT, INSERT and UPDATE on that table are needed. An older one, which does not say whose journal a row is of, gets

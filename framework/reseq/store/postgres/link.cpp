@@ -3,7 +3,23 @@
 #include <algorithm>
 #include <utility>
 
+#include "reseq/store/postgres/session_check.hpp"
+
 namespace reseq::store::postgres {
+
+namespace {
+
+/// As `database::connect`, to where sessions are whole.
+result<std::unique_ptr<database>> connect_past_poolers(const server_url& url) {
+  auto made = database::connect(url);
+  if (!made) return made;
+  // A pool may have no room for two of them.
+  if (auto other = database::connect(url))
+    if (auto own = refuse_transaction_pooler(**made, **other); !own) return tl::unexpected(std::move(own.error()));
+  return made;
+}
+
+} // namespace
 
 std::chrono::milliseconds backoff::next() {
   std::uniform_int_distribution<std::int64_t> extra(0, pause_.count() / 2);
@@ -20,8 +36,7 @@ link::~link() = default;
 
 result<database*> link::get(std::chrono::milliseconds longest) {
   if (current_ && !current_->broken()) return current_.get();
-  if (current_) tell_("PostgreSQL: the " + what_for_ + " connection broke; connecting again");
-  current_.reset();
+  if (current_) give_up_current();
   std::unique_lock lock(mutex_);
   wanted_ = true;
   changed_.notify_all();
@@ -37,13 +52,24 @@ result<database*> link::get(std::chrono::milliseconds longest) {
   return current_.get();
 }
 
+void link::give_up_current() {
+  const bool lost = current_->lost_session();
+  tell_("PostgreSQL: the " + what_for_ + " connection broke" + (lost ? std::string(": ") + not_sessions : "") +
+        "; connecting again");
+  current_.reset();
+  const std::lock_guard hold(mutex_);
+  suspects_pooler_ = lost;
+  if (lost) why_ = not_sessions;
+}
+
 void link::connect_again(const std::stop_token& stop) {
   backoff pauses(std::random_device{}());
   std::unique_lock lock(mutex_);
   // The wait answers what is wanted also when it was told to stop.
   while (changed_.wait(lock, stop, [&] { return wanted_ && !next_; }) && !stop.stop_requested()) {
+    const bool suspects_pooler = suspects_pooler_;
     lock.unlock();
-    auto made = database::connect(url_);
+    auto made = suspects_pooler ? connect_past_poolers(url_) : database::connect(url_);
     lock.lock();
     if (made) {
       next_ = std::move(*made);

@@ -34,6 +34,9 @@ private:
 };
 
 /// Used by one thread at a time.
+///
+/// After a connection that lost its session only one whose session stays its own is taken: a pooler that gives
+/// transactions different sessions is named, and the server is away, for as long as it does that.
 class link {
 public:
   /// Takes over a connection that works; `what_for` names it in news.
@@ -51,6 +54,7 @@ public:
   [[nodiscard]] std::uint64_t session() const { return session_; }
 
 private:
+  void give_up_current();
   void connect_again(const std::stop_token& stop);
 
   const server_url& url_;
@@ -62,6 +66,7 @@ private:
   std::mutex mutex_;
   std::condition_variable_any changed_;
   bool wanted_ = false;
+  bool suspects_pooler_ = false;
   std::unique_ptr<database> next_;
   std::string why_; ///< the last attempt failed
   std::jthread thread_;
