@@ -396,7 +396,7 @@ void check_opening(const store_factory& make) {
       const auto refused = journal->open({"orders", 0}, {"{}"}, specs(1));
       REQUIRE_FALSE(refused.has_value());
       CHECK(refused.error().code == errc::conflict);
-      CHECK(refused.error().text().find("d2") != std::string::npos);
+      CHECK(refused.error().text().find("destination orders/d2") != std::string::npos);
       CHECK(refused.error().text().find("3 undelivered") != std::string::npos);
     }
     {

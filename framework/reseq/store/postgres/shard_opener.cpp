@@ -24,10 +24,11 @@ class opener {
 public:
   opener(database& db, pqxx::work& tx, const open_options& options) : db_(db), tx_(tx), options_(options) {}
 
-  result<opened_shard> open(std::uint64_t row, const definition& what, std::span<const destination_spec> specs,
-                            std::span<partitioned_shard* const> before) {
+  result<opened_shard> open(const shard_id& shard, std::uint64_t row, const definition& what,
+                            std::span<const destination_spec> specs, std::span<partitioned_shard* const> before) {
     if (auto ours = keep(row, before); !ours) return tl::unexpected(std::move(ours.error()));
     take_over(row);
+    owned().name = shard;
     open_partitions(db_, tx_, owned(), options_.partitions);
     wait_at_most({}); // as long as it takes
     record_definition(what);
@@ -247,8 +248,8 @@ result<opened_shard> open_shard(database& db, const open_options& options, const
   const auto number = row_of(db, shard);
   if (!number) return tl::unexpected(number.error());
   for (int attempt = 1;; ++attempt) {
-    auto opened =
-      db.transact([&](pqxx::work& tx) { return opener(db, tx, options).open(*number, what, destinations, before); });
+    auto opened = db.transact(
+      [&](pqxx::work& tx) { return opener(db, tx, options).open(shard, *number, what, destinations, before); });
     if (opened || !is_lock_timeout(opened.error())) return opened;
     if (attempt == attempts)
       return fail(errc::unavailable,
