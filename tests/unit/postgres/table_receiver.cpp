@@ -245,6 +245,68 @@ TEST_CASE("a column that nothing gives a value is the table's trouble; one that 
   }
 }
 
+TEST_CASE("a message whose sequence the table has from another destination is not to blame") {
+  table_place at;
+  const std::string columns = "position bigint, message_id text, key text, headers jsonb, payload bytea, delivered_at "
+                              "timestamptz)";
+  std::string which = "sequence 1 already, of message m1,";
+  SECTION("by the key of a table that was made for it") {}
+  SECTION("by any index") {
+    at.sql("CREATE TABLE public.ledger (sequence text, " + columns +
+           "; CREATE UNIQUE INDEX once ON public.ledger (sequence)");
+  }
+  SECTION("in a partition") {
+    at.sql("CREATE TABLE public.ledger (sequence bigint PRIMARY KEY, " + columns +
+           " PARTITION BY RANGE (sequence); CREATE TABLE public.low PARTITION OF public.ledger DEFAULT");
+  }
+  SECTION("behind a view") {
+    at.sql("CREATE TABLE public.kept (sequence bigint PRIMARY KEY, " + columns +
+           "; CREATE VIEW public.ledger AS SELECT * FROM public.kept");
+  }
+  SECTION("for a role that may not read it") {
+    REQUIRE(at.access(owner_with(1))->open());
+    at.become_writer();
+    which = "a sequence already,";
+  }
+  auto renamed = owner_with(1);
+  renamed.destination = "books";
+  const auto second = at.access(renamed);
+  REQUIRE(second->open());
+  REQUIRE(said(at.access(owner_with(1))->deliver(messages({1, 2}, 0))) == "confirmed");
+  const auto answer = said(second->deliver(messages({1}, 0, "other")));
+  CAPTURE(answer);
+  CHECK(answer.starts_with("failing: the table \"public\".\"ledger\" has " + which));
+  CHECK(answer.find("a table of its own: ERROR:  duplicate key value") != std::string::npos);
+  CHECK(answer.ends_with("(23505)"));
+}
+
+TEST_CASE("a message that a unique constraint of the table's owner keeps out is refused") {
+  table_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  std::string constraint;
+  SECTION("on the id") {
+    at.sql("ALTER TABLE public.ledger ADD CONSTRAINT one_id UNIQUE (message_id); INSERT INTO public.ledger SELECT 900, "
+           "position, 'm2', key, headers, payload, delivered_at FROM public.ledger");
+    constraint = "one_id";
+  }
+  SECTION("on more than the sequence") {
+    at.sql("ALTER TABLE public.ledger DROP CONSTRAINT ledger_pkey; ALTER TABLE public.ledger ADD CONSTRAINT pair "
+           "UNIQUE (sequence, message_id); INSERT INTO public.ledger SELECT 2, position, 'm2', key, headers, payload, "
+           "delivered_at FROM public.ledger");
+    constraint = "pair";
+  }
+  SECTION("on sequences in another table") {
+    at.sql("CREATE TABLE public.audit (sequence bigint CONSTRAINT audited UNIQUE); INSERT INTO public.audit VALUES (2);"
+           "CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql AS "
+           "$$BEGIN INSERT INTO public.audit VALUES (NEW.sequence); RETURN NEW; END$$;"
+           "CREATE TRIGGER audit AFTER INSERT ON public.ledger FOR EACH ROW EXECUTE FUNCTION audit()");
+    constraint = "audited";
+  }
+  CHECK(said(receiver->deliver(messages({2}, 1))) ==
+        "refused: ERROR:  duplicate key value violates unique constraint \"" + constraint + "\" (23505)");
+}
+
 TEST_CASE("what a server quotes in its message is not taken for what it says itself") {
   using store::postgres::read_message;
   const auto plain = read_message(pqxx::check_violation(

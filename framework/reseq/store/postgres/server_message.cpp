@@ -47,7 +47,7 @@ server_message read_message(const std::exception& e) {
   take_last(read.text, "DATATYPE NAME:  ");
   read.column = take_last(read.text, "COLUMN NAME:  ");
   read.table = take_last(read.text, "TABLE NAME:  ");
-  take_last(read.text, "SCHEMA NAME:  ");
+  read.schema = take_last(read.text, "SCHEMA NAME:  ");
   const auto state = read.state + ": ";
   const auto at = read.text.find(":  " + state);
   if (!read.state.empty() && at < read.text.find('\n')) read.text.erase(at + 3, state.size());

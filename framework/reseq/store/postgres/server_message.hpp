@@ -10,6 +10,7 @@ namespace reseq::store::postgres {
 struct server_message {
   std::string state; ///< SQLSTATE
   std::string text;  ///< with a line for each detail that it gives
+  std::string schema;
   std::string table;
   std::string column;
   std::string constraint;

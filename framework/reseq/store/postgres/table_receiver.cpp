@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "reseq/store/postgres/table_insertion.hpp"
+#include "reseq/store/postgres/taken_sequence.hpp"
 
 namespace reseq::store::postgres {
 
@@ -150,6 +151,8 @@ std::optional<core::receiver_answer> table_receiver::look_at_rows(pqxx::work& tx
 }
 
 core::receiver_answer table_receiver::answer_to(database& db, const server_message& refusal) {
+  if (const auto taken = explain_taken_sequence(db, refusal, to_.quoted()))
+    return core::failing{*taken + ": " + in_a_line(refusal), std::nullopt};
   if (refusal.state != "23502" || is_filled(refusal.column)) return fenced_receiver::answer_to(db, refusal);
   const auto empty = leaves_empty(db, refusal.column);
   if (!empty) return core::failing{empty.error().text(), std::nullopt};

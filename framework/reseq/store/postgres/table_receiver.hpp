@@ -22,7 +22,8 @@ namespace reseq::store::postgres {
 /// A message for which no row is there after it was inserted is refused: a trigger has kept it out. (Where a rule has
 /// put rows elsewhere, they are taken to be there.) Where a trigger, or what is behind a view or a foreign table,
 /// changes a sequence or an id, nothing is taken, if the role may read them: the server compares what it has inserted
-/// with what was sent, unless it is a table without triggers.
+/// with what was sent, unless it is a table without triggers. Where the table has a message's sequence already, and
+/// takes each once, that is no fault of the message's: the destination is failing.
 class table_receiver : public fenced_receiver {
 public:
   /// `timeout` is of each statement.
