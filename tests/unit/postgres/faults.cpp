@@ -148,7 +148,7 @@ TEST_CASE("what a commit in doubt did while the server was away is reported once
   const auto started = std::chrono::steady_clock::now();
   CHECK(code_of(shard.commit({submit("c")})) == errc::unavailable);
   CHECK(shard->read(shard.state.handle, destination_id{1}, sequence{1}, 1, 1).has_value()); // its session is another
-  CHECK(std::chrono::steady_clock::now() - started < 1s);
+  CHECK(std::chrono::steady_clock::now() - started < 5s);
 
   at.proxy.refuse(false);
   auto back = shard.commit({});
@@ -258,6 +258,7 @@ TEST_CASE("an owner in the middle of a commit does not keep the next one out, an
 
 TEST_CASE("a session that ended while nobody used it is another one's before anybody hears of it") {
   place at;
+  at.options.reconnect_patience = 30s;
   opened shard(must(at.open()), specs(1));
   must(shard.commit({submit("a")}));
   at.sql("SELECT pg_terminate_backend(owner_pid, 10000) FROM reseq.shard");

@@ -84,7 +84,11 @@ TEST_CASE("partitions that are past retention go, unless somebody reads them jus
     CHECK(shard.read(1, 451).size() == 50);
   }
   CHECK(partitions(db) == before);
-  for (int i = 0; i < 5; ++i) CHECK(must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 1000)) == 0);
+  for (int tries = 0; partitions(db) > before - 4; ++tries) { // one at a time, and autovacuum may read them
+    REQUIRE(tries < 100);
+    CHECK(must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 1000)) == 0);
+  }
+  CHECK(must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 1000)) == 0);
   CHECK(partitions(db) == before - 4);
   CHECK(sql(db, "SELECT min(position) FROM reseq.message")[0][0].as<int>() == 401);
   CHECK(sql(db, "SELECT FROM reseq.enrolment WHERE last_position <= 400").empty());

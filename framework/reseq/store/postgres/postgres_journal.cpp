@@ -38,6 +38,7 @@ public:
                 {options.partition_messages, options.retention / partitions_in_retention},
                 options.takeover_patience},
                options.doubt_patience,
+               options.reconnect_patience,
                options.tell}),
       reading_(*url_, std::move(reading), "reading", options.tell), reader_(reading_, keys_) {}
 

@@ -14,7 +14,6 @@ namespace reseq::store::postgres {
 namespace {
 
 constexpr int attempts_to_rejoin = 3;
-constexpr std::chrono::milliseconds reconnect_patience{200};
 
 /// Producers wait meanwhile.
 constexpr std::chrono::milliseconds patience_with_locks{1000};
@@ -72,7 +71,7 @@ result<std::vector<left_behind>> writer::left_behind_elsewhere() {
 result<std::vector<shard_committed>> writer::commit(std::span<const commit_part> parts, wall_time now) {
   auto done = try_commit(parts, now, {});
   if (done || done.error().code != errc::unavailable || !link_.has_just_broken()) return done;
-  return try_commit(parts, now, reconnect_patience);
+  return try_commit(parts, now, options_.reconnect_patience);
 }
 
 result<std::vector<shard_committed>> writer::try_commit(std::span<const commit_part> parts, wall_time now,

@@ -24,7 +24,8 @@ namespace reseq::store::postgres {
 
 struct writer_options {
   open_options opening;
-  std::chrono::milliseconds doubt_patience{}; ///< with a commit in doubt, before it is answered as such
+  std::chrono::milliseconds doubt_patience{};     ///< with a commit in doubt, before it is answered as such
+  std::chrono::milliseconds reconnect_patience{}; ///< where a session had ended before the commit
   listener tell;
 };
 
