@@ -38,6 +38,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE reseq IN SCHEMA reseq GRANT SELECT ON TABLES T
 --   GRANT INSERT ON public.ledger TO filler;
 --
 -- SELECT on the columns sequence and message_id, too, lets it find out where the table has other messages than it should,
--- or has messages and its row in reseq.delivered is gone: nothing is written then until somebody says whose they are.
+-- where a trigger changes these columns, and where there are messages and the row in reseq.delivered is gone: nothing is
+-- written then.
 -- Where an older version made reseq.delivered, its owner adds what says whose a row is: ALTER TABLE reseq.delivered ADD
 -- journal text NOT NULL DEFAULT '', ADD written timestamptz;
