@@ -84,7 +84,8 @@ std::string show_skip_until(const options& what, const json& held, const json& d
           skip_call(what) + " --yes\n";
   if (reaches_beyond(what, destination)) made += "It ends with " + last_given(destination) + ".\n";
   if (is_paused(destination))
-    made += name + " is paused: before " + resume_call(what) + " nothing between what is held is delivered.\n";
+    made += name + " is paused: the command waits for " + resume_call(what) +
+            " wherever something is to be delivered first.\n";
   return made;
 }
 

@@ -394,7 +394,7 @@ TEST_CASE("skip up to a sequence says what it waits for at a destination that is
   what.until = sequence{13};
   const auto shown = supervisor.run(what).value();
   CHECK(shown.starts_with("Nothing is held.\n"));
-  CHECK(contains(shown, "billing is paused: before `reseqctl resume orders billing` nothing"));
+  CHECK(contains(shown, "billing is paused: the command waits for `reseqctl resume orders billing`"));
   what.yes = true;
   CHECK(!supervisor.run(what).has_value());
   REQUIRE(supervisor.notices.size() == 1);
