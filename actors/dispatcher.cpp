@@ -208,9 +208,11 @@ void dispatcher_state::log_end(const peer& gone, core::departure how, const std:
 void dispatcher_state::dismiss_hung() {
   for (const auto id : table->take_hung()) {
     auto& who = peers.at(addresses.at(id));
-    spdlog::error("worker {}: so much of what it has ({}) hangs that a pipeline stands still; it is told to end, so "
-                  "that whoever runs it starts it again",
-                  who.node, counted(who.slots, "slot"));
+    spdlog::error(
+      "worker {}: {} that a pipeline stands still; it is told to end, so that whoever runs it starts it again",
+      who.node,
+      who.slots == 1 ? std::string{"its only slot hangs, so"}
+                     : "so many of its " + std::to_string(who.slots) + " slots hang");
     who.dismissed = true;
     self->send(who.handle, dismissed{"its slots hang"});
   }
