@@ -13,8 +13,8 @@ import unittest
 from book import check_book, file_entries
 from client import Load, body_of, digest
 from harness import FULL, SEED, SystemTest, Supervisor, free_port, pipeline, record_figure
-from postgres_server import PostgresServer, server_user
-from waiting import eventually
+from postgres_server import PostgresServer, programs, server_user
+from waiting import PATIENCE_SECONDS, eventually
 
 ROUNDS = 40 if FULL else 3
 MAX_UNSAVED = 16
@@ -303,6 +303,30 @@ class Poolers(OnPostgres):
         self.assertEqual(refused.wait(), 1)
         refused.wait_for_line("cannot start: PostgreSQL: cannot connect: .*PgBouncer with pool_mode = statement")
 
+    def test_while_one_pools_transactions_nothing_is_accepted_and_then_everything_goes_on(self):
+        self.store["postgres"] = self.pooler("session")
+        running = self.start([self.http_destination()])
+        running.submit_all("p", ["before"])
+        self.change_pooler("transaction")
+        refused = eventually("it is noticed", lambda: self.refusal(running), seconds=20)
+        self.assertEqual(refused.status, 503)
+        self.assertTrue(refused.headers["Retry-After"])
+        eventually("it is named", lambda: b"pool_mode = session" in running.request("GET", "/readyz").body)
+        self.assertEqual({answer.status for answer in (running.submit("p", b"x", f"no-{n}") for n in range(5))}, {503})
+        self.change_pooler("session")
+        eventually("it is ready again", lambda: running.request("GET", "/readyz").status == 200)
+        running.submit_all("p", ["after"])
+        running.wait_until_settled("p", "http", running.destination("p", "http")["accepted"])
+        running.wait_for_line("the writing connection broke: a pooler .*pool_mode = session")
+        ids = [entry.message_id for entry in self.book.entries()]
+        self.assertEqual((ids[0], ids[-1], len(ids)), ("before", "after", len(set(ids))))
+        self.assertFalse([one for one in ids if one.startswith("no-")])
+
+    @staticmethod
+    def refusal(running: Supervisor):
+        answer = running.submit("p", b"x")
+        return answer if answer.status >= 300 else None
+
     def test_before_a_tables_database_one_that_pools_transactions_puts_nothing_into_another_table(self):
         self.server.create_database("books")
         names = ("first", "second")
@@ -335,19 +359,33 @@ class Poolers(OnPostgres):
 
     def pooler(self, mode: str, database: str = "journal") -> str:
         """A PgBouncer before the database; says where it is."""
-        folder = tempfile.mkdtemp(prefix="reseq-pooler-", dir=self.server.folder)
-        os.chmod(folder, 0o777)
-        path = os.path.join(folder, "pgbouncer.ini")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(f"[databases]\n{database} = host={self.server.folder} dbname={database} user=reseq\n"
-                       f"[pgbouncer]\nunix_socket_dir = {folder}\nlisten_addr =\nauth_type = any\n"
-                       f"pool_mode = {mode}\nlogfile = {folder}/log\n")  # fmt: skip
+        self.pool = tempfile.mkdtemp(prefix="reseq-pooler-", dir=self.server.folder)
+        os.chmod(self.pool, 0o777)
+        path = self.configure_pooler(mode, database)
         command = ["pgbouncer", *(["-u", server_user()] if server_user() else []), path]
         made = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(made.wait)
         self.addCleanup(made.kill)
-        eventually("the pooler listens", lambda: os.path.exists(f"{folder}/.s.PGSQL.6432") or made.poll() is not None)
-        return f"postgresql:///{database}?host={folder}&port=6432&user=reseq"
+        there = f"{self.pool}/.s.PGSQL.6432"
+        eventually("the pooler listens", lambda: os.path.exists(there) or made.poll() is not None)
+        return self.pooled(database)
+
+    def pooled(self, database: str) -> str:
+        return f"postgresql:///{database}?host={self.pool}&port=6432&user=reseq"
+
+    def configure_pooler(self, mode: str, database: str) -> str:
+        path = os.path.join(self.pool, "pgbouncer.ini")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"[databases]\n{database} = host={self.server.folder} dbname={database} user=reseq\n"
+                       f"[pgbouncer]\nunix_socket_dir = {self.pool}\nlisten_addr =\nauth_type = any\n"
+                       f"admin_users = reseq\npool_mode = {mode}\nlogfile = {self.pool}/log\n")  # fmt: skip
+        return path
+
+    def change_pooler(self, mode: str) -> None:
+        """The one before the journal. Sessions that no transaction uses are other ones from then on."""
+        self.configure_pooler(mode, "journal")
+        psql = [os.path.join(programs(), "psql"), "-Xq", self.pooled("pgbouncer")]
+        subprocess.run(psql, input="RELOAD;\nRECONNECT;\n", text=True, check=True, timeout=PATIENCE_SECONDS)
 
 
 class Owners(OnPostgres):
