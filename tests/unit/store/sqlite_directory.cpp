@@ -442,6 +442,7 @@ TEST_CASE("on a full disk commits are refused, and go on once there is room; a s
   const auto why = refusal(data);
   CHECK(why.code == errc::no_space);
   CHECK(why.text().find(data.string()) != std::string::npos);
+  CHECK(why.text().find("make room there: nothing that was accepted is lost") != std::string::npos);
   disk.change(0, "size=8m");
   opened again(must(open_sqlite(data)), specs(1));
   CHECK(again.state.last.value() == accepted + 20);

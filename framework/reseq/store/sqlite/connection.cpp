@@ -153,6 +153,7 @@ void connection::check(int code) {
   failed_ = error{meaning(code, system_errno), std::move(text), file_};
   if (failed_->code == errc::corrupt)
     failed_->what += "; put back all files of the directory from one and the same copy";
+  if (failed_->code == errc::no_space) failed_->what += "; make room there: nothing that was accepted is lost";
 }
 
 result<void> connection::outcome() {
