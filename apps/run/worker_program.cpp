@@ -24,7 +24,10 @@ int run_worker(const config::settings& settings, const registry& definitions, st
   signals.wait([] { spdlog::warn("SIGHUP: nothing can be changed while running in this version; restart to reload"); });
   signals.run_until_stopped(
     [&] {
-      if (!(*started)->drain(settings.node.drain_timeout))
+      spdlog::info("told to stop: what it has is answered first");
+      if ((*started)->drain(settings.node.drain_timeout))
+        spdlog::info("all that it had is answered");
+      else
         spdlog::warn("node.drain_timeout is over; what still runs will be dispatched elsewhere");
       std::_Exit(0); // a transform that hangs must not keep the process
     },

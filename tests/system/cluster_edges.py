@@ -227,6 +227,8 @@ class ComingAndGoing(ClusterTest):
         sent = self.running.submit_all("p", ["a", "b", "c", "d"])
         eventually("all are in work", lambda: self.busy() == 4)
         self.assertEqual(first.stop(), 0)
+        for line in ("told to stop: what it has is answered first", "all that it had is answered"):
+            first.wait_for_line(line)
         self.wait_until_all_are_delivered(sent)
         self.assertEqual((self.deaths(), self.attempts("done")), (0, 4))
 
