@@ -212,6 +212,38 @@ TEST_CASE("a lost transaction whose number somebody else got did not happen") {
   CHECK(must(shard.commit({submit("c")})).receipts[0]->at == position{accepts ? 3U : 2U});
 }
 
+TEST_CASE("a commit whose wait for a standby is cancelled has its receipts once the standby has it") {
+  postgres_server server;
+  place at(server);
+  at.options.doubt_patience = 30s;
+  opened shard(must(at.open()), specs(1));
+  const auto configure = [&](const std::string& how) {
+    pqxx::connection db(server.url());
+    pqxx::nontransaction tx(db);
+    tx.exec("ALTER SYSTEM " + how);
+    tx.exec("SELECT pg_reload_conf()");
+  };
+  const auto waiting = [&] {
+    const auto rows = at.sql("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'");
+    return rows.empty() ? std::string() : std::string(rows[0][0].c_str());
+  };
+  configure("SET synchronous_standby_names = 'away'");
+  std::future<result<store::shard_committed>> committing;
+  std::string cancelled;
+  for (int i = 1; cancelled.empty(); ++i) { // those before the server has noticed do not wait
+    committing = std::async(std::launch::async, [&, i] { return shard.commit({submit("m" + std::to_string(i))}); });
+    while (cancelled.empty() && committing.wait_for(0s) != std::future_status::ready) cancelled = waiting();
+    if (cancelled.empty()) must(committing.get());
+  }
+  at.sql("SELECT pg_cancel_backend(" + cancelled + ")");
+  for (std::string again = cancelled; again.empty() || again == cancelled; again = waiting())
+    REQUIRE(committing.wait_for(0s) != std::future_status::ready);
+  configure("RESET synchronous_standby_names");
+  CHECK_FALSE(must(committing.get()).receipts[0]->duplicate);
+  CHECK(at.news.find("canceling wait for synchronous replication") != std::string::npos);
+  CHECK(at.news.find("broke in happened") != std::string::npos);
+}
+
 TEST_CASE("a save that the server did before the connection broke is not done again") {
   place at;
   opened shard(must(at.open()), specs(1));

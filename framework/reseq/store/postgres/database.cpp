@@ -105,7 +105,10 @@ result<void> prepare_journal(pqxx::connection& db) {
 } // namespace
 
 database::database(std::unique_ptr<pqxx::connection> connected, const server_url& url, session_for use)
-  : connection_(std::move(connected)), url_(url), use_(use), names_(own_names()) {}
+  : connection_(std::move(connected)), url_(url), use_(use), names_(own_names()) {
+  if (use == session_for::journal)
+    hears_ = hear_notices(*connection_, [this](std::string_view said) { warnings_ += said; });
+}
 
 result<std::unique_ptr<database>> database::connect(const server_url& url, session_for use) {
   const bool for_journal = use == session_for::journal;
@@ -141,6 +144,12 @@ void database::forget(const char* sql) {
   if (known == statements_.end()) return;
   connection_->unprepare(known->second);
   statements_.erase(known);
+}
+
+error database::doubt_commit() {
+  broken_ = true;
+  return {errc::in_doubt, "the server warned while it was committing: " + warnings_.substr(0, warnings_.find('\n')),
+          "PostgreSQL"};
 }
 
 error database::explain(const std::exception_ptr& what) {

@@ -40,7 +40,9 @@ public:
   void forget(const char* sql);
 
   /// What `what`, called with an open transaction, answers once that is committed; an error of either leaves nothing
-  /// behind. `errc::in_doubt` when the connection broke while the server was committing.
+  /// behind. `errc::in_doubt` when the connection broke while the server was committing; in a journal's session also
+  /// when the server warned of something then: somebody has cancelled its wait for a synchronous standby. The commit of
+  /// a session that looks what became of it waits for the standby, too.
   template <class F>
   auto transact(F&& what) -> std::invoke_result_t<F, pqxx::work&> {
     bool committing = false;
@@ -48,7 +50,9 @@ public:
       pqxx::work tx(*connection_);
       auto answer = what(tx);
       committing = answer.has_value();
+      warnings_.clear();
       if (committing) tx.commit();
+      if (committing && !warnings_.empty()) return tl::unexpected(doubt_commit());
       return answer;
     } catch (...) {
       auto why = explain(std::current_exception());
@@ -67,8 +71,11 @@ public:
 
 private:
   const std::string& prepared(const char* sql);
+  error doubt_commit();
 
   std::unique_ptr<pqxx::connection> connection_;
+  std::string warnings_;
+  std::shared_ptr<void> hears_;
   const server_url& url_;
   session_for use_;
   std::unordered_map<const char*, std::string> statements_;

@@ -3,8 +3,11 @@
 
 #include <cstddef>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 #include <version>
 
@@ -48,6 +51,31 @@ inline void never_reconnect(pqxx::connection&) {}
 
 inline void tell_more(pqxx::connection& db) { db.set_verbosity(pqxx::error_verbosity::verbose); }
 
+#endif
+
+/// Calls `hear` with what the server warns of, for as long as what it answers is kept; that goes before `db`.
+using notice_listener = std::function<void(std::string_view)>;
+#if PQXX_VERSION_MAJOR > 7 || (PQXX_VERSION_MAJOR == 7 && PQXX_VERSION_MINOR >= 10)
+inline std::shared_ptr<void> hear_notices(pqxx::connection& db, notice_listener hear) {
+  db.set_notice_handler([hear = std::move(hear)](pqxx::zview said) { hear(said); });
+  return {&db, [](pqxx::connection* heard) { heard->set_notice_handler({}); }};
+}
+#else
+class notice_handler final : public pqxx::errorhandler {
+public:
+  notice_handler(pqxx::connection& db, notice_listener hear) : pqxx::errorhandler(db), hear_(std::move(hear)) {}
+  bool operator()(const char said[]) noexcept override {
+    hear_(said);
+    return true;
+  }
+
+private:
+  notice_listener hear_;
+};
+
+inline std::shared_ptr<void> hear_notices(pqxx::connection& db, notice_listener hear) {
+  return std::make_shared<notice_handler>(db, std::move(hear));
+}
 #endif
 
 /// What the server said was wrong with a statement, by SQLSTATE; empty if it said nothing. All leave the state out of a

@@ -85,7 +85,10 @@ result<std::vector<shard_committed>> writer::try_commit(std::span<const commit_p
     return next->write(**db, tx, parts);
   });
   note_locks(parts, done);
-  if (!done && done.error().code == errc::in_doubt) return clear_doubt(std::move(next), parts);
+  if (!done && done.error().code == errc::in_doubt) {
+    options_.tell(done.error().text());
+    return clear_doubt(std::move(next), parts);
+  }
   if (!done) return tl::unexpected(done.error());
   auto answers = next->publish();
   report_adopted(parts, answers);
