@@ -38,9 +38,8 @@ std::string unclaimed(sequence last, const receiver_owner& owner, const std::str
          " does not say whose they are. This is journal " + owner.journal + ", epoch " +
          std::to_string(owner.owner.value()) +
          ": if it has delivered them, let the record say so and start again: " + claim +
-         ". Else give this one another table or stream; or, if whose they are is gone for good, `reseqctl recover` "
-         "with "
-         "--take-over shows how this one goes on behind them";
+         ". Else give this one another table or stream; or, if whose they are is gone for good, `reseqctl recover "
+         "PIPELINE --take-over` shows how this one goes on behind them";
 }
 
 result<void> may_take_over(const receiver_record& known, sequence assigned, sequence settled) {

@@ -116,8 +116,8 @@ TEST_CASE("what was trimmed is nobody's any more once the record is gone with it
       "beside the stream ledger (which has come to 5-0), does not say whose they are. This is journal "
       "journal-of-orders, epoch 2: if it has delivered them, let the record say so and start again: HSET "
       "reseq:{ledger}:receiver:orders:ledger journal journal-of-orders. Else give this one another table or stream; "
-      "or, if whose they are is gone for good, `reseqctl recover` with --take-over shows how this one goes on behind "
-      "them");
+      "or, if whose they are is gone for good, `reseqctl recover PIPELINE --take-over` shows how this one goes on "
+      "behind them");
   CHECK(at.seen().empty());
   CHECK(at.server.ask_number(command("EXISTS").add(record)) == 0);
   CHECK(must(next->open()).last_message.empty());
