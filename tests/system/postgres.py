@@ -342,9 +342,9 @@ class Poolers(OnPostgres):
         noticed = re.compile("destination p/(first|second): failing, .*a pooler gives .*pool_mode = session")
 
         def notices_with_more() -> bool:
-            for name in names:
-                sent[name].append([f"{name}-{len(sent[name])}"])
-                running.submit_all("p", sent[name][-1], **{"Reseq-Destinations": name})
+            name = self.random.choice(names)  # by turns, each could be given the same of two sessions again and again
+            sent[name].append([f"{name}-{len(sent[name])}"])
+            running.submit_all("p", sent[name][-1], **{"Reseq-Destinations": name})
             return any(map(noticed.search, running.lines))
 
         eventually("one has been given two sessions", notices_with_more)
