@@ -16,9 +16,9 @@
 namespace reseq::store::sqlite {
 
 struct wal_limits {
-  std::uint64_t checkpoint_bytes = 16U << 20U; ///< the background starts when this much waits
-  std::uint64_t most_bytes = 128U << 20U;      ///< from here on the writer does the work itself, whatever it takes
-  bool lengthen = true;                        ///< the log's file at once, so that commits need not
+  std::uint64_t checkpoint_bytes = 4U << 20U; ///< the background starts when this much waits
+  std::uint64_t most_bytes = 128U << 20U;     ///< from here on the writer does the work itself, whatever it takes
+  bool lengthen = true;                       ///< the log's file at once, so that commits need not
 };
 
 class checkpointer {
