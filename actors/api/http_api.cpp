@@ -47,7 +47,6 @@ bool has_bearer(const header_list& headers, const std::string& token) {
   return differing == 0;
 }
 
-/// As many producers as leave descriptors for everything else: an acceptor that has none keeps the processor busy.
 /// One call for each line, where `count` would look at each byte.
 std::size_t lines_of(std::string_view body) {
   std::size_t lines = 1;
@@ -55,6 +54,7 @@ std::size_t lines_of(std::string_view body) {
   return lines;
 }
 
+/// As many producers as leave descriptors for everything else: an acceptor that has none keeps the processor busy.
 std::uint32_t room_for_connections(const std::vector<api_pipeline>& pipelines, std::uint32_t most) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return most;

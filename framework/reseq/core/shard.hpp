@@ -119,7 +119,6 @@ struct operation_answer {
   result<std::uint64_t> outcome; ///< how many messages it changed
 };
 
-/// What must be done, in this order.
 /// A message that was given up now: held, or a dead letter.
 struct abandoned_message {
   held_record why;
@@ -127,6 +126,7 @@ struct abandoned_message {
   bool held = true;
 };
 
+/// What must be done, in this order.
 struct effects {
   std::vector<work_key> withdrawn;
   std::vector<work_request> work;
