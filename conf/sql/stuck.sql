@@ -49,7 +49,7 @@ JOIN reseq.shard s ON s.number = l.shard
 ORDER BY l.since DESC
 LIMIT 50;
 
-\echo sessions that a supervisor's waits for, as long as they keep something locked
+\echo sessions that keep locked what the session of a supervisor waits for
 SELECT w.pid AS supervisor_pid, b.pid AS waits_for, b.usename, b.application_name, b.state, now() - b.xact_start AS locks_for
 FROM pg_stat_activity w
 CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) AS blocking (pid)

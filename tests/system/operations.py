@@ -91,7 +91,7 @@ class Database(SystemTest):
     def stuck(self) -> str:
         """What the file's queries say to the reader."""
         asked = self.psql("reseq_reader", "reseq", "-t", "-f", os.path.join(CONF, "sql", "stuck.sql"))
-        self.assertEqual(asked.returncode, 0, asked.stderr)
+        self.assertEqual((asked.returncode, asked.stderr), (0, ""))
         return asked.stdout
 
     def test_the_reader_reads_and_changes_nothing(self):
