@@ -57,7 +57,7 @@ TEST_CASE("the help has every key with its default") {
 }
 
 TEST_CASE("the configurations to start from load without problems") {
-  for (const auto* file : {"embedded.toml", "postgres.toml"}) {
+  for (const auto* file : {"embedded.toml", "postgres.toml", "worker.toml"}) {
     const auto made = load({conf_path(file), {}, {}});
     for (const auto& problem : made.problems) UNSCOPED_INFO(problem.text());
     CHECK(made.problems.empty());
