@@ -27,7 +27,8 @@ concept definition = requires(registry& all, const T& one) {
 
 /// Runs the program: the subcommands `supervisor`, `worker` and `run` (both in one process), as `argv` says. Blocks
 /// until the program is told to stop. Returns the exit code: 0 clean, 1 failed while running, 2 bad usage or
-/// configuration. Call it from `main`, before any other thread exists.
+/// configuration. Two more end the process without returning: 3, of a supervisor, if another one has taken over; 75, of
+/// a worker that is to be started again, because transforms hang. Call it from `main`, before any other thread exists.
 int run(int argc, char** argv, registry definitions);
 
 /// The same with pipelines and transforms in any order. Exit code 2 if two of them have the same name.
