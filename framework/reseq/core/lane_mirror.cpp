@@ -70,7 +70,7 @@ void lane_mirror::keep(stored_result result) {
 
 void lane_mirror::unneeded(work_key key) {
   kept_.erase(key);
-  if (there_.contains(key)) to_delete_.push_back(key);
+  if (there_.erase(key) > 0) to_delete_.push_back(key);
 }
 
 sequence lane_mirror::limit(destination_id id) const {
@@ -161,11 +161,8 @@ void lane_mirror::collect_results(open_call& call, lane_updates& into) {
     into.results.push_back(kept->second.result);
     there_.insert(key);
   }
-  for (const auto key : std::exchange(to_delete_, {})) {
-    if (kept_.contains(key)) continue; // needed again
-    into.unneeded.push_back(key);
-    there_.erase(key);
-  }
+  for (const auto key : std::exchange(to_delete_, {}))
+    if (!there_.contains(key)) into.unneeded.push_back(key); // else it is stored anew: work was done again
   call.changes_results = into.forget_results || !into.results.empty() || !into.unneeded.empty();
   call.results = there_.size();
 }

@@ -151,7 +151,7 @@ private:
   std::map<work_key, kept_result> kept_;
   std::deque<work_key> to_store_;
   std::vector<work_key> to_delete_;
-  std::set<work_key> there_; ///< what the resequencer must have after the call that is under way
+  std::set<work_key> there_; ///< what the resequencer must have after the call that is under way, and is to keep
   bool forget_ = false;      ///< what is there, before anything is stored
 
   std::optional<open_call> call_;

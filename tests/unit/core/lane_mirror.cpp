@@ -254,6 +254,27 @@ TEST_CASE("what an owner before left is deleted when it is said to be unneeded, 
   CHECK(count(shard.mirror, drift::results) == 0);
 }
 
+TEST_CASE("a result that is made anew before the old one is deleted takes its place") {
+  mirrored_shard shard;
+  shard.settle_down();
+  shard.mirror.keep(result_at(1));
+  shard.settle_down();
+  shard.mirror.unneeded(result_at(1).key);
+  auto anew = result_at(1);
+  anew.done.only_to = std::vector{billing};
+  shard.mirror.keep(anew);
+  shard.settle_down();
+  const auto found = shard.store.load(std::vector{anew.key});
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].done.only_to == anew.done.only_to);
+  CHECK(count(shard.mirror, drift::results) == 0);
+
+  shard.mirror.unneeded(anew.key);
+  shard.settle_down();
+  CHECK(shard.store.load(std::vector{anew.key}).empty());
+  CHECK(count(shard.mirror, drift::results) == 0);
+}
+
 TEST_CASE("many lanes are told anew a part at a time, and each in one piece") {
   std::vector<mirrored_lane> lanes;
   for (std::uint32_t id = 1; id <= 30; ++id) lanes.push_back({destination_id{id}, sequence{1}, true});
