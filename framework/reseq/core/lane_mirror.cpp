@@ -73,6 +73,14 @@ void lane_mirror::unneeded(work_key key) {
   if (there_.erase(key) > 0) to_delete_.push_back(key);
 }
 
+void lane_mirror::outdated(work_key key) {
+  if (const auto kept = kept_.find(key); kept != kept_.end()) {
+    if (!std::exchange(kept->second.queued, true)) to_store_.push_back(key);
+  } else {
+    unneeded(key);
+  }
+}
+
 sequence lane_mirror::limit(destination_id id) const {
   const auto& lane = lanes_.at(id);
   return lane.releases && lane.stands == standing::following ? lane.confirmed : no_limit;

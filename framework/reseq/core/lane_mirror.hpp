@@ -60,6 +60,8 @@ public:
   /// A result that is worth keeping as long as a window needs it. One that was found there is not stored again.
   void keep(stored_result result);
   void unneeded(work_key key);
+  /// What an owner before left under that key is not to be used, whatever is kept there now.
+  void outdated(work_key key);
 
   /// Sequences before it may be sent.
   [[nodiscard]] sequence limit(destination_id lane) const;

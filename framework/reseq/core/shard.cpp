@@ -209,7 +209,8 @@ void shard::save_failed(time_point now) {
 
 void shard::lanes_opened(mirror_call_id call, const lanes_found& found, time_point now) {
   auto& s = *state_;
-  s.outside->opened(call, found, now);
+  s.outside->opened(
+    call, found, [&](work_key key) { return s.jobs.has(key); }, now);
   s.settle_down(now);
 }
 

@@ -54,6 +54,8 @@ public:
   /// Waits again after `give_up`, without becoming another user. Whether to ask a worker.
   std::optional<asking> wait_again(work_key key, job_waiter who);
 
+  /// Whether somebody waits for it, or uses its result.
+  [[nodiscard]] bool has(work_key key) const { return find(key) != detail::no_slot; }
   [[nodiscard]] std::size_t size() const { return jobs_.size(); }
 
 private:

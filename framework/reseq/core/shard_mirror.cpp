@@ -17,10 +17,17 @@ void shard_mirror::worked(const finished_work& result, const std::string& messag
   if (result.took >= keep_over_) lanes_.keep({{result.at, result.chain}, message_id, result.done});
 }
 
-void shard_mirror::opened(mirror_call_id call, const lanes_found& found, time_point now) {
+void shard_mirror::opened(mirror_call_id call, const lanes_found& found, const std::function<bool(work_key)>& is_wanted,
+                          time_point now) {
   if (!lanes_.opened(call, found, now)) return;
-  looked_ = true;
-  give_back(lookup_.found(found.results));
+  auto keys = found.results;
+  if (std::exchange(looked_, true)) // workers do what was wanted before
+    std::erase_if(keys, [&](work_key key) {
+      const bool wanted = is_wanted(key);
+      if (wanted) lanes_.outdated(key);
+      return wanted;
+    });
+  give_back(lookup_.found(keys));
 }
 
 void shard_mirror::answered(mirror_call_id call, const lane_answers& answers, time_point now) {
@@ -45,7 +52,7 @@ void shard_mirror::nothing_found() {
 
 std::vector<finished_work> shard_mirror::loaded(result<std::vector<stored_result>> found) {
   auto outcome = found ? lookup_.loaded(std::move(*found)) : lookup_.failed();
-  for (const auto key : outcome.worthless) lanes_.unneeded(key);
+  for (const auto key : outcome.worthless) lanes_.outdated(key);
   give_back(std::move(outcome.work));
   adopted_ += outcome.adopted.size();
   // Whatever time they took: they are there, and stay while a window needs them.

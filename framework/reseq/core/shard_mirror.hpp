@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,8 +34,10 @@ public:
   /// Every window has been filled once: results that nobody has wanted by now are deleted.
   void filled() { filled_ = true; }
 
-  // Answers, as in `lane_mirror`; what may be sent shows in the next `take`.
-  void opened(mirror_call_id call, const lanes_found& found, time_point now);
+  // Answers, as in `lane_mirror`; what may be sent shows in the next `take`. `is_wanted`: a window waits for that work,
+  // or has its result.
+  void opened(mirror_call_id call, const lanes_found& found, const std::function<bool(work_key)>& is_wanted,
+              time_point now);
   void answered(mirror_call_id call, const lane_answers& answers, time_point now);
   void failed(mirror_call_id call, const error& why, time_point now);
   /// Results that were looked up; an error: they cannot be. What can be taken as worked.

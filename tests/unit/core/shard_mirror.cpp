@@ -197,6 +197,26 @@ TEST_CASE("results that cannot be loaded are worked out again") {
   CHECK(f.asked() == numbers{1});
 }
 
+TEST_CASE("what is found after workers were asked for it gives way to what they make") {
+  fixture f;
+  f.leave_behind({left(1), left(2), left(3)});
+  f.accept({1});
+  f.accept({1});
+  const auto opening = *f.todo.lanes;
+  f.tick(after(200));
+  REQUIRE(f.asked() == numbers{1, 2});
+  f.work_for(2, 10ms); // before the answer
+  f.tested.lanes_opened(opening.id, *f.store.open(epoch{3}, f.names()), after(210));
+  f.gather();
+  f.talk();
+  f.work_for(1, 1ms); // too cheap to be kept
+  f.talk();
+  CHECK(f.kept() == std::vector{work_key{position{2}, chain_index{}}});
+  const auto found = f.store.load(f.kept());
+  REQUIRE(found.size() == 1);
+  CHECK(found[0].done.body->payload == "result");
+}
+
 TEST_CASE("only results of work that took long are kept, and only while a window needs them") {
   fixture f({setup(1), setup(2)});
   f.talk();
