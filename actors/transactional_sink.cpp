@@ -9,10 +9,14 @@
 namespace reseq::actors {
 namespace {
 
+/// Whether a later owner of the same journal's was there: to open everything anew would take it all from that one.
+bool is_taken_over(const store::receiver_record& known, epoch ours) { return is_ours(known) && known.owner > ours; }
+
 /// Why it is to be compared with the journal anew, if it is: it lacks something that was delivered, or another journal
 /// has taken it over, or it does not say any more whose messages it has. Asked only when it takes nothing.
-const char* find_change(store::transactional_receiver& receiver, const core::send_item& next) {
+const char* find_change(store::transactional_receiver& receiver, const core::send_item& next, epoch ours) {
   const auto has = receiver.open();
+  if (has && is_taken_over(*has, ours)) return nullptr;
   if (has && !has->foreign.empty()) return "it belongs to another installation now";
   if (has && !has->unclaimed.empty()) return "it does not say whose messages it has";
   if (has && next.previous && has->last < *next.previous) return "it lacks what was delivered to it";
@@ -20,11 +24,13 @@ const char* find_change(store::transactional_receiver& receiver, const core::sen
 }
 
 /// Whether it has what is to be delivered, although nobody has compared the two. Perhaps that comes from a history
-/// which the journal has lost. `errc::unavailable`: nobody knows, and nothing may be delivered.
-result<bool> has_unknown(transactional_sink_state& state, const core::send_item& next) {
+/// which the journal has lost. (Not if a later owner was there: `deliver` says so.) `errc::unavailable`: nobody knows,
+/// and nothing may be delivered.
+result<bool> has_unknown(transactional_sink_state& state, const core::send_item& next, epoch ours) {
   if (state.compared) return false;
   const auto has = state.receiver->open();
   if (!has && has.error().code == errc::unavailable) return tl::unexpected(has.error());
+  if (has && is_taken_over(*has, ours)) return false;
   state.compared = has && has->last < next.seq;
   return has && !state.compared;
 }
@@ -45,7 +51,7 @@ sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transa
       }
       auto& state = self->state;
       const auto& first = items.front().item;
-      const auto unknown = has_unknown(state, first);
+      const auto unknown = has_unknown(state, first, setup.owner);
       core::receiver_answer answer =
         core::failing{"it has what is still to be delivered, and is compared with the journal first", std::nullopt};
       if (!unknown)
@@ -55,7 +61,7 @@ sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transa
       const bool failing = unknown && std::holds_alternative<core::failing>(answer);
       const char* changed = nullptr;
       if (failing && !state.restarting)
-        changed = *unknown ? "it has what is still to be delivered" : find_change(*state.receiver, first);
+        changed = *unknown ? "it has what is still to be delivered" : find_change(*state.receiver, first, setup.owner);
       if (changed) {
         state.restarting = true;
         spdlog::warn("destination {}/{}: {}: everything is opened anew, to compare it with the journal", setup.pipeline,
