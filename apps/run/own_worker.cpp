@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/socket.h>
@@ -25,6 +26,7 @@ using namespace std::chrono_literals;
 
 constexpr auto parent_pipe = "RESEQ_PARENT_PIPE";
 constexpr int child_pipe_fd = 3;
+constexpr int child_configuration_fd = 4;
 constexpr auto shortest_pause = 20ms;
 constexpr auto longest_pause = 2000ms;
 constexpr auto longest_stop = 2s;
@@ -46,7 +48,8 @@ std::string describe(int status) {
 
 } // namespace
 
-own_worker::own_worker(std::vector<std::string> command) : command_(std::move(command)) {
+own_worker::own_worker(std::vector<std::string> command, int configuration)
+  : command_(std::move(command)), configuration_(configuration) {
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pipe_) != 0)
     spdlog::warn("no connection to the worker: {}", std::strerror(errno));
   thread_ = std::thread{[this] { keep_running(); }};
@@ -83,8 +86,10 @@ pid_t own_worker::start() const {
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   posix_spawn_file_actions_adddup2(&files, pipe_[0], child_pipe_fd);
+  const bool configured = configuration_ >= 0;
+  if (configured) posix_spawn_file_actions_adddup2(&files, configuration_, child_configuration_fd);
   // Sockets lack O_CLOEXEC: a worker that inherited them would keep the port, and connections that were closed.
-  posix_spawn_file_actions_addclosefrom_np(&files, child_pipe_fd + 1);
+  posix_spawn_file_actions_addclosefrom_np(&files, (configured ? child_configuration_fd : child_pipe_fd) + 1);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   sigset_t none;
@@ -171,6 +176,11 @@ void end_with_parent() {
     }
     std::_Exit(1);
   }}.detach();
+}
+
+std::string parents_configuration() {
+  const bool is_there = std::getenv(parent_pipe) && fcntl(child_configuration_fd, F_GETFD) >= 0;
+  return is_there ? "/proc/self/fd/" + std::to_string(child_configuration_fd) : std::string{};
 }
 
 } // namespace reseq::apps

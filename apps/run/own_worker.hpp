@@ -18,8 +18,9 @@ namespace reseq::apps {
 class own_worker {
 public:
   /// `command[0]` is the program's path. The child gets this process's environment, and one end of a connection, named
-  /// by RESEQ_PARENT_PIPE, that ends with this process and on which it says that it works.
-  explicit own_worker(std::vector<std::string> command);
+  /// by RESEQ_PARENT_PIPE, that ends with this process and on which it says that it works. `configuration`: a
+  /// descriptor of what it finds as `parents_configuration`, or -1; it stays the caller's.
+  own_worker(std::vector<std::string> command, int configuration);
 
   /// Kills the child if it still runs.
   ~own_worker();
@@ -38,6 +39,7 @@ private:
   [[nodiscard]] pid_t start() const;
 
   std::vector<std::string> command_;
+  int configuration_;
   int pipe_[2] = {-1, -1};
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -52,5 +54,9 @@ void tell_parent_it_works();
 
 /// For the child: ends the process as soon as the parent has gone. Does nothing without RESEQ_PARENT_PIPE.
 void end_with_parent();
+
+/// For the child: where the configuration file can be read as the parent has read it; empty if that has none, or this
+/// is no child.
+std::string parents_configuration();
 
 } // namespace reseq::apps

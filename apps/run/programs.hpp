@@ -11,9 +11,9 @@
 namespace reseq::apps {
 
 /// `worker_command`: how to start the supervisor's own worker, without what only the supervisor knows (where it
-/// listens); empty: it starts none.
+/// listens); empty: it starts none. `configuration`: as `own_worker` wants it.
 int run_supervisor(const config::settings& settings, const registry& definitions, stop_signals& signals,
-                   std::vector<std::string> worker_command);
+                   std::vector<std::string> worker_command, int configuration);
 
 int run_worker(const config::settings& settings, const registry& definitions, stop_signals& signals);
 

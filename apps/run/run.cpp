@@ -1,9 +1,13 @@
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <string_view>
 
+#include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <spdlog/spdlog.h>
 
@@ -17,6 +21,7 @@
 #include "reseq/store/redis/stream_receiver.hpp"
 #include "run/logging.hpp"
 #include "run/main.hpp"
+#include "run/own_worker.hpp"
 #include "run/programs.hpp"
 
 namespace reseq::apps {
@@ -53,6 +58,31 @@ config::source source_of(const config::command_line& line, const program& who, c
   from.check_stream = [](std::string_view url) { return said_of(store::redis::parse_stream_url(url)); };
   from.check_postgres = said_by_libpq;
   return from;
+}
+
+/// Above those that a child finds things under.
+constexpr int least_descriptor = 10;
+
+/// Somewhat more than a configuration may have.
+constexpr std::size_t most_copied = 2U << 20U;
+
+/// What the file holds now, in memory: a supervisor's worker is started from it again and again, whatever somebody
+/// writes into the file meanwhile. -1 if it cannot be had; whoever reads the file says why.
+int copy_of_file(const std::string& path) {
+  const int from = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int memory = memfd_create("reseq configuration", MFD_CLOEXEC);
+  const int to = fcntl(memory, F_DUPFD_CLOEXEC, least_descriptor);
+  std::array<char, 65536> piece{};
+  ssize_t size = 0;
+  bool whole = from >= 0 && to >= 0;
+  for (std::size_t copied = 0; whole && copied < most_copied; copied += static_cast<std::size_t>(size)) {
+    size = read(from, piece.data(), piece.size());
+    if (size == 0) break;
+    whole = size > 0 && write(to, piece.data(), static_cast<std::size_t>(size)) == size;
+  }
+  for (const auto one : {from, memory, whole ? -1 : to})
+    if (one >= 0) close(one);
+  return whole ? to : -1;
 }
 
 /// What the child must be told of this process's command line.
@@ -106,7 +136,12 @@ int run_program(const program& who, int argc, const char* const* argv, const reg
   const auto parsed = config::parse_command_line({who.name, who.purpose, RESEQ_VERSION}, argc, argv);
   if (const auto* done = std::get_if<config::early_exit>(&parsed)) return print(*done);
   const auto& line = std::get<config::command_line>(parsed);
-  const auto loaded = config::load(source_of(line, who, definitions), composed_in(definitions));
+  auto from = source_of(line, who, definitions);
+  int configuration = -1;
+  if (who.runs == role::supervisor && !line.config.empty()) configuration = copy_of_file(line.config);
+  if (configuration >= 0) from.copy = "/proc/self/fd/" + std::to_string(configuration);
+  if (who.runs == role::worker) from.copy = parents_configuration();
+  const auto loaded = config::load(from, composed_in(definitions));
   if (!loaded.problems.empty() || line.check_config) print_warnings(loaded.warnings);
   if (!loaded.problems.empty()) return report(loaded.problems);
   if (line.check_config) {
@@ -121,7 +156,7 @@ int run_program(const program& who, int argc, const char* const* argv, const reg
   auto command = who.worker_command;
   const auto arguments = forwarded(line);
   command.insert(command.end(), arguments.begin(), arguments.end());
-  return run_supervisor(loaded.value, definitions, signals, std::move(command));
+  return run_supervisor(loaded.value, definitions, signals, std::move(command), configuration);
 }
 
 } // namespace reseq::apps

@@ -84,14 +84,14 @@ int serve(config::settings settings, const registry& definitions, stop_signals& 
 } // namespace
 
 int run_supervisor(const config::settings& settings, const registry& definitions, stop_signals& signals,
-                   std::vector<std::string> worker_command) {
+                   std::vector<std::string> worker_command, int configuration) {
   std::optional<own_worker> worker;
   const auto start = [&](const actors::supervisor& running) -> result<void> {
     if (settings.worker.slots == 0 || worker_command.empty()) return {};
     auto command = worker_command;
     command.insert(command.end(), {"--set", "cluster.supervisors=[\"" + reachable(running.cluster()) + "\"]", "--set",
                                    "node.name=" + settings.node.name.substr(0, longest_name) + "-worker"});
-    worker.emplace(std::move(command));
+    worker.emplace(std::move(command), configuration);
     return {};
   };
   const auto ask_to_stop = [&] {

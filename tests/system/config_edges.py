@@ -265,6 +265,22 @@ class Starting(ConfigTest):
         self.assertEqual(done.returncode, 2)
         self.assertIn("pipeline.p.destination.d.window", done.stderr)
 
+    def test_its_own_worker_is_started_again_with_what_was_read_at_the_start(self):
+        """Whoever is in the middle of changing the file does not stop the work."""
+        config = self.valid()
+        running = self.supervisor(config)
+        file = self.path(f"supervisor-{config['node']['name']}.toml")
+        for number, text in enumerate(("[cluster\n", "[cluster]\ntoken = \"another\"\n", None), start=1):
+            with self.subTest(text):
+                os.remove(file)
+                if text:
+                    self.write(text)
+                    os.rename(self.path("c.toml"), file)
+                running.wait_for_workers(1)
+                running.kill_own_worker()
+                receipt_of(running.submit("p", b"x"))
+                running.wait_until_settled("p", "d", number)
+
     def test_a_transform_that_only_workers_elsewhere_have_needs_a_supervisor_without_slots(self):
         destinations = self.valid()["pipeline"][0]["destination"]
         config = self.config([pipeline("p", destinations, [{"use": "enrichh"}])])

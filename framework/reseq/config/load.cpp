@@ -44,7 +44,7 @@ std::string host_name() {
 /// False if there is no document to go on with.
 bool apply_file(const source& from, settings& into, findings& found) {
   if (from.path.empty()) return true;
-  const auto text = read_file(from.path);
+  const auto text = read_file(from.copy.empty() ? from.path : from.copy);
   if (!text) {
     found.add({from.path, 0}, "", text.error().what);
     return false;

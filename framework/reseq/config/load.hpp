@@ -49,6 +49,7 @@ struct source {
   std::function<complaint(std::string_view)> check_redis = {};
   std::function<complaint(std::string_view)> check_stream = {};   ///< of a destination; likewise
   std::function<complaint(std::string_view)> check_postgres = {}; ///< the store's, or of a destination
+  std::string copy = {}; ///< where what `path` held can be read, whatever has become of that; empty: there itself
 };
 
 struct loaded {
