@@ -332,7 +332,8 @@ void shard_state::log_drifts() {
 
 /// Nothing of this shard is changed or sent from now on.
 void shard_state::diverge(const std::string& why) {
-  spdlog::critical("pipeline {} has diverged, and is stopped: {}", setup.pipeline, why);
+  spdlog::critical("pipeline {} has diverged, and is stopped: {}. `reseqctl why {}` says what to do", setup.pipeline,
+                   why, setup.pipeline);
   setup.measured->diverged.note(setup.pipeline, why);
   self->send(setup.journal, refusal(setup, why));
 }

@@ -144,7 +144,7 @@ result<void> shard_starter::start_resequencer(resequencer_setup outside, shard_s
   if (!found && (found.error().code == errc::diverged || found.error().code == errc::fenced))
     diverge(to, found.error().what);
   else if (!found)
-    spdlog::warn("pipeline {}: Redis does not answer: {}", to.pipeline, found.error().text());
+    spdlog::warn("pipeline {}: Redis cannot be used: {}", to.pipeline, found.error().text());
   to.resequencer = around_.actors.spawn<caf::detached>(become<resequencer_state, resequencer_actor, resequencer_setup>,
                                                        std::move(outside));
   around_.on_end.watch(to.resequencer, "a resequencer's");

@@ -169,7 +169,7 @@ class Away(OnBoth):
         self.redis.kill()
         self.store["redis"] = self.redis.url.replace("://", "://:hidden@")
         running = self.start([self.http_destination()])
-        named = running.wait_for_line("warning: pipeline p: Redis does not answer: .*([Rr]efused|No such file)")
+        named = running.wait_for_line("warning: pipeline p: Redis cannot be used: .*([Rr]efused|No such file)")
         self.assertNotIn("hidden", named.string)
         running.wait_for_line("info: reseq .*, journal in PostgreSQL at ")
         running.wait_until_settled("p", "http", 0)
@@ -244,7 +244,7 @@ class Divergence(OnBoth):
         self.assertEqual(running.stop(), 0)
         self.store["postgres"] = self.database.create_database("restored")  # from before all of this
         after = self.start([self.http_destination()])
-        after.wait_for_line("pipeline p has diverged, and is stopped: Redis was told of sequence 20 of http")
+        after.wait_for_line("pipeline p has diverged, and is stopped: Redis was told of sequence 20 of http.*reseqctl why p")
         self.assertEqual(after.destination("p", "http")["state"], "diverged")
         self.assertIn("sequence 20", after.destination("p", "http")["reason"])
         refused = after.submit("p", b"x", "refused")

@@ -42,7 +42,7 @@ result<std::vector<reply>> client::run(std::span<const command> commands) {
 }
 
 result<void> client::connect() {
-  if (waits_until()) return fail(errc::unavailable, last_failure_ + "; that was just now, and it is not asked yet");
+  if (waits_until()) return fail(errc::unavailable, last_failure_ + "; it is asked again soon");
   if (connection_) return {};
   auto made = connection::open(where_, options_.timeout);
   if (!made) return failed(std::move(made.error()));
