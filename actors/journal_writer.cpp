@@ -88,7 +88,8 @@ void writer_state::commit() {
     part.commit.shard = shard;
     commits.push_back(std::move(part.commit));
   }
-  measured->journal.began(now());
+  const auto began = now();
+  measured->journal.began(began);
   auto done = journal->commit(commits, wall_now());
   measured->commits.Increment();
   if (!done) {
@@ -99,9 +100,9 @@ void writer_state::commit() {
   std::size_t index = 0;
   for (auto& [shard, part] : parts) {
     if (done)
-      settle(part, std::move((*done)[index++]));
+      settle(part, std::move((*done)[index++]), began);
     else
-      settle(part, tl::unexpected(done.error()));
+      settle(part, tl::unexpected(done.error()), began);
   }
   schedule();
 }
@@ -153,15 +154,15 @@ void writer_state::look_again() {
   self->delayed_send(self, probe_every, probe{});
 }
 
-void writer_state::settle(collecting& part, result<store::shard_committed> outcome) {
+void writer_state::settle(collecting& part, result<store::shard_committed> outcome, time_point began) {
   const auto owner = shards.find(part.submits.empty() ? part.commit.shard : part.submits.front().shard);
-  if (part.saves && owner != shards.end()) self->send(owner->second, saved{outcome.has_value()});
+  if (part.saves && owner != shards.end()) self->send(owner->second, saved{outcome.has_value(), began});
   if (!outcome) {
     for (auto& request : part.submits) request.done(tl::unexpected(outcome.error()));
     return;
   }
   // Before the receipts: who has one finds the message in the shard's state.
-  if (!outcome->accepted.empty() && owner != shards.end()) tell(owner->second, std::move(outcome->accepted));
+  if (!outcome->accepted.empty() && owner != shards.end()) tell(owner->second, std::move(outcome->accepted), began);
   auto next = outcome->receipts.begin();
   for (auto& request : part.submits) {
     const auto end = std::next(next, static_cast<std::ptrdiff_t>(request.submissions.size()));
@@ -170,8 +171,8 @@ void writer_state::settle(collecting& part, result<store::shard_committed> outco
   }
 }
 
-void writer_state::tell(const shard_actor& owner, std::vector<core::accepted_message> news) {
-  accepted told{std::move(news), 0};
+void writer_state::tell(const shard_actor& owner, std::vector<core::accepted_message> news, time_point began) {
+  accepted told{std::move(news), 0, began};
   for (const auto& m : told.messages) told.bytes += m.message->size_bytes() + bytes_beside;
   untaken_bytes += told.bytes;
   self->send(owner, std::move(told));

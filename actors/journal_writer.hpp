@@ -56,8 +56,8 @@ struct writer_state {
   void look_later(const error& why);
   void look_again();
   [[nodiscard]] time_point now() const { return self->clock().now(); }
-  void settle(collecting& part, result<store::shard_committed> outcome);
-  void tell(const shard_actor& owner, std::vector<core::accepted_message> news);
+  void settle(collecting& part, result<store::shard_committed> outcome, time_point began);
+  void tell(const shard_actor& owner, std::vector<core::accepted_message> news, time_point began);
   void on(const recover& wish);
   [[nodiscard]] result<store::recovery> plan(const recover& wish);
   void expire();

@@ -57,12 +57,14 @@ struct save {
 /// journal → shard: is `save` durable?
 struct saved {
   bool durable = false;
+  time_point asked; ///< when that commit began: if it worked, the shard was still this owner's then
 };
 
 /// journal → shard: new messages, durable. Bounded by `accepted_taken`.
 struct accepted {
   std::vector<core::accepted_message> messages;
   std::uint64_t bytes = 0;
+  time_point asked; ///< as in `saved`
 };
 
 /// shard → journal: they have been taken in.
@@ -112,6 +114,11 @@ struct lanes_told {
   std::optional<core::lanes_found> found;
   std::optional<core::lane_answers> answers;
   std::optional<error> trouble;
+};
+
+/// reader → shard, which was asked for the epoch: nobody has taken the shard over; or nothing, it cannot be asked.
+struct still_owned {
+  std::optional<time_point> asked;
 };
 
 /// journal → shard, where somebody who keeps a record of owners said that there is one: the journal has gone back then.
@@ -261,9 +268,9 @@ struct probe {};
 using shard_actor =
   caf::typed_actor<caf::reacts_to<accepted>, caf::reacts_to<saved>, caf::reacts_to<backlog>, caf::reacts_to<searched>,
                    caf::reacts_to<work_done>, caf::reacts_to<delivered>, caf::reacts_to<lanes_told>,
-                   caf::reacts_to<results_loaded>, caf::reacts_to<no_later_owner>, caf::reacts_to<operate>,
-                   caf::reacts_to<recover>, caf::reacts_to<ask_status>, caf::reacts_to<ask_sequences>,
-                   caf::reacts_to<drain>, caf::reacts_to<wake>>;
+                   caf::reacts_to<results_loaded>, caf::reacts_to<still_owned>, caf::reacts_to<no_later_owner>,
+                   caf::reacts_to<operate>, caf::reacts_to<recover>, caf::reacts_to<ask_status>,
+                   caf::reacts_to<ask_sequences>, caf::reacts_to<drain>, caf::reacts_to<probe>, caf::reacts_to<wake>>;
 
 /// Owns the journal's writing side. Detached: it blocks in fsync, or waits for a server.
 using journal_actor =
@@ -330,6 +337,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::tell_lanes)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::lanes_told)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::load_results)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::results_loaded)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::still_owned)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::no_later_owner)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::refuse)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::recover)

@@ -24,10 +24,19 @@ overloaded(Handlers...) -> overloaded<Handlers...>;
 
 constexpr auto least_between_words = std::chrono::minutes{1};
 
+/// How long after the journal has said whose the shard is that is taken to be so.
+constexpr auto ownership_lasts = std::chrono::seconds{1};
+constexpr auto owner_asked_every = std::chrono::milliseconds{200};
+
 /// Of `core::drift`, in its order.
 constexpr std::array<const char*, core::drift_kinds> drift_words{"it disagreed about what comes next",
                                                                  "it had them from another time",
                                                                  "it did not answer in time", "it had lost them"};
+
+void step_down_from(const std::string& pipeline, epoch ours, epoch later) {
+  step_down("pipeline " + pipeline + " has a later owner (epoch " + std::to_string(later.value()) + ", ours is " +
+            std::to_string(ours.value()) + ")");
+}
 
 } // namespace
 
@@ -50,6 +59,7 @@ shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_poin
     [this](work_done& done) { on(done); },
     [this](lanes_told& answer) { on(answer); },
     [this](results_loaded& loaded) { on(loaded); },
+    [this](const still_owned& answer) { on(answer); },
     [this](const no_later_owner& news) { on(news); },
     [this](const delivered& answer) { on(answer); },
     [this](const operate& wish) { on(wish); },
@@ -59,6 +69,10 @@ shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_poin
     [this](const drain& wish) {
       setup.machine->drain();
       draining.push_back(wish.done);
+      perform();
+    },
+    [this](probe) {
+      asks_owner = false; // what is held back has it asked again
       perform();
     },
     [this](const wake& timer) {
@@ -72,6 +86,7 @@ shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_poin
 time_point shard_state::now() const { return self->clock().now(); }
 
 void shard_state::on(accepted& news) {
+  was_owner(news.asked);
   accepted_so_far->Increment(static_cast<double>(news.messages.size()));
   setup.machine->accepted(news.messages, now());
   self->send(setup.journal, accepted_taken{news.bytes});
@@ -85,6 +100,7 @@ void shard_state::on(const saved& outcome) {
     setup.machine->save_failed(now());
     return perform();
   }
+  was_owner(outcome.asked);
   setup.machine->saved(now());
   perform();
   for (const auto& one : lost) log(one);
@@ -126,6 +142,13 @@ void shard_state::on(lanes_told& answer) {
 
 void shard_state::on(results_loaded& loaded) {
   setup.machine->loaded(std::move(loaded.found), now());
+  perform();
+}
+
+void shard_state::on(const still_owned& answer) {
+  if (!answer.asked) return self->delayed_send(self, owner_asked_every, probe{});
+  asks_owner = false;
+  was_owner(*answer.asked);
   perform();
 }
 
@@ -254,11 +277,8 @@ void shard_state::perform() {
   auto todo = setup.machine->take();
   send_work(todo);
   for (auto& what : todo.reads) self->send(setup.reader, read_backlog{setup.handle, what}, shard_actor{self});
-  for (auto& request : todo.sends) {
-    remember(request);
-    const auto& sink = setup.sinks.at(request.destination);
-    self->send(sink, deliver{std::move(request)});
-  }
+  std::ranges::move(todo.sends, std::back_inserter(to_send));
+  send();
   std::ranges::move(todo.abandoned, std::back_inserter(abandoned));
   if (todo.save) {
     abandoned_saving = std::exchange(abandoned, {});
@@ -283,6 +303,31 @@ void shard_state::perform() {
   if (!draining.empty() && setup.machine->drained())
     for (const auto& waiting : std::exchange(draining, {})) waiting(true);
   schedule();
+}
+
+/// Stores refuse what a stale owner writes; other receivers cannot know. One that was stopped for a while, with its
+/// machine perhaps, finds out before it sends them anything more.
+void shard_state::send() {
+  const bool surely_ours = owned_at && now() - *owned_at < ownership_lasts;
+  std::erase_if(to_send, [&](core::send_request& request) {
+    if (!surely_ours && !setup.transactional.contains(request.destination)) return false;
+    remember(request);
+    const auto& sink = setup.sinks.at(request.destination);
+    self->send(sink, deliver{std::move(request)});
+    return true;
+  });
+  if (!to_send.empty() && !std::exchange(asks_owner, true)) ask_owner();
+}
+
+void shard_state::was_owner(time_point when) { owned_at = std::max(owned_at.value_or(when), when); }
+
+void shard_state::ask_owner() {
+  const auto decide = [ours = setup.owner, pipeline = setup.pipeline, asked = now(),
+                       me = shard_actor{self}](const result<epoch>& current) {
+    if (current && *current > ours) return step_down_from(pipeline, ours, *current);
+    caf::anon_send(me, still_owned{current ? std::optional{asked} : std::nullopt});
+  };
+  self->send(setup.reader, ask_epoch{setup.handle, reply<epoch>(decide)});
 }
 
 void shard_state::remember(const core::send_request& what) {
@@ -354,8 +399,7 @@ void shard_state::check_ownership(std::string why) {
                          "pipeline {}: a receiver answered 412 with a later Reseq-Epoch than the journal knows: the "
                          "receiver's own record is wrong",
                          pipeline);
-    step_down("pipeline " + pipeline + " has a later owner (epoch " + std::to_string(current->value()) + ", ours is " +
-              std::to_string(ours.value()) + ")");
+    step_down_from(pipeline, ours, *current);
   };
   self->send(setup.reader, ask_epoch{setup.handle, reply<epoch>(decide)});
 }

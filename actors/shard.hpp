@@ -57,6 +57,7 @@ struct shard_state {
   void on(work_done& done);
   void on(lanes_told& answer);
   void on(results_loaded& loaded);
+  void on(const still_owned& answer);
   void on(const no_later_owner& news);
   void on(const delivered& answer);
   void on(const operate& wish);
@@ -66,6 +67,9 @@ struct shard_state {
 
   void perform();
   void send_work(core::effects& todo);
+  void send();
+  void was_owner(time_point when);
+  void ask_owner();
   void remember(const core::send_request& what);
   void measure(const handed_over_request& sent, const core::receiver_answer& answer);
   void begin_counting();
@@ -85,6 +89,9 @@ struct shard_state {
   std::uint64_t next_token = 1;
   std::vector<reply<bool>> draining;
   std::optional<time_point> scheduled;
+  std::optional<time_point> owned_at;      ///< when the journal was asked that said last that the shard is ours
+  bool asks_owner = false;                 ///< or has a while ago, and there was no answer
+  std::vector<core::send_request> to_send; ///< held back until it is known
   std::map<std::pair<destination_id, core::request_id>, handed_over_request> handed_over; ///< under way
   std::vector<core::abandoned_message> abandoned;        ///< told once that is saved, after what operators did before
   std::vector<core::abandoned_message> abandoned_saving; ///< those that are being saved

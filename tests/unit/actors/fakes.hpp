@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -53,12 +54,14 @@ inline actors::shard_actor::behavior_type fake_shard(actors::shard_actor::pointe
     [=](const actors::delivered& m) { mail->delivered.push_back(m); },
     [](const actors::lanes_told&) {},
     [](const actors::results_loaded&) {},
+    [](const actors::still_owned&) {},
     [](const actors::no_later_owner&) {},
     [](const actors::operate&) {},
     [](const actors::recover&) {},
     [](const actors::ask_status&) {},
     [](const actors::ask_sequences&) {},
     [](const actors::drain&) {},
+    [](actors::probe) {},
     [](const actors::wake&) {},
   };
 }
@@ -93,6 +96,7 @@ inline actors::journal_actor::behavior_type fake_journal_writer(actors::journal_
 struct reader_mail {
   std::vector<std::pair<actors::read_backlog, actors::shard_actor>> reads;
   std::vector<actors::ask_epoch> epochs;
+  std::optional<epoch> owner; ///< what it answers to these, if it does
   std::vector<actors::ask_other_history> histories;
   result<std::optional<std::string>> other_history{}; ///< what it answers to these
 };
@@ -104,7 +108,10 @@ inline actors::reader_actor::behavior_type fake_reader(actors::reader_actor::poi
     [](const actors::ask_message&) {},
     [](const actors::ask_dead_letters&) {},
     [](const actors::ask_end&) {},
-    [=](const actors::ask_epoch& m) { mail->epochs.push_back(m); },
+    [=](const actors::ask_epoch& m) {
+      mail->epochs.push_back(m);
+      if (mail->owner) m.done(*mail->owner);
+    },
     [=](const actors::ask_other_history& m) {
       mail->histories.push_back(m);
       m.done(mail->other_history);

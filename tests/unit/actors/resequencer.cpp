@@ -74,7 +74,8 @@ struct fixture {
   }
 
   void accept(std::uint64_t at) {
-    accepted news{{{position{at}, make_message("m" + std::to_string(at)), {{billing, sequence{at}}}}}, 100};
+    accepted news{
+      {{position{at}, make_message("m" + std::to_string(at)), {{billing, sequence{at}}}}}, 100, system.now()};
     system.send(shard, std::move(news));
   }
   void work(std::uint64_t at, duration took = 10ms) {

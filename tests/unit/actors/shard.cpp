@@ -47,6 +47,7 @@ struct fixture {
       setup.known.push_back({id, name, {}, {}, {}, {}});
     setup.index = pipeline;
     setup.owner = epoch{3};
+    reader->owner = setup.owner;
     setup.machine =
       std::make_shared<core::shard>(std::vector<core::destination_setup>{std::move(first), destination(audit, "audit")},
                                     give_up::hold, 1, system.now(), setup.owner);
@@ -59,8 +60,10 @@ struct fixture {
     shard = system.spawn(become<shard_state, shard_actor, shard_setup>, setup);
   }
 
-  void accept(std::uint64_t at, std::vector<core::enrolment> enrolled, std::uint64_t bytes = 100) {
-    system.send(shard, accepted{{{position{at}, make_message("m" + std::to_string(at)), std::move(enrolled)}}, bytes});
+  void accept(std::uint64_t at, std::vector<core::enrolment> enrolled, std::uint64_t bytes = 100,
+              duration ago = duration::zero()) {
+    core::accepted_message one{position{at}, make_message("m" + std::to_string(at)), std::move(enrolled)};
+    system.send(shard, accepted{{std::move(one)}, bytes, system.now() - ago});
   }
   void work(std::uint64_t at) {
     core::finished_work one{
@@ -70,7 +73,7 @@ struct fixture {
   void answer(const core::send_request& request, core::receiver_answer how = core::confirmed{}) {
     system.send(shard, delivered{request.destination, request.id, std::move(how)});
   }
-  void save(bool durable = true) { system.send(shard, saved{durable}); }
+  void save(bool durable = true) { system.send(shard, saved{durable, system.now()}); }
 
   answered<std::uint64_t> operate_on(operate::kind what, destination_id where, std::optional<sequence> seq = {}) {
     answered<std::uint64_t> asked;
@@ -392,13 +395,53 @@ TEST_CASE("a receiver that has seen a later epoch makes the shard ask the journa
   fixture f;
   f.accept(1, {{billing, sequence{1}}});
   f.work(1);
+  f.reader->owner.reset();
   f.answer(f.to_billing->requests.at(0), core::stale{epoch{9}});
   REQUIRE(f.reader->epochs.size() == 1);
   CHECK(f.reader->epochs[0].shard == handle);
+  f.reader->owner = epoch{3};
   f.reader->epochs[0].done(epoch{3});
   f.system.pass(1min);
   CHECK(f.to_billing->requests.size() == 2);
   CHECK(f.deliveries("billing").stale->Value() == 1);
+}
+
+TEST_CASE("a shard whose journal was not heard of for a while asks it whose it is before it sends anything") {
+  fixture f;
+  f.reader->owner.reset();
+  f.accept(1, {{billing, sequence{1}}});
+  f.system.pass(2s);
+  f.work(1);
+  CHECK(f.to_billing->requests.empty());
+  REQUIRE(f.reader->epochs.size() == 1);
+  CHECK(f.reader->epochs[0].shard == handle);
+
+  SECTION("nobody has taken it over") {
+    f.reader->epochs[0].done(epoch{3});
+    f.system.run();
+    CHECK(f.to_billing->requests.size() == 1);
+  }
+  SECTION("it cannot be asked, and is asked again") {
+    f.reader->epochs[0].done(fail(errc::unavailable, "away"));
+    f.system.run();
+    CHECK(f.to_billing->requests.empty());
+    f.reader->owner = epoch{3};
+    f.system.pass(200ms);
+    CHECK(f.to_billing->requests.size() == 1);
+  }
+  SECTION("a commit says so, too, if it began a short while ago") {
+    f.accept(2, {{audit, sequence{1}}}, 100, 1500ms);
+    CHECK(f.to_billing->requests.empty());
+    f.accept(3, {{audit, sequence{2}}});
+    CHECK(f.to_billing->requests.size() == 1);
+  }
+  SECTION("a receiver that keeps a record of owners sees to that itself") {
+    f.accept(2, {{audit, sequence{1}}}, 100, 1500ms);
+    f.work(2);
+    CHECK(f.to_audit->requests.size() == 1);
+    CHECK(f.to_billing->requests.empty());
+  }
+  CHECK(f.reader->epochs.size() <= 2);
 }
 
 TEST_CASE("late answers of receivers and workers change nothing") {
@@ -502,6 +545,7 @@ TEST_CASE("a later owner at a transactional receiver that the journal does not k
   fixture f;
   f.accept(1, {{audit, sequence{1}}});
   f.work(1);
+  f.reader->owner.reset();
   f.answer(f.to_audit->requests.at(0), core::stale{epoch{9}});
   REQUIRE(f.reader->epochs.size() == 1);
   f.reader->epochs[0].done(epoch{3});
