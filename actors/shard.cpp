@@ -24,8 +24,6 @@ overloaded(Handlers...) -> overloaded<Handlers...>;
 
 constexpr auto least_between_words = std::chrono::minutes{1};
 
-/// How long after the journal has said whose the shard is that is taken to be so.
-constexpr auto ownership_lasts = std::chrono::seconds{1};
 constexpr auto owner_asked_every = std::chrono::milliseconds{200};
 
 /// Of `core::drift`, in its order.
@@ -148,8 +146,10 @@ void shard_state::on(results_loaded& loaded) {
 void shard_state::on(const still_owned& answer) {
   if (!answer.asked) return self->delayed_send(self, owner_asked_every, probe{});
   asks_owner = false;
-  was_owner(*answer.asked);
+  const bool in_time = now() - *answer.asked < ownership_lasts;
+  if (in_time) was_owner(*answer.asked);
   perform();
+  ownership_lasts = in_time ? least_ownership : 2 * ownership_lasts; // it is slow, or this process was paused
 }
 
 void shard_state::on(const no_later_owner& news) {
@@ -308,6 +308,7 @@ void shard_state::perform() {
 /// Stores refuse what a stale owner writes; other receivers cannot know. One that was stopped for a while, with its
 /// machine perhaps, finds out before it sends them anything more.
 void shard_state::send() {
+  if (setup.machine->diverged()) return;
   const bool surely_ours = owned_at && now() - *owned_at < ownership_lasts;
   std::erase_if(to_send, [&](core::send_request& request) {
     if (!surely_ours && !setup.transactional.contains(request.destination)) return false;

@@ -45,6 +45,9 @@ struct handed_over_request {
   std::vector<exact_wall_time> received; ///< its messages
 };
 
+/// How long after the journal was asked whose the shard is, and has said so, that is taken to be so.
+constexpr duration least_ownership = std::chrono::seconds{1};
+
 struct shard_state {
   static inline const char* name = "shard";
 
@@ -89,7 +92,8 @@ struct shard_state {
   std::uint64_t next_token = 1;
   std::vector<reply<bool>> draining;
   std::optional<time_point> scheduled;
-  std::optional<time_point> owned_at;      ///< when the journal was asked that said last that the shard is ours
+  std::optional<time_point> owned_at; ///< when the journal was asked that said last that the shard is ours
+  duration ownership_lasts = least_ownership;
   bool asks_owner = false;                 ///< or has a while ago, and there was no answer
   std::vector<core::send_request> to_send; ///< held back until it is known
   std::map<std::pair<destination_id, core::request_id>, handed_over_request> handed_over; ///< under way

@@ -429,6 +429,17 @@ TEST_CASE("a shard whose journal was not heard of for a while asks it whose it i
     f.system.pass(200ms);
     CHECK(f.to_billing->requests.size() == 1);
   }
+  SECTION("it takes longer to answer than what it says is taken to be so, and is given more time") {
+    f.system.pass(1500ms);
+    f.reader->epochs[0].done(epoch{3});
+    f.system.run();
+    CHECK(f.to_billing->requests.empty());
+    REQUIRE(f.reader->epochs.size() == 2);
+    f.system.pass(1500ms);
+    f.reader->epochs[1].done(epoch{3});
+    f.system.run();
+    CHECK(f.to_billing->requests.size() == 1);
+  }
   SECTION("a commit says so, too, if it began a short while ago") {
     f.accept(2, {{audit, sequence{1}}}, 100, 1500ms);
     CHECK(f.to_billing->requests.empty());
