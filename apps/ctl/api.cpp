@@ -50,7 +50,7 @@ const char* advice_after(unsigned status, const std::string& path, const std::st
   }
 }
 
-errc code_of(unsigned status) {
+errc errc_of(unsigned status) {
   if (status == 503) return errc::unavailable;
   return status == 409 ? errc::conflict : errc::invalid;
 }
@@ -76,7 +76,7 @@ result<std::string> body_of(result<net::client_answer> answered, const api_reque
   const auto status = answered->status;
   if (status < 200 || status > 299) {
     const auto refusal = refusal_text(*answered);
-    return fail(code_of(status), refusal + "; " + advice_after(status, asked.path, refusal));
+    return fail(errc_of(status), refusal + "; " + advice_after(status, asked.path, refusal));
   }
   if (answered->truncated) return fail(errc::too_large, "the answer is too large to be shown; ask for less");
   return std::move(answered->body);

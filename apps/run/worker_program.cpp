@@ -7,7 +7,7 @@
 namespace reseq::apps {
 namespace {
 
-constexpr auto grace = std::chrono::seconds{2};
+constexpr auto worker_grace = std::chrono::seconds{2};
 constexpr int start_me_again = 75; // EX_TEMPFAIL
 
 } // namespace
@@ -31,7 +31,7 @@ int run_worker(const config::settings& settings, const registry& definitions, st
         spdlog::warn("node.drain_timeout is over; what still runs will be dispatched elsewhere");
       std::_Exit(0); // a transform that hangs must not keep the process
     },
-    settings.node.drain_timeout + grace);
+    settings.node.drain_timeout + worker_grace);
   return 0;
 }
 

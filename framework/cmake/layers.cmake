@@ -11,6 +11,10 @@ function(reseq_target name)
   set_target_properties(${name} PROPERTIES CXX_EXTENSIONS OFF)
   target_compile_options(${name} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
                                          -Wnon-virtual-dtor -Woverloaded-virtual)
+  if(RESEQ_UNITY)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 8)
+    target_compile_options(${name} PRIVATE -Wno-shadow -Wno-subobject-linkage) # of what other sources declare
+  endif()
   # Seen where there is none: in optionals that lambdas capture (g++ 13 and later), in <regex> (with sanitizers).
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND (RESEQ_SANITIZE OR CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 13))
     target_compile_options(${name} PRIVATE -Wno-maybe-uninitialized)
@@ -33,14 +37,6 @@ function(reseq_target name)
   endif()
 endfunction()
 
-# reseq_unity(NAME): with RESEQ_UNITY, several of the target's sources are compiled at once.
-function(reseq_unity name)
-  if(RESEQ_UNITY)
-    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
-    target_compile_options(${name} PRIVATE -Wno-shadow) # of what another source declares
-  endif()
-endfunction()
-
 # reseq_layer(NAME [DIR folder] [LINK targets of other layers and libraries…]): every source in one folder of
 # framework/reseq (not below it) as the static library reseq-NAME.
 function(reseq_layer name)
@@ -54,7 +50,6 @@ function(reseq_layer name)
     target_include_directories(reseq-${name} PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}")
     target_link_libraries(reseq-${name} PUBLIC ${arg_LINK})
     reseq_target(reseq-${name})
-    reseq_unity(reseq-${name})
   else()
     add_library(reseq-${name} INTERFACE)
     target_include_directories(reseq-${name} INTERFACE "${CMAKE_CURRENT_SOURCE_DIR}")

@@ -30,7 +30,7 @@ namespace {
 using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
 
-constexpr auto patience = 30s;
+constexpr auto phase_patience = 30s;
 constexpr std::size_t warm_up_messages = 32; ///< so that connections, statements and code are there when it counts
 constexpr std::string_view warm_up_id = "w-";
 constexpr std::string_view id = "m-";
@@ -160,7 +160,7 @@ private:
     idle_.pop_back();
     most_busy_ = std::max(most_busy_, all_.size() - idle_.size());
     static const auto body = std::make_shared<const std::string>(R"({"customer":4711,"amount":"12.50"})");
-    with->post("application/json", {{"Idempotency-Key", std::move(waiting_.front())}}, body, patience,
+    with->post("application/json", {{"Idempotency-Key", std::move(waiting_.front())}}, body, phase_patience,
                [this, with](const result<net::client_answer>& got) { answered(with, got); });
     waiting_.pop_front();
   }
@@ -234,7 +234,7 @@ result<outcome> measure(const phase& p, record& into, connections& through, cons
   auto warmed_up = into.warmed_up();
   auto done = into.done();
   for (std::size_t i = 0; i < warm_up_messages; ++i) through.submit(numbered(warm_up_id, i));
-  if (auto warm = wait_for(warmed_up, clock::now() + patience, running); !warm)
+  if (auto warm = wait_for(warmed_up, clock::now() + phase_patience, running); !warm)
     return tl::unexpected(std::move(warm.error()));
   through.most_busy(); // without the warming up
 
@@ -243,7 +243,7 @@ result<outcome> measure(const phase& p, record& into, connections& through, cons
   auto beside = std::async(std::launch::async, [&] { return one_at_a_time(p, start, end); });
   outcome out;
   out.producer_late = std::async(std::launch::async, [&] { return submit_on_schedule(p, start, through); }).get();
-  if (auto all = wait_for(done, end + patience, running); !all) return tl::unexpected(std::move(all.error()));
+  if (auto all = wait_for(done, end + phase_patience, running); !all) return tl::unexpected(std::move(all.error()));
   auto others = beside.get();
   out.one_at_a_time = std::move(others.latency);
   out.overslept = std::move(others.overslept);

@@ -179,7 +179,7 @@ struct seen_answer {
   std::size_t taken = 0;
 };
 
-constexpr client_limits limits{64, 4096};
+constexpr client_limits read_limits{64, 4096};
 
 seen_answer written_down(answer_reader& reader, std::size_t taken) {
   auto text = std::to_string(taken) + (reader.ends_with_stream() ? " to the end" : "") +
@@ -187,14 +187,14 @@ seen_answer written_down(answer_reader& reader, std::size_t taken) {
   if (!reader.done() && !reader.ends_with_stream()) return {text, taken};
   const auto answer = reader.take_answer();
   require(answer.status >= 200 && answer.status <= 999, "an answer has a final status");
-  require(answer.body.size() <= limits.keep_body, "no more of a body is kept than allowed");
+  require(answer.body.size() <= read_limits.keep_body, "no more of a body is kept than allowed");
   text += " " + std::to_string(answer.status) + (answer.truncated ? " cut " : " ") + answer.body;
   for (const auto& [name, value] : answer.headers) text += "\n" + name + "=" + value;
   return {text, taken};
 }
 
 seen_answer read_answer(cutter cut, bool at_once) {
-  answer_reader reader(cut.whole().starts_with("!") ? "HEAD" : "POST", limits);
+  answer_reader reader(cut.whole().starts_with("!") ? "HEAD" : "POST", read_limits);
   std::string in;
   std::size_t taken = 0;
   while (!cut.done() && !reader.done()) {

@@ -9,7 +9,7 @@
 namespace reseq::simulation {
 namespace {
 
-constexpr auto promise = "Operators";
+constexpr auto operators_promise = "Operators";
 
 } // namespace
 
@@ -102,7 +102,7 @@ void operators::resumed(destination_id d) {
   auto heads = now_is.heads;
   if (now_is.head) heads.push_back(*now_is.head);
   for (const auto& head : heads)
-    require(!head.next_attempt || *head.next_attempt <= world_.now, promise,
+    require(!head.next_attempt || *head.next_attempt <= world_.now, operators_promise,
             [] { return "a destination was resumed, and its receiver is still left alone"; });
 }
 
@@ -111,17 +111,18 @@ void operators::answered(kind what, destination_id d, std::optional<sequence> se
   auto& book = world_.book_of(d);
   switch (what) {
   case kind::pause:
-    require(world_.disk.progress(d).paused, promise, [] { return "a pause was answered before it was durable"; });
-    require(!book.under_way(), promise, [] { return "a pause was answered while a request was under way"; });
+    require(world_.disk.progress(d).paused, operators_promise,
+            [] { return "a pause was answered before it was durable"; });
+    require(!book.under_way(), operators_promise, [] { return "a pause was answered while a request was under way"; });
     book.set_quiet(true);
     break;
   case kind::resume: break;
   case kind::retry:
-    require(*got == 0 || !seq || world_.disk.operations("retry", d, *seq) > 0, promise,
+    require(*got == 0 || !seq || world_.disk.operations("retry", d, *seq) > 0, operators_promise,
             [] { return "a retry was answered before it was durable"; });
     break;
   case kind::skip:
-    require(book.is_saved(*seq) && world_.disk.operations("skip", d, *seq) > 0, promise,
+    require(book.is_saved(*seq) && world_.disk.operations("skip", d, *seq) > 0, operators_promise,
             [] { return "a skip was answered before it was durable"; });
     break;
   }

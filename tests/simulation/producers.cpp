@@ -12,7 +12,7 @@
 namespace reseq::simulation {
 namespace {
 
-constexpr auto promise = "Idempotent receipt";
+constexpr auto receipt_promise = "Idempotent receipt";
 
 party party_of(std::uint32_t who) { return static_cast<party>(first_producer + who); }
 
@@ -117,7 +117,7 @@ bool producers::settle(const submission& wanted, bool was_receipted, const resul
   if (got.error().code == errc::full) return false;
   const auto* known = world_.disk.find(id);
   require(got.error().code == errc::unprocessable && known != nullptr && known->fingerprint != wanted.fingerprint,
-          promise, [&] { return id + " was refused: " + got.error().text(); });
+          receipt_promise, [&] { return id + " was refused: " + got.error().text(); });
   return true;
 }
 
@@ -125,15 +125,15 @@ void producers::check_receipt(const submission& wanted, bool was_receipted, cons
   const auto& id = wanted.message->id();
   const auto* known = world_.disk.find(id);
   require(known != nullptr, "No loss", [&] { return id + " has a receipt and is not durable"; });
-  require(got.id == id && got.at == known->at, promise, [&] {
+  require(got.id == id && got.at == known->at, receipt_promise, [&] {
     return id + " has a receipt for position " + std::to_string(got.at.value()) + " and stands at " +
            std::to_string(known->at.value());
   });
-  require(known->fingerprint == wanted.fingerprint, promise,
+  require(known->fingerprint == wanted.fingerprint, receipt_promise,
           [&] { return id + " was taken for a repetition of what has other content"; });
   const auto number = number_of(id);
   if (got.duplicate) return;
-  require(!fresh_[number] && !was_receipted, promise, [&] { return id + " was new twice"; });
+  require(!fresh_[number] && !was_receipted, receipt_promise, [&] { return id + " was new twice"; });
   fresh_[number] = true;
 }
 

@@ -20,6 +20,9 @@
 
 namespace reseq::test {
 
+inline constexpr destination_id billing{1};
+inline constexpr destination_id audit{2};
+
 /// Where a `reply` leaves its result.
 template <class T>
 struct answered {

@@ -32,16 +32,16 @@ namespace {
 using numbers = std::vector<std::uint64_t>;
 
 /// A file sink and the file it writes, in a folder that goes with the test.
-struct fixture {
-  fixture() {
+struct file_fixture {
+  file_fixture() {
     std::string pattern = (fs::temp_directory_path() / "reseq-sink-XXXXXX").string();
     folder = mkdtemp(pattern.data());
     file = folder / "out" / "lines.ndjson";
     fs::create_directory(file.parent_path());
   }
-  ~fixture() { fs::remove_all(folder); }
-  fixture(const fixture&) = delete;
-  fixture& operator=(const fixture&) = delete;
+  ~file_fixture() { fs::remove_all(folder); }
+  file_fixture(const file_fixture&) = delete;
+  file_fixture& operator=(const file_fixture&) = delete;
 
   /// A process that starts: `assigned` is what its journal had given the destination by then.
   void start(std::uint64_t assigned = 1000) {
@@ -148,7 +148,7 @@ private:
 } // namespace
 
 TEST_CASE("a delivery is confirmed once its lines are in the file") {
-  fixture f;
+  file_fixture f;
   f.start();
   CHECK(f.confirmed({1, 2}));
   CHECK(f.confirmed({3}));
@@ -164,7 +164,7 @@ TEST_CASE("a delivery is confirmed once its lines are in the file") {
 }
 
 TEST_CASE("after a restart the file holds each sequence once, however little of it was saved") {
-  fixture f;
+  file_fixture f;
   f.start(0);
   REQUIRE(f.confirmed({1, 2, 3}));
   f.start(10);
@@ -177,7 +177,7 @@ TEST_CASE("after a restart the file holds each sequence once, however little of 
 }
 
 TEST_CASE("a torn last line is cut off at start, wherever it was torn") {
-  fixture f;
+  file_fixture f;
   f.start();
   REQUIRE(f.confirmed({1}));
   const auto whole = f.text().size();
@@ -191,7 +191,7 @@ TEST_CASE("a torn last line is cut off at start, wherever it was torn") {
 }
 
 TEST_CASE("a file that holds nothing but the beginning of a line begins anew") {
-  fixture f;
+  file_fixture f;
   f.start();
   REQUIRE(f.confirmed({1}));
   const auto length = GENERATE(std::size_t{1}, std::size_t{7}, std::size_t{60});
@@ -202,7 +202,7 @@ TEST_CASE("a file that holds nothing but the beginning of a line begins anew") {
 }
 
 TEST_CASE("a file that lacks lines that were delivered gets nothing more, unless it was moved away") {
-  fixture f;
+  file_fixture f;
   f.start();
   REQUIRE(f.confirmed({1, 2}));
   const auto older = f.text();
@@ -221,7 +221,7 @@ TEST_CASE("a file that lacks lines that were delivered gets nothing more, unless
 }
 
 TEST_CASE("last lines longer than what is read at once are found whole, or cut off") {
-  fixture f;
+  file_fixture f;
   const auto envelope = [](std::uint64_t n) {
     return R"({"delivery_id":"orders/archive/)" + std::to_string(n) + R"(","sequence":)" + std::to_string(n) +
            R"(,"message_id":"m)" + std::to_string(n) + R"(","payload":")" + std::string(300'000, 'x') + "\"}\n";
@@ -247,7 +247,7 @@ TEST_CASE("a file of somebody else is refused and left as it is") {
                              "\nnotes",
                              "one line without an end", "{");
   CAPTURE(text);
-  fixture f;
+  file_fixture f;
   f.write_file(text);
   f.start();
   if (text == "{") { // may be the first byte that we wrote
@@ -259,7 +259,7 @@ TEST_CASE("a file of somebody else is refused and left as it is") {
 }
 
 TEST_CASE("a file that another journal has brought further is refused and left as it is") {
-  fixture f;
+  file_fixture f;
   f.start();
   REQUIRE(f.confirmed({1, 2, 3, 4, 5}));
   const auto before = f.text();
@@ -272,7 +272,7 @@ TEST_CASE("a file that another journal has brought further is refused and left a
 }
 
 TEST_CASE("lines that progress was not saved for are known, however many there are and where one asks first") {
-  fixture f;
+  file_fixture f;
   f.start();
   numbers sent; // the others were dropped
   for (std::uint64_t n = 1; n <= 400; n += 1 + n % 3) sent.push_back(n);
@@ -292,7 +292,7 @@ TEST_CASE("lines that progress was not saved for are known, however many there a
 }
 
 TEST_CASE("another journal's file is refused by its message ids before a line of it is taken for ours") {
-  fixture f;
+  file_fixture f;
   f.start();
   REQUIRE(f.confirmed({1, 2, 3}));
   const auto before = f.text();
@@ -303,7 +303,7 @@ TEST_CASE("another journal's file is refused by its message ids before a line of
 }
 
 TEST_CASE("a file that has gone while nobody had it open begins anew") {
-  fixture f;
+  file_fixture f;
   f.start();
   REQUIRE(f.confirmed({1, 2}));
   fs::remove(f.file);
@@ -313,7 +313,7 @@ TEST_CASE("a file that has gone while nobody had it open begins anew") {
 }
 
 TEST_CASE("a file that is moved away while it is written is begun anew, and what was moved stays whole") {
-  fixture f;
+  file_fixture f;
   f.start();
   REQUIRE(f.confirmed({1, 2}));
   fs::rename(f.file, f.folder / "moved");
@@ -323,7 +323,7 @@ TEST_CASE("a file that is moved away while it is written is begun anew, and what
 }
 
 TEST_CASE("a missing folder fails deliveries until it is there") {
-  fixture f;
+  file_fixture f;
   fs::remove_all(f.file.parent_path());
   f.start();
   CHECK(f.trouble({1}).find(f.file.string()) != std::string::npos);
@@ -333,14 +333,14 @@ TEST_CASE("a missing folder fails deliveries until it is there") {
 }
 
 TEST_CASE("a folder in the file's place fails deliveries") {
-  fixture f;
+  file_fixture f;
   fs::create_directory(f.file);
   f.start();
   CHECK(f.trouble({1}).find("cannot be opened") != std::string::npos);
 }
 
 TEST_CASE("a file that another process has locked fails deliveries until it is free") {
-  fixture f;
+  file_fixture f;
   const auto other = open(f.file.c_str(), O_RDWR | O_CREAT, 0644);
   REQUIRE(other >= 0);
   REQUIRE(flock(other, LOCK_EX | LOCK_NB) == 0);
@@ -353,7 +353,7 @@ TEST_CASE("a file that another process has locked fails deliveries until it is f
 }
 
 TEST_CASE("a sink that ends lets go of its file") {
-  fixture f;
+  file_fixture f;
   f.start();
   REQUIRE(f.confirmed({1}));
   f.system.kill(f.sink);
@@ -364,7 +364,7 @@ TEST_CASE("a sink that ends lets go of its file") {
 }
 
 TEST_CASE("a disk without room fails deliveries, and what was written in part is neither kept nor written twice") {
-  fixture f;
+  file_fixture f;
   f.start();
   REQUIRE(f.confirmed({1}));
   const auto room = f.text().size();
@@ -380,7 +380,7 @@ TEST_CASE("a disk without room fails deliveries, and what was written in part is
 }
 
 TEST_CASE("a restart goes on where dropped messages spread the unsaved ones over the window") {
-  fixture f;
+  file_fixture f;
   f.window = 64;
   f.start();
   numbers sent; // the others were dropped, which is saved before anything after them is sent
@@ -396,7 +396,7 @@ TEST_CASE("a restart goes on after a payload that not every reader of JSON takes
   const auto deep = std::string(64, '[') + std::string(64, ']');
   const auto payload = GENERATE_COPY(values<std::string>({R"({"a":1e999})", deep}));
   CAPTURE(payload);
-  fixture f;
+  file_fixture f;
   f.payload = payload;
   f.payload_type = "application/json";
   f.start();

@@ -16,23 +16,23 @@ using actors::api::gather;
 
 namespace {
 
-using answers = std::vector<result<int>>;
+using int_answers = std::vector<result<int>>;
 
-reply<int> into(answers& seen) {
+reply<int> into(int_answers& seen) {
   return reply<int>([&seen](result<int> value) { seen.push_back(std::move(value)); });
 }
 
 } // namespace
 
 TEST_CASE("an answer reaches its asker") {
-  answers seen;
+  int_answers seen;
   into(seen)(7);
   REQUIRE(seen.size() == 1);
   CHECK(seen[0] == 7);
 }
 
 TEST_CASE("an error is an answer, too") {
-  answers seen;
+  int_answers seen;
   into(seen)(fail(errc::conflict, "no"));
   REQUIRE(seen.size() == 1);
   REQUIRE_FALSE(seen[0]);
@@ -40,7 +40,7 @@ TEST_CASE("an error is an answer, too") {
 }
 
 TEST_CASE("when the last copy is dropped without an answer, the asker hears that nobody can answer") {
-  answers seen;
+  int_answers seen;
   {
     std::optional<reply<int>> first = into(seen);
     const auto second = *first;
@@ -53,7 +53,7 @@ TEST_CASE("when the last copy is dropped without an answer, the asker hears that
 }
 
 TEST_CASE("of several answers the first counts, and nothing follows when the copies go") {
-  answers seen;
+  int_answers seen;
   {
     const auto first = into(seen);
     const auto second = first;
@@ -96,10 +96,10 @@ TEST_CASE("of answers from several threads exactly one counts") {
 
 TEST_CASE("gathered answers come together, in the order of their questions") {
   std::vector<reply<int>> asked;
-  std::optional<answers> all;
+  std::optional<int_answers> all;
   gather<int>(
     3, [&](std::size_t, reply<int> to) { asked.push_back(std::move(to)); },
-    [&](answers results) { all = std::move(results); });
+    [&](int_answers results) { all = std::move(results); });
   REQUIRE(asked.size() == 3);
   asked[2](30);
   asked[0](10);
@@ -114,13 +114,13 @@ TEST_CASE("gathered answers come together, in the order of their questions") {
 }
 
 TEST_CASE("a gathered question that is dropped counts as answered with an error") {
-  std::optional<answers> all;
+  std::optional<int_answers> all;
   gather<int>(
     2,
     [&](std::size_t i, const reply<int>& to) {
       if (i == 0) to(1);
     },
-    [&](answers results) { all = std::move(results); });
+    [&](int_answers results) { all = std::move(results); });
   REQUIRE(all);
   CHECK(all->at(0) == 1);
   REQUIRE_FALSE(all->at(1));
@@ -128,10 +128,10 @@ TEST_CASE("a gathered question that is dropped counts as answered with an error"
 }
 
 TEST_CASE("gathering nothing is done at once") {
-  std::optional<answers> all;
+  std::optional<int_answers> all;
   gather<int>(
     0, [](std::size_t, const reply<int>&) { FAIL("nobody is to be asked"); },
-    [&](answers results) { all = std::move(results); });
+    [&](int_answers results) { all = std::move(results); });
   REQUIRE(all);
   CHECK(all->empty());
 }
@@ -141,10 +141,10 @@ TEST_CASE("answers gathered from several threads are passed on once") {
   for (int round = 0; round < 200; ++round) {
     std::vector<reply<int>> asked;
     std::atomic<int> calls{0};
-    answers all;
+    int_answers all;
     gather<int>(
       count, [&](std::size_t, reply<int> to) { asked.push_back(std::move(to)); },
-      [&](answers results) {
+      [&](int_answers results) {
         ++calls;
         all = std::move(results);
       });

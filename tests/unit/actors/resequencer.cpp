@@ -20,8 +20,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr destination_id billing{1};
-
 /// Refuses everything with one error, while there is one.
 class moody_resequencer final : public store::resequencer {
 public:
@@ -50,8 +48,8 @@ private:
   store::memory_resequencer well_;
 };
 
-struct fixture {
-  explicit fixture(std::optional<error> trouble = {}) {
+struct lanes_fixture {
+  explicit lanes_fixture(std::optional<error> trouble = {}) {
     keeps->trouble = std::move(trouble);
     core::destination_setup lane;
     lane.id = billing;
@@ -104,7 +102,7 @@ const error away{errc::unavailable, "away", {}};
 } // namespace
 
 TEST_CASE("what the resequencer releases is sent, and expensive results are kept there") {
-  fixture f;
+  lanes_fixture f;
   f.accept(1);
   f.accept(2);
   f.work(2);
@@ -117,7 +115,7 @@ TEST_CASE("what the resequencer releases is sent, and expensive results are kept
 }
 
 TEST_CASE("while the resequencer is away everything goes on, and lanes that it lost are told anew and counted") {
-  fixture f;
+  lanes_fixture f;
   f.accept(1);
   f.keeps->trouble = away;
   f.work(1);
@@ -132,7 +130,7 @@ TEST_CASE("while the resequencer is away everything goes on, and lanes that it l
 }
 
 TEST_CASE("a resequencer that knows more than the journal stops the shard, and producers are refused") {
-  fixture f(error{errc::diverged, "was told of sequence 7", {}});
+  lanes_fixture f(error{errc::diverged, "was told of sequence 7", {}});
   REQUIRE(f.journal->refused.size() == 1);
   CHECK(f.journal->refused[0].why.what.find("was told of sequence 7") != std::string::npos);
   f.accept(1);
@@ -141,7 +139,7 @@ TEST_CASE("a resequencer that knows more than the journal stops the shard, and p
 }
 
 TEST_CASE("a divergence that the resequencer finds is said once, and not that deliveries go on") {
-  fixture f;
+  lanes_fixture f;
   const heard log;
   f.keeps->trouble = error{errc::diverged, "was told of sequence 7", {}};
   f.accept(1);
@@ -152,7 +150,7 @@ TEST_CASE("a divergence that the resequencer finds is said once, and not that de
 }
 
 TEST_CASE("lanes that are told to the resequencer anew again and again are logged once a minute") {
-  fixture f;
+  lanes_fixture f;
   const heard log;
   std::uint64_t messages = 0;
   const auto fail_for_a_moment = [&] {
@@ -170,7 +168,7 @@ TEST_CASE("lanes that are told to the resequencer anew again and again are logge
 }
 
 TEST_CASE("a later owner that only the resequencer knows of stops the shard, too") {
-  fixture f(error{errc::fenced, "a later owner", {}});
+  lanes_fixture f(error{errc::fenced, "a later owner", {}});
   REQUIRE(f.reader->epochs.size() == 1);
   CHECK(f.journal->refused.empty());
   f.reader->epochs[0].done(epoch{3});

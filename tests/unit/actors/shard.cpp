@@ -20,8 +20,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr destination_id billing{1};
-constexpr destination_id audit{2};
 constexpr store::shard_handle handle{4};
 constexpr core::pipeline_index pipeline{3};
 
@@ -34,8 +32,9 @@ core::destination_setup destination(destination_id id, const std::string& name) 
 }
 
 /// A shard of two destinations among fakes. `billing` has a backlog of `backlog` sequences from an earlier life.
-struct fixture {
-  explicit fixture(std::uint64_t backlog = 0, duration retry_max = 1min, std::vector<core::sequence_range> lost = {}) {
+struct shard_fixture {
+  explicit shard_fixture(std::uint64_t backlog = 0, duration retry_max = 1min,
+                         std::vector<core::sequence_range> lost = {}) {
     auto first = destination(billing, "billing");
     first.last = sequence{backlog};
     first.settings.retry_max = retry_max;
@@ -104,7 +103,7 @@ struct fixture {
 } // namespace
 
 TEST_CASE("a message goes from acceptance by the dispatcher and its sink to saved progress") {
-  fixture f;
+  shard_fixture f;
   f.accept(1, {{billing, sequence{1}}}, 123);
   CHECK(f.journal->taken_bytes == std::vector<std::uint64_t>{123});
   REQUIRE(f.dispatcher->wanted.size() == 1);
@@ -136,7 +135,7 @@ TEST_CASE("a message goes from acceptance by the dispatcher and its sink to save
 }
 
 TEST_CASE("each destination's request goes to its own sink") {
-  fixture f;
+  shard_fixture f;
   f.accept(1, {{billing, sequence{1}}, {audit, sequence{1}}});
   f.work(1);
   REQUIRE(f.to_billing->requests.size() == 1);
@@ -146,7 +145,7 @@ TEST_CASE("each destination's request goes to its own sink") {
 }
 
 TEST_CASE("a backlog from an earlier life is read, and delivered once it is worked out") {
-  fixture f{2};
+  shard_fixture f{2};
   REQUIRE(f.reader->reads.size() == 1);
   const auto& [request, asker] = f.reader->reads[0];
   CHECK(request.shard == handle);
@@ -167,7 +166,7 @@ TEST_CASE("a backlog from an earlier life is read, and delivered once it is work
 }
 
 TEST_CASE("a backlog that could not be read is asked for again after a while") {
-  fixture f{2};
+  shard_fixture f{2};
   f.system.send(f.shard, backlog{billing, fail(errc::unavailable, "it is away")});
   CHECK(f.reader->reads.size() == 1);
   f.system.pass(1min);
@@ -175,14 +174,14 @@ TEST_CASE("a backlog that could not be read is asked for again after a while") {
 }
 
 TEST_CASE("a shard that saves something as soon as it starts is known to the journal before") {
-  fixture f(20, 1min, {{sequence{1}, sequence{20}}});
+  shard_fixture f(20, 1min, {{sequence{1}, sequence{20}}});
   f.system.run();
   REQUIRE(f.journal->saves.size() == 1);
   CHECK(f.journal->saves_of_nobody == 0);
 }
 
 TEST_CASE("progress that could not be saved is saved again after a while") {
-  fixture f;
+  shard_fixture f;
   f.accept(1, {{billing, sequence{1}}});
   f.work(1);
   f.answer(f.to_billing->requests.at(0));
@@ -197,7 +196,7 @@ TEST_CASE("progress that could not be saved is saved again after a while") {
 }
 
 TEST_CASE("a failing receiver is tried again, later and later, without delaying the other one") {
-  fixture f;
+  shard_fixture f;
   f.accept(1, {{billing, sequence{1}}, {audit, sequence{1}}});
   f.work(1);
   f.answer(f.to_billing->requests.at(0), core::failing{"503", std::nullopt});
@@ -220,7 +219,7 @@ TEST_CASE("a failing receiver is tried again, later and later, without delaying 
 }
 
 TEST_CASE("a shard with nothing to wait for sets no timers") {
-  fixture f;
+  shard_fixture f;
   f.accept(1, {{billing, sequence{1}}});
   f.work(1);
   f.answer(f.to_billing->requests.at(0), core::failing{"503", std::nullopt});
@@ -234,7 +233,7 @@ TEST_CASE("a shard with nothing to wait for sets no timers") {
 }
 
 TEST_CASE("what a transform used up its attempts for is held, saved, and retried on demand") {
-  fixture f;
+  shard_fixture f;
   f.accept(1, {{billing, sequence{1}}});
   const core::task_key key{pipeline, position{1}, core::chain_index{0}};
   f.system.send(f.shard, work_done{{}, {{key.at, key.chain, 5, "no luck", f.dispatcher->asked(key.at)}}});
@@ -258,7 +257,7 @@ TEST_CASE("what a transform used up its attempts for is held, saved, and retried
 }
 
 TEST_CASE("a held message is skipped on demand, and the next one goes out after that is durable") {
-  fixture f;
+  shard_fixture f;
   f.accept(1, {{billing, sequence{1}}});
   f.accept(2, {{billing, sequence{2}}});
   f.work(1);
@@ -276,7 +275,7 @@ TEST_CASE("a held message is skipped on demand, and the next one goes out after 
 }
 
 TEST_CASE("that a message is held is logged once that is saved, after what an operator did before") {
-  fixture f;
+  shard_fixture f;
   const heard log;
   f.accept(1, {{billing, sequence{1}}});
   f.work(1);
@@ -301,7 +300,7 @@ TEST_CASE("that a message is held is logged once that is saved, after what an op
 }
 
 TEST_CASE("operators' calls are answered each on its own, in whatever order they end") {
-  fixture f;
+  shard_fixture f;
   f.accept(1, {{billing, sequence{1}}});
   f.work(1);
   const auto slow = f.operate_on(operate::kind::pause, billing); // waits for what is under way
@@ -323,7 +322,7 @@ TEST_CASE("operators' calls are answered each on its own, in whatever order they
 }
 
 TEST_CASE("status is of all destinations, of one, or of none by that number") {
-  fixture f;
+  shard_fixture f;
   answered<std::vector<core::destination_status>> all;
   f.system.send(f.shard, ask_status{std::nullopt, all.reply()});
   REQUIRE(all.get());
@@ -337,7 +336,7 @@ TEST_CASE("status is of all destinations, of one, or of none by that number") {
 }
 
 TEST_CASE("what single sequences do is told for those that are known") {
-  fixture f;
+  shard_fixture f;
   f.accept(1, {{billing, sequence{1}}});
   answered<std::vector<core::sequence_status>> asked;
   f.system.send(f.shard, ask_sequences{{{billing, sequence{1}}, {destination_id{9}, sequence{1}}}, "", asked.reply()});
@@ -348,7 +347,7 @@ TEST_CASE("what single sequences do is told for those that are known") {
 }
 
 TEST_CASE("a drain with nothing under way is answered at once, as often as it is asked") {
-  fixture f;
+  shard_fixture f;
   answered<bool> first;
   answered<bool> second;
   f.system.send(f.shard, drain{first.reply()});
@@ -358,7 +357,7 @@ TEST_CASE("a drain with nothing under way is answered at once, as often as it is
 }
 
 TEST_CASE("a drain sends nothing more, and is answered when what was under way is saved") {
-  fixture f;
+  shard_fixture f;
   f.accept(1, {{billing, sequence{1}}});
   f.accept(2, {{billing, sequence{2}}});
   f.work(1);
@@ -377,7 +376,7 @@ TEST_CASE("a drain sends nothing more, and is answered when what was under way i
 }
 
 TEST_CASE("a drain waits for a save that has to be made again") {
-  fixture f;
+  shard_fixture f;
   f.accept(1, {{billing, sequence{1}}});
   f.work(1);
   answered<bool> drained;
@@ -392,7 +391,7 @@ TEST_CASE("a drain waits for a save that has to be made again") {
 }
 
 TEST_CASE("a receiver that has seen a later epoch makes the shard ask the journal, and goes on when that knows none") {
-  fixture f;
+  shard_fixture f;
   f.accept(1, {{billing, sequence{1}}});
   f.work(1);
   f.reader->owner.reset();
@@ -407,7 +406,7 @@ TEST_CASE("a receiver that has seen a later epoch makes the shard ask the journa
 }
 
 TEST_CASE("a shard whose journal was not heard of for a while asks it whose it is before it sends anything") {
-  fixture f;
+  shard_fixture f;
   f.reader->owner.reset();
   f.accept(1, {{billing, sequence{1}}});
   f.system.pass(2s);
@@ -456,7 +455,7 @@ TEST_CASE("a shard whose journal was not heard of for a while asks it whose it i
 }
 
 TEST_CASE("late answers of receivers and workers change nothing") {
-  fixture f;
+  shard_fixture f;
   f.accept(1, {{billing, sequence{1}}});
   f.work(1);
   const auto request = f.to_billing->requests.at(0);
@@ -470,7 +469,7 @@ TEST_CASE("late answers of receivers and workers change nothing") {
 }
 
 TEST_CASE("a recovery takes along what receivers remember, where they do") {
-  fixture f;
+  shard_fixture f;
   f.to_audit->received = store::receiver_record{epoch{4}, sequence{9}, "m9"};
   answered<store::recovery> too_early;
   f.system.send(f.shard, recover{{}, true, too_early.reply()});
@@ -489,7 +488,7 @@ TEST_CASE("a recovery takes along what receivers remember, where they do") {
 }
 
 TEST_CASE("a recovery takes over what belongs to another installation only if that is wished") {
-  fixture f;
+  shard_fixture f;
   f.to_audit->received =
     store::receiver_record{epoch{4}, sequence{9}, "m9", {}, "0123456789abcdef", "2026-01-02 03:04:05 UTC"};
   f.system.send(f.shard, no_later_owner{"Redis has a later owner"});
@@ -511,7 +510,7 @@ TEST_CASE("a recovery takes over what belongs to another installation only if th
 }
 
 TEST_CASE("a recovery takes nothing over while any of the receivers is in the way, and its dry run says so") {
-  fixture f{5};
+  shard_fixture f{5};
   const store::receiver_record theirs{epoch{4}, sequence{9}, "m9", {}, "0123456789abcdef", "2026-01-02 03:04:05 UTC"};
   f.to_audit->received = theirs;
   f.to_audit->taken = store::receiver_record{epoch{4}, sequence{9}, "m9"};
@@ -553,7 +552,7 @@ TEST_CASE("a recovery takes nothing over while any of the receivers is in the wa
 }
 
 TEST_CASE("a later owner at a transactional receiver that the journal does not know of means that it has gone back") {
-  fixture f;
+  shard_fixture f;
   f.accept(1, {{audit, sequence{1}}});
   f.work(1);
   f.reader->owner.reset();
@@ -566,7 +565,7 @@ TEST_CASE("a later owner at a transactional receiver that the journal does not k
 }
 
 TEST_CASE("no recovery is planned while a receiver cannot say what it has") {
-  fixture f;
+  shard_fixture f;
   f.to_audit->received = tl::unexpected(error{errc::unavailable, "it is away", {}});
   f.system.send(f.shard, no_later_owner{"Redis has a later owner"});
   answered<store::recovery> asked;

@@ -39,8 +39,8 @@ private:
 };
 
 /// A sink whose receiver was away when its owner started.
-struct fixture {
-  fixture() {
+struct sink_fixture {
+  sink_fixture() {
     sink_setup setup;
     setup.owner = ours;
     setup.compared = false;
@@ -73,7 +73,7 @@ struct fixture {
 } // namespace
 
 TEST_CASE("a receiver that has what is still to be delivered is compared with the journal, once") {
-  fixture f;
+  sink_fixture f;
   f.receiver->has = {epoch{2}, sequence{5}, "m"};
   CHECK(std::holds_alternative<core::failing>(f.deliver_sequence(4)));
   CHECK(std::holds_alternative<core::failing>(f.deliver_sequence(4)));
@@ -81,14 +81,14 @@ TEST_CASE("a receiver that has what is still to be delivered is compared with th
 }
 
 TEST_CASE("one that lacks what was delivered is compared with the journal") {
-  fixture f;
+  sink_fixture f;
   f.receiver->has = {ours, sequence{2}, "m"};
   CHECK(std::holds_alternative<core::failing>(f.deliver_sequence(5)));
   CHECK(*f.restarts == 1);
 }
 
 TEST_CASE("one that another installation has taken over is compared with the journal, whatever the epoch there") {
-  fixture f;
+  sink_fixture f;
   f.receiver->has = {ours + 1, sequence{2}, "m"};
   f.receiver->has.foreign = "another";
   CHECK(std::holds_alternative<core::failing>(f.deliver_sequence(5)));
@@ -96,7 +96,7 @@ TEST_CASE("one that another installation has taken over is compared with the jou
 }
 
 TEST_CASE("where a later owner was, nothing is opened anew, which would take everything over from it") {
-  fixture f;
+  sink_fixture f;
   SECTION("it has delivered what is still to be delivered here") {
     f.receiver->has = {ours + 1, sequence{5}, "m"};
     CHECK(std::holds_alternative<core::stale>(f.deliver_sequence(4)));

@@ -12,8 +12,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct fixture : key_lane_fixture {
-  explicit fixture(std::uint32_t connections, std::uint32_t batch = 1)
+struct key_delivery_fixture : key_lane_fixture {
+  explicit key_delivery_fixture(std::uint32_t connections, std::uint32_t batch = 1)
     : key_lane_fixture({{32, 1'000'000, 100}, 10}), delivery(connections, batch, std::chrono::seconds{10}, 1) {}
 
   void ready(const std::vector<std::string>& keys) {
@@ -55,7 +55,7 @@ const failing trouble{"503", std::nullopt};
 } // namespace
 
 TEST_CASE("as many requests are under way as there are connections, each of another key") {
-  fixture f{2};
+  key_delivery_fixture f{2};
   f.ready({"a", "a", "b", "c"});
   CHECK(f.start() == numbers{1});
   CHECK(f.start(after(7)) == numbers{3});
@@ -70,14 +70,14 @@ TEST_CASE("as many requests are under way as there are connections, each of anot
 }
 
 TEST_CASE("a request carries the messages of several keys, up to a batch") {
-  fixture f{2, 3};
+  key_delivery_fixture f{2, 3};
   f.ready({"a", "b", "a", "c", "d"});
   CHECK(f.start() == numbers{1, 2, 3});
   CHECK(f.start() == numbers{4, 5});
 }
 
 TEST_CASE("a key that fails rests longer and longer, and the others go meanwhile") {
-  fixture f{4};
+  key_delivery_fixture f{4};
   f.ready({"a", "b", "b"});
   CHECK(f.start() == numbers{1});
   CHECK(f.answer({1}, trouble) == delivery_verdict::again);
@@ -93,7 +93,7 @@ TEST_CASE("a key that fails rests longer and longer, and the others go meanwhile
 }
 
 TEST_CASE("of a failed request each key goes alone, so that one does not drag the others along") {
-  fixture f{4, 3};
+  key_delivery_fixture f{4, 3};
   f.ready({"a", "b", "c"});
   CHECK(f.start() == numbers{1, 2, 3});
   f.answer({1, 2, 3}, trouble);
@@ -109,7 +109,7 @@ TEST_CASE("of a failed request each key goes alone, so that one does not drag th
 }
 
 TEST_CASE("the receiver's wish for time is respected for the keys that it was told for") {
-  fixture f{4};
+  key_delivery_fixture f{4};
   f.ready({"a", "b"});
   f.start();
   f.answer({1}, failing{"429", std::chrono::seconds{30}});
@@ -119,7 +119,7 @@ TEST_CASE("the receiver's wish for time is respected for the keys that it was to
 }
 
 TEST_CASE("a backoff that is ended lets every key go at once, and what fails again rests briefly") {
-  fixture f{4};
+  key_delivery_fixture f{4};
   f.ready({"a", "b"});
   for (int i = 0; i < 8; ++i) {
     REQUIRE(f.start(after(i * 20'000)) == numbers{1});
@@ -140,7 +140,7 @@ TEST_CASE("a backoff that is ended lets every key go at once, and what fails aga
 }
 
 TEST_CASE("where the receiver as a whole is away, ending the backoff has it asked at once") {
-  fixture f{2};
+  key_delivery_fixture f{2};
   f.ready({"a", "b"});
   f.start();
   f.start();
@@ -155,7 +155,7 @@ TEST_CASE("where the receiver as a whole is away, ending the backoff has it aske
 }
 
 TEST_CASE("a refused message is found by sending those of its request one by one") {
-  fixture f{4, 3};
+  key_delivery_fixture f{4, 3};
   f.ready({"a", "a", "b"});
   CHECK(f.start() == numbers{1, 2, 3});
   CHECK(f.answer({1, 2, 3}, refused{"422"}) == delivery_verdict::again);
@@ -166,7 +166,7 @@ TEST_CASE("a refused message is found by sending those of its request one by one
 }
 
 TEST_CASE("when one key after the other fails and nothing gets through, one request at a time asks again") {
-  fixture f{2};
+  key_delivery_fixture f{2};
   f.ready({"a", "b", "c", "d"});
   CHECK(f.start() == numbers{1});
   CHECK(f.start() == numbers{2});
@@ -193,7 +193,7 @@ TEST_CASE("when one key after the other fails and nothing gets through, one requ
 }
 
 TEST_CASE("many keys that fail, before all others, do not pass for the receiver for long") {
-  fixture f{4};
+  key_delivery_fixture f{4};
   f.limits_.lane.window = 1000;
   f.tested = f.make();
   constexpr std::uint64_t bad = 30;
@@ -220,7 +220,7 @@ TEST_CASE("many keys that fail, before all others, do not pass for the receiver 
 }
 
 TEST_CASE("one key that fails again and again is not the whole receiver") {
-  fixture f{2};
+  key_delivery_fixture f{2};
   f.ready({"a"});
   auto now = t0;
   for (int i = 0; i < 10; ++i) {
@@ -234,7 +234,7 @@ TEST_CASE("one key that fails again and again is not the whole receiver") {
 }
 
 TEST_CASE("keys that hang leave half of the connections to the others") {
-  fixture f{4};
+  key_delivery_fixture f{4};
   f.ready({"a", "b", "c"});
   for (const std::uint64_t n : {1U, 2U, 3U}) CHECK(f.start() == numbers{n});
   for (const std::uint64_t n : {1U, 2U, 3U}) f.answer({n}, trouble);
@@ -247,7 +247,7 @@ TEST_CASE("keys that hang leave half of the connections to the others") {
 }
 
 TEST_CASE("by key, an answer that nobody waits for changes nothing") {
-  fixture f{2};
+  key_delivery_fixture f{2};
   f.ready({"a"});
   f.start();
   CHECK(f.delivery.answer(request_id{99}, confirmed{}, t0, f.tested).verdict == delivery_verdict::late);

@@ -10,26 +10,26 @@ using namespace reseq::core;
 
 namespace {
 
-constexpr time_point t0{std::chrono::hours{1}};
+constexpr time_point opened{std::chrono::hours{1}};
 
-time_point after(int ms) { return t0 + std::chrono::milliseconds{ms}; }
+time_point at_ms(int ms) { return opened + std::chrono::milliseconds{ms}; }
 
 /// A lane with its progress, as a shard keeps them.
-struct fixture {
-  explicit fixture(lane_limits limits, progress_record saved = {})
-    : book(std::move(saved)), window(limits, book.watermark() + 1, t0) {}
+struct lane_fixture {
+  explicit lane_fixture(lane_limits limits, progress_record saved = {})
+    : book(std::move(saved)), window(limits, book.watermark() + 1, opened) {}
 
   void admit(std::uint64_t bytes = 10, slot_state state = slot_state::pending) {
     const auto n = window.next().value();
-    window.admit(state, position{100 + n}, std::make_shared<message>(), bytes, t0);
+    window.admit(state, position{100 + n}, std::make_shared<message>(), bytes, opened);
   }
   // By value: Catch2 takes what it compares by reference, which no bit-field can be taken by.
   [[nodiscard]] slot_state state_of(std::uint64_t seq) const { return window.find(sequence{seq})->state; }
   [[nodiscard]] std::uint32_t deliveries_of(std::uint64_t seq) const { return window.find(sequence{seq})->deliveries; }
-  void finish(std::uint64_t seq, time_point now = t0) {
+  void finish(std::uint64_t seq, time_point now = opened) {
     window.finish(sequence{seq}, std::make_shared<content>(), 5, now);
   }
-  void settle(std::uint64_t seq, bool delivered, time_point now = t0) {
+  void settle(std::uint64_t seq, bool delivered, time_point now = opened) {
     window.settle(sequence{seq}, now);
     book.settle(sequence{seq}, delivered);
   }
@@ -38,7 +38,7 @@ struct fixture {
     book.saved();
     window.trim(book);
   }
-  std::vector<std::uint64_t> release(std::size_t count, time_point now = t0, sequence limit = greatest_sequence) {
+  std::vector<std::uint64_t> release(std::size_t count, time_point now = opened, sequence limit = greatest_sequence) {
     released.clear();
     window.release(count, limit, book, now, released);
     std::vector<std::uint64_t> sequences;
@@ -56,7 +56,7 @@ using numbers = std::vector<std::uint64_t>;
 } // namespace
 
 TEST_CASE("only the contiguous head run is released") {
-  fixture f({8, 1000, 8});
+  lane_fixture f({8, 1000, 8});
   for (int i = 0; i < 4; ++i) f.admit();
   f.finish(2);
   f.finish(4);
@@ -71,23 +71,23 @@ TEST_CASE("only the contiguous head run is released") {
 }
 
 TEST_CASE("nothing at or after the limit is released, and outcomes there are passed over all the same") {
-  fixture f({8, 1000, 8});
+  lane_fixture f({8, 1000, 8});
   for (int i = 0; i < 4; ++i) f.admit();
   for (const auto seq : {1, 2, 4}) f.finish(seq);
-  CHECK(f.release(8, t0, sequence{1}).empty());
-  CHECK(f.release(8, t0, sequence{2}) == numbers{1});
-  CHECK(f.release(8, t0, sequence{4}) == numbers{2});
+  CHECK(f.release(8, opened, sequence{1}).empty());
+  CHECK(f.release(8, opened, sequence{2}) == numbers{1});
+  CHECK(f.release(8, opened, sequence{4}) == numbers{2});
   f.settle(1, true);
   f.settle(2, true);
   f.settle(3, false);
   f.save();
-  CHECK(f.release(8, t0, sequence{4}).empty());
+  CHECK(f.release(8, opened, sequence{4}).empty());
   CHECK(f.window.cursor() == sequence{4});
-  CHECK(f.release(8, t0, sequence{5}) == numbers{4});
+  CHECK(f.release(8, opened, sequence{5}) == numbers{4});
 }
 
 TEST_CASE("nothing after an outcome without a delivery goes before that is durable") {
-  fixture f({8, 1000, 8});
+  lane_fixture f({8, 1000, 8});
   for (int i = 0; i < 3; ++i) f.admit();
   f.finish(1);
   f.finish(3);
@@ -100,7 +100,7 @@ TEST_CASE("nothing after an outcome without a delivery goes before that is durab
 }
 
 TEST_CASE("an outcome that was durable in time does not hold up what follows") {
-  fixture f({8, 1000, 8});
+  lane_fixture f({8, 1000, 8});
   for (int i = 0; i < 3; ++i) f.admit();
   f.settle(2, false);
   f.save();
@@ -110,7 +110,7 @@ TEST_CASE("an outcome that was durable in time does not hold up what follows") {
 }
 
 TEST_CASE("at most max_unsaved are handed over ahead of saved progress") {
-  fixture f({8, 1000, 2});
+  lane_fixture f({8, 1000, 2});
   for (int i = 0; i < 4; ++i) f.admit();
   for (std::uint64_t seq = 1; seq <= 4; ++seq) f.finish(seq);
   CHECK(f.release(8) == numbers{1, 2});
@@ -122,7 +122,7 @@ TEST_CASE("at most max_unsaved are handed over ahead of saved progress") {
 }
 
 TEST_CASE("what is taken back goes again, without counting as unsaved twice") {
-  fixture f({8, 1000, 2});
+  lane_fixture f({8, 1000, 2});
   for (int i = 0; i < 3; ++i) f.admit();
   for (std::uint64_t seq = 1; seq <= 3; ++seq) f.finish(seq);
   CHECK(f.release(8) == numbers{1, 2});
@@ -133,7 +133,7 @@ TEST_CASE("what is taken back goes again, without counting as unsaved twice") {
 }
 
 TEST_CASE("a held message stops its lane until it is ready again") {
-  fixture f({8, 1000, 8});
+  lane_fixture f({8, 1000, 8});
   for (int i = 0; i < 2; ++i) f.admit();
   f.finish(1);
   f.finish(2);
@@ -146,7 +146,7 @@ TEST_CASE("a held message stops its lane until it is ready again") {
 }
 
 TEST_CASE("a held message without a result is pending when it is tried again") {
-  fixture f({8, 1000, 8});
+  lane_fixture f({8, 1000, 8});
   f.admit();
   f.window.hold(sequence{1});
   CHECK(f.window.pending() == 0);
@@ -155,7 +155,7 @@ TEST_CASE("a held message without a result is pending when it is tried again") {
 }
 
 TEST_CASE("the window bounds messages and bytes, and the head goes in whatever its size") {
-  fixture f({3, 100, 8});
+  lane_fixture f({3, 100, 8});
   CHECK(f.window.fits(1'000'000));
   f.admit(70);
   CHECK(f.window.fits(30));
@@ -173,18 +173,18 @@ TEST_CASE("the window bounds messages and bytes, and the head goes in whatever i
 }
 
 TEST_CASE("the window keeps room for results as large as the last ones") {
-  fixture f({1000, 10'000, 1000});
+  lane_fixture f({1000, 10'000, 1000});
   f.admit(100);
-  f.window.finish(sequence{1}, std::make_shared<content>(), 900, t0);
+  f.window.finish(sequence{1}, std::make_shared<content>(), 900, opened);
   CHECK(f.window.free_bytes() == 9000);
   while (f.window.fits(100)) f.admit(100);
   CHECK(f.window.messages() == 10); // and not 91, which would come to 90 kB
-  for (std::uint64_t n = 2; n <= 10; ++n) f.window.finish(sequence{n}, std::make_shared<content>(), 900, t0);
+  for (std::uint64_t n = 2; n <= 10; ++n) f.window.finish(sequence{n}, std::make_shared<content>(), 900, opened);
   CHECK(f.window.bytes() == 10'000);
 }
 
 TEST_CASE("a window begins with as many messages as 64, until it is known what a result has") {
-  fixture f({1000, 1'000'000, 1000});
+  lane_fixture f({1000, 1'000'000, 1000});
   CHECK(f.window.free_messages() == 64);
   for (int i = 0; i < 40; ++i) f.admit();
   CHECK(f.window.has_room());
@@ -196,7 +196,7 @@ TEST_CASE("a window begins with as many messages as 64, until it is known what a
 }
 
 TEST_CASE("outcomes that cannot be saved do not let the lane grow without bound") {
-  fixture f({4, 1000, 2});
+  lane_fixture f({4, 1000, 2});
   int admitted = 0;
   for (; admitted < 100 && f.window.fits(10); ++admitted) {
     f.admit();
@@ -208,7 +208,7 @@ TEST_CASE("outcomes that cannot be saved do not let the lane grow without bound"
 }
 
 TEST_CASE("there is room to read ahead when a quarter of the window is free") {
-  fixture f({8, 1000, 8});
+  lane_fixture f({8, 1000, 8});
   for (int i = 0; i < 7; ++i) f.admit();
   CHECK_FALSE(f.window.has_room());
   f.settle(1, false);
@@ -217,7 +217,7 @@ TEST_CASE("there is room to read ahead when a quarter of the window is free") {
 }
 
 TEST_CASE("payloads leave memory when settled, slots when saved") {
-  fixture f({8, 1000, 8});
+  lane_fixture f({8, 1000, 8});
   f.admit();
   f.finish(1);
   f.release(1);
@@ -231,7 +231,7 @@ TEST_CASE("payloads leave memory when settled, slots when saved") {
 }
 
 TEST_CASE("the window goes round its ring many times and keeps every sequence apart") {
-  fixture f({100, 100'000, 100});
+  lane_fixture f({100, 100'000, 100});
   std::uint64_t next_sent = 1;
   for (int round = 0; round < 50; ++round) {
     while (f.window.fits(10)) f.admit();
@@ -250,9 +250,9 @@ TEST_CASE("the window goes round its ring many times and keeps every sequence ap
 TEST_CASE("what was settled before it was admitted is passed over") {
   progress_record saved;
   saved.above = {sequence{2}};
-  fixture f({8, 1000, 8}, saved);
+  lane_fixture f({8, 1000, 8}, saved);
   f.admit();
-  f.window.admit_settled(t0);
+  f.window.admit_settled(opened);
   f.admit();
   f.finish(1);
   f.finish(3);
@@ -260,25 +260,25 @@ TEST_CASE("what was settled before it was admitted is passed over") {
 }
 
 TEST_CASE("release overhead counts from the latest finish among predecessors and itself") {
-  fixture f({8, 1000, 8});
+  lane_fixture f({8, 1000, 8});
   for (int i = 0; i < 3; ++i) f.admit();
-  f.finish(2, after(10));
-  f.finish(1, after(30));
-  f.finish(3, after(50));
-  f.release(1, after(30));
+  f.finish(2, at_ms(10));
+  f.finish(1, at_ms(30));
+  f.finish(3, at_ms(50));
+  f.release(1, at_ms(30));
   CHECK(f.released[0].overhead == duration::zero());
-  f.release(1, after(40));
+  f.release(1, at_ms(40));
   CHECK(f.released[0].overhead == std::chrono::milliseconds{10});
-  f.release(1, after(50));
+  f.release(1, at_ms(50));
   CHECK(f.released[0].overhead == duration::zero());
 }
 
 TEST_CASE("the head's age starts when it becomes the head") {
-  fixture f({8, 1000, 8});
+  lane_fixture f({8, 1000, 8});
   f.admit();
   f.admit();
-  CHECK(f.window.head_since() == t0);
-  f.settle(1, false, after(5));
+  CHECK(f.window.head_since() == opened);
+  f.settle(1, false, at_ms(5));
   CHECK(f.window.head() == sequence{2});
-  CHECK(f.window.head_since() == after(5));
+  CHECK(f.window.head_since() == at_ms(5));
 }

@@ -20,8 +20,8 @@ destination_setup by_key(std::uint32_t id) {
   return d;
 }
 
-struct fixture : shard_fixture {
-  explicit fixture(std::vector<destination_setup> setups = {setup(1)})
+struct mirror_fixture : shard_fixture {
+  explicit mirror_fixture(std::vector<destination_setup> setups = {setup(1)})
     : shard_fixture(std::move(setups), give_up::hold, outside) {}
 
   void accept(const std::vector<std::uint32_t>& to) {
@@ -85,7 +85,7 @@ stored_result left(std::uint64_t at, const std::string& message_id = "") {
 } // namespace
 
 TEST_CASE("what the resequencer has not released is not sent") {
-  fixture f;
+  mirror_fixture f;
   f.talk();
   f.accept({1});
   f.talk();
@@ -98,7 +98,7 @@ TEST_CASE("what the resequencer has not released is not sent") {
 }
 
 TEST_CASE("without an answer in time the shard releases by itself, and tells the lane anew afterwards") {
-  fixture f;
+  mirror_fixture f;
   f.talk();
   f.accept({1});
   f.talk();
@@ -122,7 +122,7 @@ TEST_CASE("without an answer in time the shard releases by itself, and tells the
 }
 
 TEST_CASE("no work is handed out before it is known what an earlier owner left, or that this cannot be known") {
-  fixture f;
+  mirror_fixture f;
   f.accept({1});
   CHECK(f.asked().empty());
   SECTION("nothing was left") {
@@ -130,7 +130,7 @@ TEST_CASE("no work is handed out before it is known what an earlier owner left, 
     CHECK(f.asked() == numbers{1});
   }
   SECTION("there is no answer") {
-    fixture silent;
+    mirror_fixture silent;
     const auto open = *silent.todo.lanes;
     silent.accept({1});
     silent.tick(after(200));
@@ -140,7 +140,7 @@ TEST_CASE("no work is handed out before it is known what an earlier owner left, 
 }
 
 TEST_CASE("a result that an earlier owner left is delivered without being worked out again") {
-  fixture f;
+  mirror_fixture f;
   f.leave_behind({left(1), left(2, "another message")});
   f.accept({1});
   f.accept({1});
@@ -160,7 +160,7 @@ TEST_CASE("a result that an earlier owner left is delivered without being worked
 TEST_CASE("work that another lane's head shares is a head's work after the look-up, too") {
   auto first = setup(1);
   first.settings.name = "d1";
-  fixture f({first, by_key(2)});
+  mirror_fixture f({first, by_key(2)});
   f.accept({1}); // sequence 2 of the first lane waits behind it, and is the first of the other
   f.accept({1, 2});
   f.talk();
@@ -171,7 +171,7 @@ TEST_CASE("work that another lane's head shares is a head's work after the look-
 TEST_CASE("what an earlier owner left is used for what is read from the journal, and deleted if that is not there") {
   auto waiting = setup(1);
   waiting.last = sequence{2};
-  fixture f({waiting});
+  mirror_fixture f({waiting});
   f.leave_behind({left(1), left(9)});
   REQUIRE(f.todo.reads.size() == 1);
   f.talk();
@@ -187,7 +187,7 @@ TEST_CASE("what an earlier owner left is used for what is read from the journal,
 }
 
 TEST_CASE("results that cannot be loaded are worked out again") {
-  fixture f;
+  mirror_fixture f;
   f.leave_behind({left(1)});
   f.accept({1});
   f.talk();
@@ -198,7 +198,7 @@ TEST_CASE("results that cannot be loaded are worked out again") {
 }
 
 TEST_CASE("what is found after workers were asked for it gives way to what they make") {
-  fixture f;
+  mirror_fixture f;
   f.leave_behind({left(1), left(2), left(3)});
   f.accept({1});
   f.accept({1});
@@ -218,7 +218,7 @@ TEST_CASE("what is found after workers were asked for it gives way to what they 
 }
 
 TEST_CASE("only results of work that took long are kept, and only while a window needs them") {
-  fixture f({setup(1), setup(2)});
+  mirror_fixture f({setup(1), setup(2)});
   f.talk();
   for (int i = 0; i < 3; ++i) f.accept({1, 2});
   f.talk();
@@ -243,7 +243,7 @@ TEST_CASE("only results of work that took long are kept, and only while a window
 }
 
 TEST_CASE("a resequencer that has seen more than the journal ever assigned stops the shard") {
-  fixture f;
+  mirror_fixture f;
   f.leave_behind({}, 7);
   f.accept({1});
   const auto call = *f.todo.lanes;
@@ -270,7 +270,7 @@ TEST_CASE("a shard that has diverged before it ever ran says nothing to the rese
 }
 
 TEST_CASE("with order by key nothing waits for the resequencer, and expensive results are kept all the same") {
-  fixture f({by_key(1)});
+  mirror_fixture f({by_key(1)});
   f.talk();
   f.accept({1});
   f.talk();
@@ -281,7 +281,7 @@ TEST_CASE("with order by key nothing waits for the resequencer, and expensive re
 }
 
 TEST_CASE("with order by key the resequencer has what is in the window, and its silence holds nothing up") {
-  fixture f({by_key(1)});
+  mirror_fixture f({by_key(1)});
   f.talk();
   f.accept({1});
   f.accept({1});

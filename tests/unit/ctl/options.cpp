@@ -4,10 +4,12 @@
 #include <string>
 #include <vector>
 
+#include "answers.hpp"
 #include "catch.hpp"
 
 using namespace reseq;
 using namespace reseq::ctl;
+using reseq::ctl::test::contains;
 
 namespace {
 
@@ -35,8 +37,6 @@ std::string refusal(const std::vector<const char*>& arguments, const variables& 
   CHECK(exit.out.empty());
   return exit.err;
 }
-
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 } // namespace
 

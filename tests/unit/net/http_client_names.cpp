@@ -47,8 +47,8 @@ name_lookup by(const std::shared_ptr<names>& all) {
 }
 
 /// Several clients of one loop.
-struct calling {
-  explicit calling(const std::shared_ptr<names>& all) : io(by(all)) { io.start(); }
+struct calling_by_name {
+  explicit calling_by_name(const std::shared_ptr<names>& all) : io(by(all)) { io.start(); }
 
   http_client& client(const std::string& host, std::uint16_t port) {
     return *clients.emplace_back(std::make_unique<http_client>(io, url{"http", host, port, "/"}));
@@ -117,7 +117,7 @@ TEST_CASE("names that are not answered for do not hold up another") {
   const auto dns = std::make_shared<names>();
   dns->set("good.test", here);
   closing at;
-  calling to(dns);
+  calling_by_name to(dns);
   for (int n = 0; n < 10; ++n) {
     const auto slow = "slow" + std::to_string(n) + ".test";
     to.post(to.client(slow, at.server->port()));
@@ -134,7 +134,7 @@ TEST_CASE("names that were not found before leave threads to the others, however
   const auto dns = std::make_shared<names>();
   dns->set("good.test", here);
   closing at;
-  calling to(dns);
+  calling_by_name to(dns);
   std::vector<std::string> bad;
   for (int n = 0; n < many; ++n) {
     bad.push_back("bad" + std::to_string(n) + ".test");
@@ -155,7 +155,7 @@ TEST_CASE("names that were not found before leave threads to the others, however
 TEST_CASE("a look-up is shared, and its addresses are remembered") {
   const auto dns = std::make_shared<names>();
   closing at;
-  calling to(dns);
+  calling_by_name to(dns);
   for (int n = 0; n < 3; ++n) to.post(to.client("a.test", at.server->port()));
   CHECK(dns->asked.next() == "a.test");
   dns->set("a.test", here);
@@ -171,7 +171,7 @@ TEST_CASE("a name's last addresses are used while it cannot be looked up") {
   dns->set("a.test", here);
   std::optional<closing> at(std::in_place);
   const auto port = at->server->port();
-  calling to(dns);
+  calling_by_name to(dns);
   auto& client = to.client("a.test", port);
   to.post(client);
   CHECK(to.answers.next() == "200");
@@ -197,7 +197,7 @@ TEST_CASE("a name that has gone is not connected to any more") {
   raw_listener nobody;
   const auto port = nobody.port();
   nobody.close();
-  calling to(dns);
+  calling_by_name to(dns);
   auto& client = to.client("a.test", port);
   to.post(client);
   CHECK(has(to.answers.next(), "cannot connect: "));
@@ -209,7 +209,7 @@ TEST_CASE("a name that has gone is not connected to any more") {
 TEST_CASE("a look-up that takes too long is what a request failed of, and nothing waits for it") {
   const auto dns = std::make_shared<names>();
   {
-    calling to(dns);
+    calling_by_name to(dns);
     to.post(to.client("a.test", 80), 20ms);
     CHECK(to.answers.next() == "the name was not resolved within 20 ms");
   }
@@ -226,7 +226,7 @@ TEST_CASE("an address that does not answer, or refuses, does not keep a client f
   auto all = before;
   all.emplace_back("127.0.0.1");
   dns->set("a.test", all);
-  calling to(dns);
+  calling_by_name to(dns);
   auto& client = to.client("a.test", at.server->port());
   for (int n = 0; n < 2; ++n) {
     to.post(client, 5s);
@@ -239,7 +239,7 @@ TEST_CASE("when no address answers in time, a client says so") {
   raw_listener port;
   const silent_address silent(port.port());
   dns->set("a.test", std::vector<std::string>{"127.0.0.3", "127.0.0.2"});
-  calling to(dns);
+  calling_by_name to(dns);
   to.post(to.client("a.test", port.port()), 50ms);
   CHECK(to.answers.next() == "could not connect within 50 ms");
 }

@@ -17,7 +17,7 @@ using namespace reseq;
 
 namespace {
 
-const message_ptr hello =
+const message_ptr hello_json =
   std::make_shared<const message>("m-1", "customer-7", content{"hello", "text/plain", {{"traceparent", "00-1"}}});
 
 struct order {
@@ -32,7 +32,7 @@ chain only(F f) {
   return transforms().transform("only", std::move(f)).finish();
 }
 
-outcome run(const chain& c) { return c.run(hello, attempt{1}); }
+outcome run(const chain& c) { return c.run(hello_json, attempt{1}); }
 
 content body_of(const outcome& o) {
   REQUIRE(std::holds_alternative<produced>(o));
@@ -158,13 +158,13 @@ TEST_CASE("a transform that returns an outcome may end in any way") {
     default: return failed{"never", true};
     }
   });
-  CHECK(is_dropped(c.run(hello, attempt{1})));
-  CHECK(body_of(c.run(hello, attempt{2})).payload == "narrowed");
-  CHECK(std::get<produced>(c.run(hello, attempt{2})).only_to == destination_names{"billing"});
-  CHECK(body_of(c.run(hello, attempt{3})).payload == "everywhere");
-  CHECK(failure_of(c.run(hello, attempt{4})).what == "only: not today");
-  CHECK(!failure_of(c.run(hello, attempt{4})).permanent);
-  CHECK(failure_of(c.run(hello, attempt{5})).permanent);
+  CHECK(is_dropped(c.run(hello_json, attempt{1})));
+  CHECK(body_of(c.run(hello_json, attempt{2})).payload == "narrowed");
+  CHECK(std::get<produced>(c.run(hello_json, attempt{2})).only_to == destination_names{"billing"});
+  CHECK(body_of(c.run(hello_json, attempt{3})).payload == "everywhere");
+  CHECK(failure_of(c.run(hello_json, attempt{4})).what == "only: not today");
+  CHECK(!failure_of(c.run(hello_json, attempt{4})).permanent);
+  CHECK(failure_of(c.run(hello_json, attempt{5})).permanent);
 }
 
 TEST_CASE("any transform may ask which attempt it is and which message it works on") {
@@ -175,7 +175,7 @@ TEST_CASE("any transform may ask which attempt it is and which message it works 
                                 return c2.source.id() + "/" + c2.source.key() + "/" + std::to_string(number);
                               })
                    .finish();
-  CHECK(body_of(c.run(hello, attempt{3})).payload == "m-1/customer-7/3");
+  CHECK(body_of(c.run(hello_json, attempt{3})).payload == "m-1/customer-7/3");
 }
 
 TEST_CASE("what a transform throws is a failed attempt that names the transform") {
@@ -218,15 +218,15 @@ TEST_CASE("a null pointer as result is a failed attempt") {
 
 TEST_CASE("a chain without transforms hands the content on without copying it") {
   const auto result = run(chain{});
-  CHECK(std::get<produced>(result).body.get() == &hello->body());
+  CHECK(std::get<produced>(result).body.get() == &hello_json->body());
 }
 
 TEST_CASE("a presented message has the new content and the old id and key") {
-  const auto shown = present(hello, std::make_shared<const content>(content{"new", "a/b", {}}));
+  const auto shown = present(hello_json, std::make_shared<const content>(content{"new", "a/b", {}}));
   CHECK(shown->body() == content{"new", "a/b", {}});
   CHECK(shown->id() == "m-1");
   CHECK(shown->key() == "customer-7");
-  CHECK(present(hello, content_of(hello)) == hello);
+  CHECK(present(hello_json, content_of(hello_json)) == hello_json);
 }
 
 TEST_CASE("many threads run one chain at once") {

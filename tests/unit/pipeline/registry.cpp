@@ -11,13 +11,13 @@ using namespace reseq;
 
 namespace {
 
-const message_ptr hello = std::make_shared<const message>("m-1", "k", content{"hello", "text/plain", {}});
+const message_ptr greeting = std::make_shared<const message>("m-1", "k", content{"hello", "text/plain", {}});
 
 auto appending(std::string suffix) {
   return [suffix](const message& m) { return m.payload() + suffix; };
 }
 
-std::string text_of(const chain& c, const message_ptr& m = hello) {
+std::string text_of(const chain& c, const message_ptr& m = greeting) {
   const auto result = c.run(m, attempt{1});
   REQUIRE(std::holds_alternative<produced>(result));
   return std::get<produced>(result).body->payload;
@@ -102,14 +102,14 @@ TEST_CASE("a composed destination that the settings left out has no chain") {
 TEST_CASE("a pipeline nobody composed, without transforms, is the identity and copies nothing") {
   const auto runnable = made(registry{}, settings_of("plain"));
   CHECK(runnable.common.empty());
-  const auto result = runnable.common.run(hello, attempt{1});
-  CHECK(std::get<produced>(result).body.get() == &hello->body());
+  const auto result = runnable.common.run(greeting, attempt{1});
+  CHECK(std::get<produced>(result).body.get() == &greeting->body());
 }
 
 TEST_CASE("identity transforms copy nothing either") {
   const auto runnable = made(registry{}, settings_of("plain", {use("identity"), use("identity")}));
-  const auto result = runnable.common.run(hello, attempt{1});
-  CHECK(std::get<produced>(result).body.get() == &hello->body());
+  const auto result = runnable.common.run(greeting, attempt{1});
+  CHECK(std::get<produced>(result).body.get() == &greeting->body());
 }
 
 TEST_CASE("a destination's own chain starts from the common chain's content") {
@@ -125,8 +125,8 @@ TEST_CASE("a destination's own chain starts from the common chain's content") {
                          std::string(m.header("Volume"));
                 })))));
   const auto runnable = made(known, known.pipelines().at("orders").settings);
-  const auto common = runnable.common.run(hello, attempt{1});
-  CHECK(text_of(runnable.own.at("audit"), present(hello, std::get<produced>(common).body)) ==
+  const auto common = runnable.common.run(greeting, attempt{1});
+  CHECK(text_of(runnable.own.at("audit"), present(greeting, std::get<produced>(common).body)) ==
         "m-1 k HELLO text/loud 11");
 }
 

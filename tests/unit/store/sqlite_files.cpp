@@ -24,7 +24,7 @@ using store::sqlite::sqlite_options;
 
 namespace {
 
-std::string contents(const std::filesystem::path& file) {
+std::string whole_file(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
 }
@@ -137,12 +137,12 @@ TEST_CASE("a file of a newer version, of another program or of no database is re
     expected = errc::corrupt;
     words = "not an SQLite database";
   }
-  const auto before = contents(file);
+  const auto before = whole_file(file);
   const auto refused = open_sqlite(directory.path());
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == expected);
   CHECK(refused.error().text().find(words) != std::string::npos);
-  CHECK(contents(file) == before);
+  CHECK(whole_file(file) == before);
 }
 
 TEST_CASE("a directory that cannot be made is a transient error that names it") {
