@@ -8,6 +8,7 @@
 #include <mutex>
 #include <new>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -47,19 +48,27 @@ struct faulty_disk::state {
   mutable std::mt19937_64 random;
   std::optional<disk_fault> fault;
   std::uint64_t calls = 0; ///< of the fault's kind
+  std::string slow;
   bool failed = false;
   std::map<std::string, disk_file> files;
   sqlite3_vfs* real = nullptr;
   sqlite3_vfs shim{};
 
-  bool fails(disk_call call) {
+  bool fails(disk_call call, const char* name = nullptr) {
     const std::lock_guard lock(mutex);
     if (!fault || fault->call != call) return false;
+    if (!fault->only.empty() && (name == nullptr || std::filesystem::path(name).filename() != fault->only))
+      return false;
     ++calls;
     if (calls < fault->at || (calls > fault->at && !fault->stays)) return false;
     failed = true;
     errno = fault->full ? ENOSPC : EIO;
     return true;
+  }
+
+  bool dawdles_over(const char* name) const {
+    const std::lock_guard lock(mutex);
+    return name != nullptr && !slow.empty() && std::filesystem::path(name).filename() == slow;
   }
 
   bool torn() const {
@@ -97,6 +106,7 @@ int read_file(sqlite3_file* file, void* out, int bytes, sqlite3_int64 offset) {
 
 int write_file(sqlite3_file* file, const void* data, int bytes, sqlite3_int64 offset) {
   auto& disk = *of(file).disk;
+  for (int turn = disk.dawdles_over(of(file).name) ? 100 : 0; turn > 0; --turn) std::this_thread::yield();
   const bool fails = disk.fails(disk_call::write);
   const int reach = !fails ? bytes : disk.torn() ? bytes / 2 : 0;
   int code = SQLITE_OK;
@@ -112,15 +122,16 @@ int write_file(sqlite3_file* file, const void* data, int bytes, sqlite3_int64 of
   return disk.write_failure();
 }
 
+/// What it cuts off is gone at once; what it leaves is no safer than before.
 int truncate_file(sqlite3_file* file, sqlite3_int64 size) {
   auto& disk = *of(file).disk;
   const int code = of(file).real()->pMethods->xTruncate(of(file).real(), size);
   if (code == SQLITE_OK && of(file).name != nullptr) {
     const std::lock_guard lock(disk.mutex);
     auto& record = disk.files[of(file).name];
-    for (const auto& [offset, bytes] : record.written) put(record.durable, offset, bytes);
-    record.written.clear();
-    record.durable.resize(static_cast<std::size_t>(size));
+    const auto kept = static_cast<std::size_t>(size);
+    std::erase_if(record.written, [&](const auto& sector) { return sector.first >= kept; });
+    record.durable.resize(std::min(record.durable.size(), kept));
   }
   return code;
 }
@@ -134,7 +145,7 @@ int sync_failure() {
 /// the file open hears of it at his own next sync.
 int sync_file(sqlite3_file* file, int /*flags*/) {
   auto& disk = *of(file).disk;
-  const bool fails = disk.fails(disk_call::sync);
+  const bool fails = disk.fails(disk_call::sync, of(file).name);
   if (of(file).name != nullptr) {
     const std::lock_guard lock(disk.mutex);
     auto& record = disk.files[of(file).name];
@@ -258,6 +269,11 @@ void faulty_disk::arm(const disk_fault& fault) {
   state_->fault = fault;
   state_->calls = 0;
   state_->failed = false;
+}
+
+void faulty_disk::dawdle_over(std::string name) {
+  const std::lock_guard lock(state_->mutex);
+  state_->slow = std::move(name);
 }
 
 bool faulty_disk::mend() {

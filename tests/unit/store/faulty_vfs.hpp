@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <string>
 
 namespace reseq::test {
 
@@ -22,6 +23,7 @@ struct disk_fault {
   bool stays = false;   ///< every later one fails too, until the disk is mended
   bool full = false;    ///< fails as a full disk does, else as a broken one
   bool torn = false;    ///< a failing write leaves its first half
+  std::string only{};   ///< a file's name: calls for others neither fail nor count; empty: all do
 };
 
 class faulty_disk {
@@ -34,6 +36,8 @@ public:
 
   /// Counts from now on.
   void arm(const disk_fault& fault);
+  /// Lets other threads go on before each write to the file of that name.
+  void dawdle_over(std::string name);
   /// No more faults. Whether there was one.
   bool mend();
 

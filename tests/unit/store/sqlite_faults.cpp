@@ -5,9 +5,15 @@
 #include <cstdint>
 #include <cstdlib>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "faulty_vfs.hpp"
 #include "journal_fixture.hpp"
@@ -100,6 +106,22 @@ void check_receipts(opened& shard, const confirmed& known, const std::string& fr
     REQUIRE(receipts[at - 1] == receipt{duplicate ? known.ids[at - 1] : fresh, duplicate, position{at}});
   }
 }
+
+/// Reads once, and stays.
+class an_operators_shell {
+public:
+  explicit an_operators_shell(const std::filesystem::path& file) {
+    REQUIRE(sqlite3_open(file.c_str(), &db_) == SQLITE_OK);
+    REQUIRE(sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(db_, "SELECT count(*) FROM message", nullptr, nullptr, nullptr) == SQLITE_OK);
+  }
+  ~an_operators_shell() { sqlite3_close(db_); }
+  an_operators_shell(const an_operators_shell&) = delete;
+  an_operators_shell& operator=(const an_operators_shell&) = delete;
+
+private:
+  sqlite3* db_ = nullptr;
+};
 
 class faulted_run {
 public:
@@ -245,7 +267,69 @@ void check_every_call(disk_fault fault) {
   CHECK(reached > 0);
 }
 
+/// Whether another process finds that this one uses the index of the log: else it would take it for left over.
+bool index_is_in_use(const std::filesystem::path& data) {
+  const std::string index = (data / "journal.sqlite-shm").string();
+  const pid_t child = fork();
+  if (child == 0) {
+    struct flock wanted {};
+    wanted.l_type = F_WRLCK;
+    wanted.l_start = 128; // where SQLite keeps the lock of whoever has it open
+    wanted.l_len = 1;
+    const int file = ::open(index.c_str(), O_RDWR);
+    _exit(file >= 0 && fcntl(file, F_GETLK, &wanted) == 0 && wanted.l_type != F_UNLCK ? 0 : 1);
+  }
+  int status = 1;
+  return waitpid(child, &status, 0) == child && status == 0;
+}
+
+/// Commits beside the thread that copies the log, with one sync of the database that fails, while somebody else has the
+/// database open; then the power goes: while it runs, or after it was opened again and closed. False if that sync was
+/// never reached.
+bool run_with_a_database_unsynced(std::uint64_t failing_sync, std::uint64_t seed, bool again) {
+  const scratch_directory directory;
+  const auto data = directory.path() / "data";
+  const auto dark = directory.path() / "dark";
+  faulty_disk disk(seed);
+  sqlite_options options;
+  options.wal = {64U << 10U, 128U << 10U, false};
+  confirmed known;
+  auto shard = std::make_optional<opened>(must(open_sqlite(data, options)), specs(2));
+  const auto commit_some = [&](std::uint64_t from, std::uint64_t to) {
+    for (std::uint64_t i = from; i < to; ++i)
+      if (const auto id = "m" + std::to_string(i); shard->commit({message_called(id)})) known.ids.push_back(id);
+  };
+  const an_operators_shell shell(data / "journal.sqlite");
+  disk.dawdle_over("journal.sqlite"); // so that commits come in the middle of copying
+  disk.arm({.call = disk_call::sync, .at = failing_sync, .only = "journal.sqlite"});
+  commit_some(0, 300);
+  CHECK(index_is_in_use(data));
+  if (!disk.mend()) return false;
+  if (again) {
+    shard.reset();
+    shard.emplace(must(open_sqlite(data, options)), specs(2));
+    commit_some(300, 310);
+    shard.reset();
+  }
+  disk.copy_after_power_loss(data, dark);
+  opened found(must(open_sqlite(dark, options)), specs(2));
+  REQUIRE(difference(found, known).empty());
+  check_messages(found, known);
+  return true;
+}
+
 } // namespace
+
+TEST_CASE("a database that could not be synced is not taken for whole once a later sync succeeds") {
+  const std::uint64_t seed = from_environment("RESEQ_TEST_SEED", std::random_device{}());
+  const std::uint64_t rounds = from_environment("RESEQ_TEST_ROUNDS", 40);
+  std::uint64_t reached = 0;
+  for (std::uint64_t round = 0; round < rounds; ++round) {
+    INFO("RESEQ_TEST_SEED=" << seed << ", sync " << 1 + round % 20);
+    reached += run_with_a_database_unsynced(1 + round % 20, seed + round, round / 20 % 2 == 1) ? 1 : 0;
+  }
+  CHECK(reached > 0);
+}
 
 TEST_CASE("a call to the disk that fails once loses nothing that was confirmed and leaves nothing half") {
   const auto call = GENERATE(disk_call::open, disk_call::read, disk_call::write, disk_call::sync, disk_call::size,

@@ -1,7 +1,10 @@
 #include "reseq/store/sqlite/checkpointer.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <iterator>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -14,29 +17,50 @@ namespace reseq::store::sqlite {
 
 namespace {
 
-/// What the writer copies itself to finish: a millisecond's work.
-constexpr std::uint64_t little_frames = 256;
+/// What the writer copies itself to finish: a fraction of a millisecond's work.
+constexpr std::uint64_t little_frames = 16;
+
+/// Of the log, and of its index, which has its header twice, in the machine's byte order.
+constexpr std::uint64_t wal_header_bytes = 32;
+constexpr int index_region_bytes = 32768;
+constexpr std::size_t index_header_words = 2 * 12;
+constexpr std::size_t index_frames_word = 4;
+
+/// What a busy writer appends while the log is copied.
+constexpr std::uint64_t meanwhile_frames = 256;
 
 /// Beside each page.
 constexpr std::uint64_t frame_header_bytes = 24;
 
 /// Passes that chase a busy writer before it is asked to help.
-constexpr int most_passes = 4;
+constexpr int most_passes = 12;
 
 /// What the log's file grows by while the writer waits: well under a millisecond's work.
 constexpr std::size_t step_bytes = 256U << 10U;
 
 struct pass {
   int code = SQLITE_OK;
-  std::uint64_t frames = 0;
-  std::uint64_t copied = 0;
+  std::uint64_t copied = 0; ///< frames
 };
 
+/// Of the database or its log, which are open as long as the connection is.
+sqlite3_file* file_of(connection& db, int which) {
+  sqlite3_file* file = nullptr;
+  sqlite3_file_control(db.handle(), "main", which, &file);
+  return file;
+}
+
+/// SQLite counts pages as copied without having synced them, as long as commits come meanwhile; this syncs them, so
+/// that the pass that finishes, for which the writer waits, has little to sync.
+int sync_database(connection& db) {
+  sqlite3_file* const file = file_of(db, SQLITE_FCNTL_FILE_POINTER);
+  return file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+}
+
 pass copy(connection& db) {
-  int frames = 0;
   int copied = 0;
-  const int code = sqlite3_wal_checkpoint_v2(db.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
-  return {code, static_cast<std::uint64_t>(std::max(frames, 0)), static_cast<std::uint64_t>(std::max(copied, 0))};
+  const int code = sqlite3_wal_checkpoint_v2(db.handle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, &copied);
+  return {code, static_cast<std::uint64_t>(std::max(copied, 0))};
 }
 
 /// A file's descriptor, -1 if it could not be opened.
@@ -74,10 +98,10 @@ bool grow(int file, std::uint64_t wanted_bytes, const std::vector<char>& zeros) 
 
 checkpointer::checkpointer(std::unique_ptr<connection> background, connection& writer, wal_limits limits)
   : background_(std::move(background)), writer_(writer), lengthen_(limits.lengthen) {
-  const std::uint64_t page_bytes = std::max<std::uint64_t>(writer_.single("PRAGMA page_size").value_or(4096), 512);
-  start_frames_ = std::max<std::uint64_t>(limits.checkpoint_bytes / page_bytes, 1);
-  most_frames_ = std::max(limits.most_bytes / page_bytes, start_frames_);
-  log_bytes_ = (start_frames_ + little_frames) * (page_bytes + frame_header_bytes);
+  page_bytes_ = std::max<std::uint64_t>(writer_.single("PRAGMA page_size").value_or(4096), 512);
+  start_frames_ = std::max<std::uint64_t>(limits.checkpoint_bytes / page_bytes_, 1);
+  most_frames_ = std::max(limits.most_bytes / page_bytes_, start_frames_);
+  log_bytes_ = (start_frames_ + meanwhile_frames) * (page_bytes_ + frame_header_bytes);
   sqlite3_wal_hook(writer_.handle(), &checkpointer::log_grew, this);
   thread_ = std::thread([this] { run(); });
 }
@@ -90,6 +114,7 @@ checkpointer::~checkpointer() {
   changed_.notify_one();
   thread_.join();
   sqlite3_wal_hook(writer_.handle(), nullptr, nullptr);
+  if (spoilt_ && !count_anew(writer_)) writer_.checkpoint_on_close(false);
 }
 
 int checkpointer::log_grew(void* self, sqlite3* /*db*/, const char* /*schema*/, int frames) {
@@ -129,33 +154,85 @@ void checkpointer::run() {
     changed_.wait(lock, [this] { return stop_ || frames_ - std::min(copied_, frames_) >= start_frames_; });
     if (stop_) return;
     lock.unlock();
-    const std::uint64_t waiting = copy_all_but_a_little();
+    copy_all_but_a_little();
     lock.lock();
-    nearly_done_ = true;
-    copied_ = frames_ - std::min(waiting, frames_);
+    nearly_done_ = nearly_done_ || copied_ > 0;
     // Nothing was copied, for a reader or an error: the next growth of the log tries again, not this loop.
-    if (frames_ - copied_ >= start_frames_) copied_ = frames_;
+    if (frames_ - std::min(copied_, frames_) >= start_frames_) copied_ = frames_;
   }
 }
 
-std::uint64_t checkpointer::copy_all_but_a_little() {
-  std::uint64_t waiting = 0;
-  for (int i = 0; i < most_passes && !stopping(); ++i) {
+void checkpointer::copy_all_but_a_little() {
+  bool more = true;
+  for (int i = 0; more && i < most_passes; ++i) {
     const std::lock_guard one(copying_);
-    const pass done = copy(*background_);
-    waiting = done.frames - std::min(done.copied, done.frames);
-    if (done.code != SQLITE_OK || waiting <= little_frames) break;
+    pass done = copy(*background_);
+    if (done.code == SQLITE_OK) done.code = sync_database(*background_);
+    note_failure(done.code, *background_);
+    const std::lock_guard lock(mutex_);
+    const auto before = std::exchange(copied_, done.code == SQLITE_OK ? std::min(done.copied, frames_) : 0);
+    more = done.code == SQLITE_OK && copied_ != before && frames_ - copied_ > little_frames && !stop_;
   }
-  return waiting;
 }
 
-bool checkpointer::stopping() {
+/// SQLite then counts pages as copied that the kernel may have thrown away: it must read them from the log, and copy
+/// them again. Whoever finds the header of the log's index invalid, in whichever process, works the index out anew from
+/// the log, with nothing copied (https://sqlite.org/walformat.html, 2.3). A commit that was refused, because the log
+/// could not be synced, may stand behind the last one there, and must not be found. Nobody may write meanwhile: a
+/// commit makes the header valid again.
+result<void> checkpointer::count_anew(connection& through) const {
+  transaction nobody_writes(through, transaction::kind::write);
+  if (auto begun = through.outcome(); !begun) return begun;
+  // By SQLite's own handles: to close another one of the index would drop all locks that this process has on it.
+  sqlite3_file* const log = file_of(through, SQLITE_FCNTL_JOURNAL_POINTER);
+  sqlite3_file* const database = file_of(through, SQLITE_FCNTL_FILE_POINTER);
+  void volatile* mapped = nullptr;
+  sqlite3_int64 size = 0;
+  through.check(database->pMethods->xShmMap(database, 0, index_region_bytes, 0, &mapped));
+  through.check(log->pMethods->xFileSize(log, &size));
+  if (auto found = through.outcome(); !found) return found;
+  if (mapped == nullptr) return fail(errc::internal, "the index of its log is not mapped", "journal.sqlite");
+  auto* const index = static_cast<std::uint32_t volatile*>(mapped);
+  const std::uint64_t end = wal_header_bytes + index[index_frames_word] * (page_bytes_ + frame_header_bytes);
+  constexpr std::array<char, frame_header_bytes> nothing{};
+  if (static_cast<std::uint64_t>(size) > end)
+    through.check(log->pMethods->xWrite(log, nothing.data(), std::ssize(nothing), static_cast<sqlite3_int64>(end)));
+  if (auto cut = through.outcome(); !cut) return cut;
+  for (std::size_t word = index_header_words; word-- > 0;) {
+    index[word] = 0;
+    if (word == index_header_words / 2) database->pMethods->xShmBarrier(database); // the order in which it is written
+  }
+  database->pMethods->xShmBarrier(database);
+  return nobody_writes.commit();
+}
+
+void checkpointer::note_failure(int code, connection& through) {
+  const bool failed = code == SQLITE_IOERR_FSYNC;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!failed && !spoilt_) return;
+    spoilt_ = true;
+    copied_ = 0;
+  }
+  const bool mended = count_anew(through).has_value();
+  const std::lock_guard lock(mutex_);
+  spoilt_ = !mended;
+}
+
+bool checkpointer::spoilt() const {
+  const std::lock_guard lock(mutex_);
+  return spoilt_;
+}
+
+bool checkpointer::stopping() const {
   const std::lock_guard lock(mutex_);
   return stop_;
 }
 
 result<void> checkpointer::begin_log_anew() {
   const std::lock_guard one(copying_);
+  // What an earlier process could not say any more, while somebody else kept the index.
+  if (auto counted = count_anew(writer_); !counted) return counted;
   const int code = sqlite3_wal_checkpoint_v2(writer_.handle(), nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
   if (code == SQLITE_BUSY)
     return fail(errc::unavailable, "another program reads journal.sqlite and does not end: close it", "node.data_dir");
@@ -168,15 +245,19 @@ result<void> checkpointer::before_write() {
   {
     const std::lock_guard lock(mutex_);
     too_long = frames_ >= most_frames_;
-    if (!nearly_done_ && !too_long) return {};
+    if (!spoilt_ && !nearly_done_ && !too_long) return {};
     nearly_done_ = false;
   }
   const std::lock_guard one(copying_);
+  note_failure(SQLITE_OK, writer_);
+  if (spoilt()) return fail(errc::unavailable, "its database could not be synced", "journal.sqlite");
   const pass done = copy(writer_);
-  // Readers may keep the log from starting again, or an operator's shell; they go away.
-  if (done.code == SQLITE_OK || done.code == SQLITE_BUSY || !too_long) return {};
   writer_.check(done.code);
-  return writer_.outcome();
+  auto outcome = writer_.outcome();
+  note_failure(done.code, writer_);
+  // Readers may keep the log from starting again, or an operator's shell; they go away.
+  if (done.code == SQLITE_BUSY || (!too_long && !spoilt())) return {};
+  return outcome;
 }
 
 } // namespace reseq::store::sqlite

@@ -16,7 +16,7 @@
 namespace reseq::store::sqlite {
 
 struct wal_limits {
-  std::uint64_t checkpoint_bytes = 4U << 20U; ///< the background starts when this much waits
+  std::uint64_t checkpoint_bytes = 1U << 20U; ///< the background starts when this much waits
   std::uint64_t most_bytes = 128U << 20U;     ///< from here on the writer does the work itself, whatever it takes
   bool lengthen = true;                       ///< the log's file at once, so that commits need not
 };
@@ -35,31 +35,37 @@ public:
   result<void> begin_log_anew();
 
   /// For the writer, between transactions: finishes a checkpoint when it is nearly done, or when the log is too long.
-  /// Fails only when the log is too long and cannot be shortened; nothing may be written then.
+  /// Fails when the log is too long and cannot be shortened, or when after a failed sync SQLite cannot be made to count
+  /// anew what is copied; nothing may be written then.
   result<void> before_write();
 
 private:
   static int log_grew(void* self, sqlite3* db, const char* schema, int frames);
   void run();
   void lengthen_log();
-  /// Copies what the log has; how many of its frames still wait after that.
-  std::uint64_t copy_all_but_a_little();
-  [[nodiscard]] bool stopping();
+  void copy_all_but_a_little();
+  /// After a pass with this code, by the thread that made it and under `copying_`.
+  void note_failure(int code, connection& through);
+  result<void> count_anew(connection& through) const;
+  [[nodiscard]] bool spoilt() const;
+  [[nodiscard]] bool stopping() const;
 
   std::unique_ptr<connection> background_;
   connection& writer_;
+  std::uint64_t page_bytes_;
   std::uint64_t start_frames_; ///< the limits, in frames
   std::uint64_t most_frames_;
   std::uint64_t log_bytes_; ///< how long the log's file gets when checkpoints keep up
 
   std::mutex copying_; ///< one checkpoint at a time
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::uint64_t frames_ = 0; ///< in the log
-  std::uint64_t copied_ = 0; ///< of them, by the last pass
+  std::uint64_t copied_ = 0; ///< of them, and synced
   bool lengthen_;
   bool written_ = false; ///< something was, since the start
   bool nearly_done_ = false;
+  bool spoilt_ = false; ///< SQLite counts as copied what the disk has failed to sync
   bool stop_ = false;
   std::thread thread_;
 };
