@@ -31,7 +31,7 @@ void write_behind::start(destination_id destination, sequence last) {
 void write_behind::add(position at, std::optional<std::uint64_t> id_key, std::span<const core::enrolment> enrolled) {
   const std::lock_guard lock(mutex_);
   last_ = at;
-  if (id_key) collecting_.emplace(*id_key, at);
+  if (id_key) collecting_.add({*id_key, at});
   for (const auto& [destination, seq] : enrolled) {
     lane& of = lanes_[destination];
     if (seq != of.first + of.positions.size()) continue;
@@ -47,12 +47,9 @@ void write_behind::add(position at, std::optional<std::uint64_t> id_key, std::sp
 }
 
 void write_behind::begin_generation() {
-  frozen_.clear();
-  frozen_.reserve(collecting_.size());
-  for (const auto& [key, at] : collecting_) frozen_.push_back({key, at});
-  std::sort(frozen_.begin(), frozen_.end());
-  frozen_written_ = 0;
-  collecting_.clear();
+  std::swap(frozen_, collecting_);
+  frozen_at_ = {};
+  frozen_left_ = frozen_.size();
   for (const auto& [destination, of] : lanes_)
     if (!of.positions.empty()) sweep_.push_back(destination);
   std::sort(sweep_.begin(), sweep_.end(), std::greater<>{});
@@ -86,15 +83,13 @@ write_behind::slice write_behind::due(std::size_t messages) const {
   for (const auto destination : full_lanes_) append_chunks(destination, lanes_.at(destination), out.chunks);
   if (!target_) return out;
 
-  const std::size_t ids = std::min(quota, frozen_.size() - frozen_written_);
-  const auto first = frozen_.begin() + static_cast<std::ptrdiff_t>(frozen_written_);
-  out.ids.assign(first, first + static_cast<std::ptrdiff_t>(ids));
+  out.ids_end = frozen_.copy(frozen_at_, quota, out.ids);
   out.swept = std::min(quota, sweep_.size());
   for (std::size_t i = 0; i < out.swept; ++i) {
     const auto destination = sweep_[sweep_.size() - 1 - i];
     if (const auto& of = lanes_.at(destination); !of.full) append_chunks(destination, of, out.chunks);
   }
-  if (frozen_written_ + ids == frozen_.size() && out.swept == sweep_.size()) out.indexed = target_;
+  if (out.ids.size() == frozen_left_ && out.swept == sweep_.size()) out.indexed = target_;
   return out;
 }
 
@@ -104,8 +99,8 @@ write_behind::slice write_behind::everything() const {
   out.everything = true;
   out.indexed = last_;
   for (const auto& [destination, of] : lanes_) append_chunks(destination, of, out.chunks);
-  out.ids.assign(frozen_.begin() + static_cast<std::ptrdiff_t>(frozen_written_), frozen_.end());
-  for (const auto& [key, at] : collecting_) out.ids.push_back({key, at});
+  frozen_.copy(frozen_at_, frozen_left_, out.ids);
+  collecting_.copy({}, collecting_.size(), out.ids);
   std::sort(out.ids.begin(), out.ids.end());
   return out;
 }
@@ -124,28 +119,24 @@ void write_behind::written(const slice& done) {
   full_lanes_.clear();
   if (done.everything) {
     collecting_.clear();
-    frozen_.clear();
-    frozen_written_ = 0;
     sweep_.clear();
   } else {
-    frozen_written_ += done.ids.size();
+    frozen_at_ = done.ids_end;
+    frozen_left_ -= done.ids.size();
     sweep_.resize(sweep_.size() - done.swept);
   }
   if (!done.indexed) return;
   indexed_ = *done.indexed;
   target_.reset();
   frozen_.clear();
-  frozen_written_ = 0;
+  frozen_left_ = 0;
 }
 
 std::vector<position> write_behind::find(std::uint64_t id_key) const {
   const std::lock_guard lock(mutex_);
   std::vector<position> found;
-  const auto [first, last] = collecting_.equal_range(id_key);
-  for (auto it = first; it != last; ++it) found.push_back(it->second);
-  for (auto it = std::lower_bound(frozen_.begin(), frozen_.end(), id_entry{id_key, {}});
-       it != frozen_.end() && it->key == id_key; ++it)
-    found.push_back(it->at);
+  collecting_.find(id_key, found);
+  frozen_.find(id_key, found);
   return found;
 }
 

@@ -1,7 +1,7 @@
 /// The indexes of one shard that are written behind acceptance: by message id, and by destination.
 ///
 /// What is not in the database's tables yet is kept here, and is rebuilt from the messages at start-up. Messages
-/// collect for a generation; then their ids, sorted, and the destinations' sequences go into the tables a slice with
+/// collect for a generation; then their ids, in order, and the destinations' sequences go into the tables a slice with
 /// each commit, so that neighbours share pages and no commit pays for many. Memory, and the scan at start-up, are
 /// bounded by about one and a half generations of messages and a chunk a destination.
 ///
@@ -20,6 +20,7 @@
 
 #include "reseq/core/records.hpp"
 #include "reseq/model/ids.hpp"
+#include "reseq/store/id_run.hpp"
 
 namespace reseq::store {
 
@@ -30,13 +31,6 @@ struct write_behind_limits {
 
 class write_behind {
 public:
-  struct id_entry {
-    std::uint64_t key = 0;
-    position at;
-
-    friend auto operator<=>(const id_entry&, const id_entry&) = default;
-  };
-
   struct chunk {
     destination_id destination;
     sequence first;
@@ -50,6 +44,7 @@ public:
     std::vector<chunk> chunks;
     std::vector<id_entry> ids;
     std::optional<position> indexed; ///< up to here the tables are then complete
+    id_run::cursor ids_end;
     std::size_t swept = 0;
     bool everything = false;
   };
@@ -59,7 +54,8 @@ public:
     std::vector<position> positions; ///< from the wanted sequence or `first` on, whichever is later
   };
 
-  explicit write_behind(write_behind_limits limits) : limits_(limits) {}
+  explicit write_behind(write_behind_limits limits)
+    : limits_(limits), collecting_(limits.generation_messages), frozen_(limits.generation_messages) {}
 
   /// Says what the tables have: for a shard, the position up to which they are complete; for a destination, its last
   /// sequence. Before any `add`.
@@ -101,10 +97,11 @@ private:
   mutable std::mutex mutex_;
   std::unordered_map<destination_id, lane> lanes_;
   std::vector<destination_id> full_lanes_; ///< a chunk is complete
-  std::unordered_multimap<std::uint64_t, position> collecting_;
+  id_run collecting_;
 
-  std::vector<id_entry> frozen_; ///< the generation being written, sorted
-  std::size_t frozen_written_ = 0;
+  id_run frozen_; ///< the generation being written
+  id_run::cursor frozen_at_;
+  std::size_t frozen_left_ = 0;
   std::vector<destination_id> sweep_; ///< lanes that the generation touched, written from the back
   std::optional<position> target_;    ///< its last position; absent when none is being written
   position indexed_;

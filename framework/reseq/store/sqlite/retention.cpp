@@ -18,7 +18,7 @@ constexpr std::uint32_t looked_at_once = 10'000;
 
 /// One slice of messages that go.
 struct old_messages {
-  std::vector<write_behind::id_entry> ids;
+  std::vector<id_entry> ids;
   std::map<destination_id, sequence> last; ///< of each destination, among them
 };
 
