@@ -13,7 +13,8 @@ namespace reseq::bench {
 class store_servers {
 public:
   /// Their data lies in `scratch`'s file system, or the temporary directory's for PostgreSQL. `commit_delay_us` is
-  /// added to each of PostgreSQL's commits, as a slower disk would. Redis has `appendonly yes`, `appendfsync everysec`.
+  /// added to each of PostgreSQL's commits, as a slower disk would. PostgreSQL has a gigabyte of old log to write over.
+  /// Redis has `appendonly yes`, `appendfsync everysec`.
   store_servers(const std::filesystem::path& scratch, std::uint32_t commit_delay_us);
 
   /// What a supervisor is configured with: empty databases, other ones each time; at most 16 times.
