@@ -78,6 +78,11 @@ class PostgresServer:
             raise OSError(f"psql: {done.stderr}")
         return [line.split("\t") for line in done.stdout.splitlines()]
 
+    def configure(self, settings: str) -> None:
+        """Lines for its postgresql.conf; from the next start on."""
+        with open(os.path.join(self._data, "postgresql.conf"), "a", encoding="utf-8") as file:
+            file.write(f"\n{settings}\n")
+
     def start(self) -> None:
         settings = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
         log = open(os.path.join(self.folder, "server.log"), "ab")  # noqa: SIM115: the server's

@@ -3,6 +3,7 @@ order, little comes again; and what it does while the server is away."""
 
 import contextlib
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from book import check_book, file_entries
 from client import Load, body_of, digest
 from harness import FULL, SEED, SystemTest, Supervisor, free_port, pipeline, record_figure
 from postgres_server import PostgresServer, programs, server_user
+from redis_server import RedisServer
 from waiting import PATIENCE_SECONDS, eventually
 
 ROUNDS = 40 if FULL else 3
@@ -505,6 +507,26 @@ class Owners(OnPostgres):
         sent = load.stop()
         second.wait_until_settled("p", "http", second.destination("p", "http")["accepted"])
         self.assert_nothing_wrong(check_book(self.book.entries("http"), sent, max_unsaved=MAX_UNSAVED))
+
+
+class Settings(OnPostgres):
+    def test_the_servers_take_what_conf_says_of_them_and_messages_go_through(self):
+        conf = pathlib.Path(__file__).resolve().parents[2] / "conf" / "servers"
+        self.server.stop(signal.SIGINT)
+        self.server.configure((conf / "postgresql.conf").read_text())
+        self.server.start()
+        # The command line sets max_connections, which cannot be had in the file as well.
+        wrong = "SELECT name, error FROM pg_file_settings WHERE error IS NOT NULL AND name <> 'max_connections'"
+        self.assertEqual(self.server.sql(wrong, "postgres"), [])
+        self.assertEqual(self.server.sql("SHOW min_wal_size", "postgres"), [["2GB"]])
+        lanes = RedisServer("--include", str(conf / "redis.conf"))
+        self.addCleanup(lanes.close)
+        self.assertEqual(lanes.ask("CONFIG", "GET", "appendonly"), ["appendonly", "yes"])
+        self.store["redis"] = lanes.url
+        running = self.start([self.http_destination()], worker={"slots": 4})
+        running.submit_all("p", [f"m{number}" for number in range(20)])
+        running.wait_until_settled("p", "http", 20)
+        self.assertEqual(running.stop(), 0)
 
 
 class Reading(OnPostgres):
