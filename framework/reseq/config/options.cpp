@@ -129,7 +129,7 @@ const std::vector<option<pipeline_settings>>& options<pipeline_settings>() {
   static const std::vector<option<pipeline_settings>> rows{
     {"name", R"("orders")", required(text(at(&row::name), "name", check_name)), "in URLs, logs and metrics"},
     {"shards", "1",
-     later<row>("integer", shape::other, "the embedded store has one owner, so more shards gain nothing"),
+     later<row>("integer", shape::other, "one supervisor owns all of a journal, so more shards gain nothing"),
      "units of ownership and order"},
     {"key_versions", "false", later<row>("boolean"), "whether Reseq-Expect-Version works"},
     {"on_held", R"("")", later<row>("command or URL", shape::text), "what is told when a message is held"},

@@ -314,7 +314,7 @@ bool reader::expect(char expected) {
 
 /// A string as it was written, checked, without its quotes.
 bool reader::in_quotes(std::string_view& raw) {
-  if (!take('"')) return wrong("expected a string");
+  if (!take('"')) return wrong(at_ == text_.size() ? "ends where a string is expected" : "expected a string");
   const auto begin = at_;
   std::uint64_t seen = 0;
   for (;;) {

@@ -44,6 +44,7 @@ private:
   result<void> read_base64();
   result<void> refuse_version();
   result<void> keep_payload(result<std::string> payload, std::string_view usual_type);
+  [[nodiscard]] bool another_than(char opening);
   result<std::string> text();
   result<void> complete();
 
@@ -89,8 +90,14 @@ result<void> envelope::member(std::string_view name) {
   return fail(errc::invalid, "unknown field " + in_quotes(name));
 }
 
+/// Where the line ends, the reader says so.
+bool envelope::another_than(char opening) {
+  const char next = in_.peek();
+  return next != opening && next != '\0';
+}
+
 result<std::string> envelope::text() {
-  if (in_.peek() != '"') return fail(errc::invalid, "must be a string");
+  if (another_than('"')) return fail(errc::invalid, "must be a string");
   return in_.string();
 }
 
@@ -117,7 +124,7 @@ result<void> envelope::read_pipeline() {
 }
 
 result<void> envelope::read_destinations() {
-  if (in_.peek() != '[') return fail(errc::invalid, "must be a list of names");
+  if (another_than('[')) return fail(errc::invalid, "must be a list of names");
   std::vector<std::string> names;
   auto read = in_.array([&]() -> result<void> {
     auto name = text();
@@ -133,7 +140,7 @@ result<void> envelope::read_destinations() {
 }
 
 result<void> envelope::read_headers() {
-  if (in_.peek() != '{') return fail(errc::invalid, "must be an object");
+  if (another_than('{')) return fail(errc::invalid, "must be an object");
   if (auto read = in_.object([this](std::string name) { return read_header(std::move(name)); }); !read) return read;
   return no_name_twice();
 }

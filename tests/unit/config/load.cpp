@@ -152,9 +152,8 @@ TEST_CASE("--set creates nothing, and says what there is") {
     {"http.listen=1", "--set: http.listen: \"1\" is not HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080"},
     {"worker.slots=x", "--set: worker.slots: must be an integer, not a string"},
     {"worker.slots=1\nx=2", "--set: worker.slots: must be an integer, not a string"},
-    {"pipeline.orders.shards=2",
-     "--set: pipeline.orders.shards: is not available in this version: the embedded store has "
-     "one owner, so more shards gain nothing"},
+    {"pipeline.orders.shards=2", "--set: pipeline.orders.shards: is not available in this version: one supervisor owns "
+                                 "all of a journal, so more shards gain nothing"},
     {"pipeline.orders.destination.billing.batch=999",
      "--set: pipeline.orders.destination.billing.batch: max_unsaved (256) cannot be less than batch (999)"},
   };

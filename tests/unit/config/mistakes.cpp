@@ -240,7 +240,7 @@ TEST_CASE("what this version does not do is refused, and its defaults are accept
      {"t.toml:2: cluster.tls_certificate: " + later, "t.toml:3: cluster.tls_key: " + later,
       "t.toml:4: cluster.tls_ca: " + later}},
     {"[[pipeline]]\nname = \"a\"\nshards = 2\nkey_versions = true\non_held = \"mail\"\n",
-     {"t.toml:3: pipeline.a.shards: " + later + ": the embedded store has one owner, so more shards gain nothing",
+     {"t.toml:3: pipeline.a.shards: " + later + ": one supervisor owns all of a journal, so more shards gain nothing",
       "t.toml:4: pipeline.a.key_versions: " + later, "t.toml:5: pipeline.a.on_held: " + later}},
     {"[[pipeline]]\nname = \"a\"\n[[pipeline.transform]]\nuse = \"command\"\ncommand = [\"x\"]\n",
      {"t.toml:4: pipeline.a.transform[1].use: \"command\" " + later,

@@ -92,7 +92,7 @@ TEST_CASE("a bad line says which field is wrong and how") {
   const auto [line, text] = GENERATE(values<row>({
     {"[]", "line 1: must be a JSON object"},
     {"1", "line 1: must be a JSON object"},
-    {"{", "line 1: expected a string, at column 2"},
+    {"{", "line 1: ends where a string is expected, at column 2"},
     {"{}", "line 1: payload: is missing (or payload_base64)"},
     {R"({"payload":1} x)", "line 1: something follows the end of the value, at column 15"},
     {R"({"payload":1,})", "line 1: expected a string, at column 14"},
@@ -108,6 +108,9 @@ TEST_CASE("a bad line says which field is wrong and how") {
     {R"({"id":"","payload":1})", "line 1: id: must be 1 to 255 printable ASCII characters"},
     {R"({"id":"é","payload":1})", "line 1: id: must be 1 to 255 printable ASCII characters"},
     {R"({"id":7,"payload":1})", "line 1: id: must be a string"},
+    {R"({"id":)", "line 1: id: ends where a string is expected, at column 7"},
+    {R"({"destinations": )", "line 1: destinations: ends where '[' is expected, at column 18"},
+    {R"({"headers":)", "line 1: headers: ends where '{' is expected, at column 12"},
     {R"({"id":null,"payload":1})", "line 1: id: must be a string"},
     {R"({"key":{},"payload":1})", "line 1: key: must be a string"},
     {R"({"pipeline":"","payload":1})", "line 1: pipeline: must not be empty"},
