@@ -234,7 +234,6 @@ bool supervisor::drain(duration timeout) {
   auto& p = *parts_;
   p.api->drain();
   p.http->stop_accepting();
-  spdlog::info("stopping: finishing what is under way"); // whoever reads that is not accepted any more
   // Both at once: a producer that never ends its request must not keep deliveries from being finished and saved.
   const auto saved = std::make_shared<std::promise<bool>>();
   api::gather<bool>(
@@ -243,6 +242,8 @@ bool supervisor::drain(duration timeout) {
     [saved](const std::vector<result<bool>>& all) {
       saved->set_value(std::ranges::all_of(all, [](const result<bool>& one) { return one.value_or(false); }));
     });
+  // Whoever reads that is not accepted any more, and nothing that he answers lets more be sent.
+  spdlog::info("stopping: finishing what is under way");
   const auto answered = std::make_shared<std::promise<void>>();
   p.http->drained([answered] { answered->set_value(); });
   const auto in_time = [end](const auto& what) { return what.wait_until(end) == std::future_status::ready; };
