@@ -1,89 +1,21 @@
-#include <array>
-#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <string_view>
+#include <utility>
 
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <spdlog/spdlog.h>
 
 #include "reseq/config/command_line.hpp"
-#include "reseq/config/load.hpp"
-#include "reseq/pipeline/builtin.hpp"
 #include "reseq/reseq.hpp"
-#include "reseq/store/postgres/server_url.hpp"
-#include "reseq/store/postgres/table_url.hpp"
-#include "reseq/store/redis/server_url.hpp"
-#include "reseq/store/redis/stream_receiver.hpp"
+#include "run/configuration.hpp"
 #include "run/logging.hpp"
 #include "run/main.hpp"
-#include "run/own_worker.hpp"
 #include "run/programs.hpp"
 
 namespace reseq::apps {
 namespace {
-
-std::vector<pipeline_settings> composed_in(const registry& definitions) {
-  std::vector<pipeline_settings> all;
-  for (const auto& [label, pipeline] : definitions.pipelines()) all.push_back(pipeline.settings);
-  return all;
-}
-
-std::vector<std::string> transforms_in(const registry& definitions) {
-  std::vector<std::string> names(built_in_names.begin(), built_in_names.end());
-  for (const auto& [label, registered] : definitions.transforms()) names.push_back(label);
-  return names;
-}
-
-template <class Url>
-config::complaint said_of(const result<Url>& read) {
-  return read ? config::complaint{} : read.error().what;
-}
-
-/// Of a destination's URL libpq does not see the table.
-config::complaint said_by_libpq(std::string_view url) {
-  auto table = store::postgres::parse_table_url(url);
-  const store::postgres::server_url read(table ? std::move(table->server) : std::string(url));
-  return read.mistake().empty() ? config::complaint{} : read.mistake();
-}
-
-config::source source_of(const config::command_line& line, const program& who, const registry& definitions) {
-  config::source from{line.config, line.sets, config::environment(), transforms_in(definitions)};
-  from.reader = who.runs == role::worker ? config::role::worker : config::role::supervisor;
-  from.check_redis = [](std::string_view url) { return said_of(store::redis::parse_server_url(url)); };
-  from.check_stream = [](std::string_view url) { return said_of(store::redis::parse_stream_url(url)); };
-  from.check_postgres = said_by_libpq;
-  return from;
-}
-
-/// Above those that a child finds things under.
-constexpr int least_descriptor = 10;
-
-/// Somewhat more than a configuration may have.
-constexpr std::size_t most_copied = 2U << 20U;
-
-/// What the file holds now, in memory: a supervisor's worker is started from it again and again, whatever somebody
-/// writes into the file meanwhile. -1 if it cannot be had; whoever reads the file says why.
-int copy_of_file(const std::string& path) {
-  const int from = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  const int memory = memfd_create("reseq configuration", MFD_CLOEXEC);
-  const int to = fcntl(memory, F_DUPFD_CLOEXEC, least_descriptor);
-  std::array<char, 65536> piece{};
-  ssize_t size = 0;
-  bool whole = from >= 0 && to >= 0;
-  for (std::size_t copied = 0; whole && copied < most_copied; copied += static_cast<std::size_t>(size)) {
-    size = read(from, piece.data(), piece.size());
-    if (size == 0) break;
-    whole = size > 0 && write(to, piece.data(), static_cast<std::size_t>(size)) == size;
-  }
-  for (const auto one : {from, memory, whole ? -1 : to})
-    if (one >= 0) close(one);
-  return whole ? to : -1;
-}
 
 /// What the child must be told of this process's command line.
 std::vector<std::string> forwarded(const config::command_line& line) {
@@ -136,27 +68,23 @@ int run_program(const program& who, int argc, const char* const* argv, const reg
   const auto parsed = config::parse_command_line({who.name, who.purpose, RESEQ_VERSION}, argc, argv);
   if (const auto* done = std::get_if<config::early_exit>(&parsed)) return print(*done);
   const auto& line = std::get<config::command_line>(parsed);
-  auto from = source_of(line, who, definitions);
-  int configuration = -1;
-  if (who.runs == role::supervisor && !line.config.empty()) configuration = copy_of_file(line.config);
-  if (configuration >= 0) from.copy = "/proc/self/fd/" + std::to_string(configuration);
-  if (who.runs == role::worker) from.copy = parents_configuration();
-  const auto loaded = config::load(from, composed_in(definitions));
+  const configuration_reader reader(who, line, definitions);
+  auto [with, loaded] = reader.read();
   if (!loaded.problems.empty() || line.check_config) print_warnings(loaded.warnings);
   if (!loaded.problems.empty()) return report(loaded.problems);
   if (line.check_config) {
     std::cout << "the configuration has no problems\n";
     return 0;
   }
-  start_logging(loaded.value.log, who.name.c_str());
+  start_logging(with.settings.log, who.name.c_str());
   for (const auto& warning : loaded.warnings) spdlog::warn("{}", warning.text());
-  use_all_descriptors(who.runs == role::worker ? std::vector<pipeline_settings>{} : loaded.value.pipelines);
-  if (who.runs == role::worker) return run_worker(loaded.value, definitions, signals);
-  if (who.runs == role::both) return run_both(loaded.value, definitions, signals);
+  use_all_descriptors(who.runs == role::worker ? std::vector<pipeline_settings>{} : with.settings.pipelines);
+  if (who.runs == role::worker) return run_worker(with.settings, definitions, signals);
+  if (who.runs == role::both) return run_both(std::move(with), reader, definitions, signals);
   auto command = who.worker_command;
   const auto arguments = forwarded(line);
   command.insert(command.end(), arguments.begin(), arguments.end());
-  return run_supervisor(loaded.value, definitions, signals, std::move(command), configuration);
+  return run_supervisor(std::move(with), reader, definitions, signals, std::move(command));
 }
 
 } // namespace reseq::apps

@@ -33,14 +33,14 @@ stop_signals::stop_signals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-stop_signals::event stop_signals::wait(const std::function<void()>& reload) {
+stop_signals::event stop_signals::wait(const std::function<bool()>& reload) {
   const auto set = waited_for();
   for (;;) {
     int got = 0;
     if (sigwait(&set, &got) != 0) continue;
     if (got == SIGUSR1) return event::restart;
     if (got != SIGHUP) return event::stop;
-    reload();
+    if (reload()) return event::restart;
   }
 }
 

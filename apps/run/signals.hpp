@@ -15,8 +15,9 @@ public:
 
   enum class event { stop, restart };
 
-  /// Waits for SIGTERM or SIGINT, or for `ask_restart`. Each SIGHUP before that runs `reload`.
-  event wait(const std::function<void()>& reload);
+  /// Waits for SIGTERM or SIGINT, or for `ask_restart`, or for a SIGHUP on which `reload` answers that there is
+  /// something to start anew with.
+  event wait(const std::function<bool()>& reload);
 
   /// Makes `wait` return. Any thread.
   static void ask_restart();

@@ -21,7 +21,10 @@ int run_worker(const config::settings& settings, const registry& definitions, st
     return 1;
   }
   notify_service_manager("READY=1");
-  signals.wait([] { spdlog::warn("SIGHUP: nothing can be changed while running in this version; restart to reload"); });
+  signals.wait([] {
+    spdlog::warn("SIGHUP: nothing of a worker can change while it runs: stop it, and start it again");
+    return false;
+  });
   signals.run_until_stopped(
     [&] {
       spdlog::info("told to stop: what it has is answered first");

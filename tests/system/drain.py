@@ -196,12 +196,6 @@ class Drain(SystemTest):
         self.running.kill()
         eventually("its worker has ended", lambda: not any(_exists(pid) for pid in workers))
 
-    def test_sighup_changes_nothing_and_says_so(self):
-        self.start()
-        self.running.signal(signal.SIGHUP)
-        self.running.wait_for_line("SIGHUP")
-        self.assertEqual(self.running.submit("p", b"x").status, 202)
-
 
 class Pause(SystemTest):
     def setUp(self):
