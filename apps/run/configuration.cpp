@@ -83,7 +83,7 @@ std::string keep_what_is_in_use(config::settings& fresh, const config::settings&
 file_copy::file_copy(const std::string& path) {
   const int from = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat what {};
-  regular_ = from >= 0 && fstat(from, &what) == 0 && S_ISREG(what.st_mode);
+  read_once_ = from >= 0 && fstat(from, &what) == 0 && !S_ISREG(what.st_mode);
   const int memory = memfd_create("reseq configuration", MFD_CLOEXEC);
   const int to = fcntl(memory, F_DUPFD_CLOEXEC, least_descriptor);
   std::array<char, 65536> piece{};
@@ -126,11 +126,14 @@ std::optional<configured> configuration_reader::read_again(const config::setting
     return std::nullopt;
   }
   auto [fresh, loaded] = read();
+  if (fresh.copy->of_something_read_once()) {
+    spdlog::error("SIGHUP: {} is no file that can be read again, and nothing changes", line_.config);
+    return std::nullopt;
+  }
   for (const auto& warning : loaded.warnings) spdlog::warn("{}", warning.text());
   for (const auto& problem : loaded.problems) spdlog::error("{}", problem.text());
-  if (!loaded.problems.empty() || !fresh.copy->of_a_regular_file()) {
-    spdlog::error("SIGHUP: {} {}, and nothing changes", line_.config,
-                  loaded.problems.empty() ? "cannot be read again" : "has mistakes");
+  if (!loaded.problems.empty()) {
+    spdlog::error("SIGHUP: {} has mistakes, and nothing changes", line_.config);
     return std::nullopt;
   }
   if (const auto kept = keep_what_is_in_use(fresh.settings, now); !kept.empty())

@@ -28,12 +28,12 @@ public:
   [[nodiscard]] int descriptor() const { return descriptor_; }
   /// Where it can be read; empty without one.
   [[nodiscard]] std::string path() const;
-  /// What can be read once only, a pipe for example, cannot be read again.
-  [[nodiscard]] bool of_a_regular_file() const { return regular_; }
+  /// A pipe, for example, has nothing for a second reading.
+  [[nodiscard]] bool of_something_read_once() const { return read_once_; }
 
 private:
   int descriptor_ = -1;
-  bool regular_ = false;
+  bool read_once_ = false;
 };
 
 struct configured {

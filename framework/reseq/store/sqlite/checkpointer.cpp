@@ -249,7 +249,7 @@ result<void> checkpointer::before_write() {
     nearly_done_ = false;
   }
   const std::lock_guard one(copying_);
-  note_failure(SQLITE_OK, writer_);
+  note_failure(SQLITE_OK, writer_); // an earlier one that could not be mended yet
   if (spoilt()) return fail(errc::unavailable, "its database could not be synced", "journal.sqlite");
   const pass done = copy(writer_);
   writer_.check(done.code);
