@@ -254,18 +254,30 @@ void dispatcher_state::on(answers& given) {
 
 void dispatcher_state::take(peer& from, answer& item, std::map<core::pipeline_index, work_done>& news) {
   const dispatch_id copy{item.dispatch};
-  const auto chain = table->owed(from.id, copy, item.chain);
-  if (!chain) {
+  const auto owed = table->owed(from.id, copy, item.chain);
+  if (!owed) {
     spdlog::warn("worker {} answered for work that it does not have; ignored", from.node);
     return;
   }
   setup.measured->transform.Observe(static_cast<double>(item.took_ns) / 1e9);
+  refuse_strangers(pipelines[owed->pipeline.value()], item);
   const auto end = end_of(item.kind);
-  const auto counted = table->answer(from.id, copy, *chain, end, std::move(item.error), now());
+  const auto counted = table->answer(from.id, copy, owed->chain, end, std::move(item.error), now());
   if (!counted || end != core::attempt_end::done) return;
   const auto& [key, work] = *counted;
   news[key.pipeline].done.push_back({key.at, key.chain, to_result(pipelines[key.pipeline.value()], work.message, item),
                                      work.asked, std::chrono::nanoseconds{item.took_ns}});
+}
+
+/// A result for a destination that is not there has failed: passed over, the message would be nowhere. No permanent
+/// failure, for a worker may know of a configuration that the supervisor gets next.
+void dispatcher_state::refuse_strangers(const served& pipeline, answer& item) {
+  if (!item.narrowed || end_of(item.kind) != core::attempt_end::done) return;
+  const auto stranger = std::ranges::find_if_not(
+    item.only_to, [&](const std::string& label) { return pipeline.is.destinations.contains(label); });
+  if (stranger == item.only_to.end()) return;
+  item.kind = answer_kind::failed;
+  item.error = "a transform narrows to '" + *stranger + "', which is no destination of this pipeline";
 }
 
 core::work_result dispatcher_state::to_result(const served& pipeline, const message_ptr& message, answer& item) const {
@@ -274,13 +286,7 @@ core::work_result dispatcher_state::to_result(const served& pipeline, const mess
   if (item.kind == answer_kind::unchanged) made.body = content_of(message);
   if (!item.narrowed) return made;
   made.only_to.emplace();
-  for (const auto& label : item.only_to) {
-    const auto known = pipeline.is.destinations.find(label);
-    if (known == pipeline.is.destinations.end())
-      spdlog::warn("pipeline {}: a transform narrows to {}, which is no destination", pipeline.is.name, label);
-    else
-      made.only_to->push_back(known->second);
-  }
+  for (const auto& label : item.only_to) made.only_to->push_back(pipeline.is.destinations.at(label));
   return made;
 }
 

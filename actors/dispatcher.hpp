@@ -73,6 +73,7 @@ struct dispatcher_state {
   void log_quarantines();
 
   void take(peer& from, answer& item, std::map<core::pipeline_index, work_done>& news);
+  static void refuse_strangers(const served& pipeline, answer& item);
   [[nodiscard]] core::work_result to_result(const served& pipeline, const message_ptr& message, answer& item) const;
 
   void perform(std::map<core::pipeline_index, work_done> news = {});

@@ -68,13 +68,13 @@ void dispatch_table::withdraw(task_key key, time_point now) {
   if (which != no_slot) state_->abandon(which, no_slot, now);
 }
 
-std::optional<chain_index> dispatch_table::owed(worker_id worker, dispatch_id copy_id, std::size_t number) const {
+std::optional<owed_work> dispatch_table::owed(worker_id worker, dispatch_id copy_id, std::size_t number) const {
   const auto& s = *state_;
   const auto copy_slot = s.find_copy(worker, copy_id);
   if (copy_slot == no_slot) return std::nullopt;
   const auto legs = s.legs(copy_slot);
   if (number >= legs.size() || legs[number].task == no_slot) return std::nullopt;
-  return legs[number].chain;
+  return owed_work{s.copies[copy_slot].pipeline, legs[number].chain};
 }
 
 std::optional<answered_task> dispatch_table::answer(worker_id worker, dispatch_id copy_id, chain_index chain,

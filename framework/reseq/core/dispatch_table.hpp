@@ -31,6 +31,14 @@ struct task_key {
   friend auto operator<=>(const task_key&, const task_key&) = default;
 };
 
+/// What a worker has to do for a copy: of which pipeline, which chain.
+struct owed_work {
+  pipeline_index pipeline;
+  chain_index chain;
+
+  friend bool operator==(const owed_work&, const owed_work&) = default;
+};
+
 /// What a task was submitted with, and is handed back with: of no meaning here.
 struct task_work {
   message_ptr message;
@@ -184,9 +192,9 @@ public:
   /// Nobody wants it any more. Its copies still occupy their slots until they are answered.
   void withdraw(task_key key, time_point now);
 
-  /// A chain of the copy, by its number in `dispatch::chains`; nothing when the worker does not have that copy, or has
-  /// answered that chain of it.
-  [[nodiscard]] std::optional<chain_index> owed(worker_id worker, dispatch_id copy, std::size_t number) const;
+  /// What the worker has to do with the copy, by the chain's number in `dispatch::chains`; nothing when it does not
+  /// have that copy, or has answered that chain of it.
+  [[nodiscard]] std::optional<owed_work> owed(worker_id worker, dispatch_id copy, std::size_t number) const;
 
   /// A worker answered one chain of one copy. When it is the first answer and counts, the task: for `done` it is
   /// finished and forgotten; for the others it backs off, or waits for the attempt's other copy. Nothing when the

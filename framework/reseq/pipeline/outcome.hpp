@@ -58,7 +58,7 @@ struct routed {
 };
 
 /// `return reseq::to({"billing"}, result);`: only these destinations get it. Several narrowings in one chain leave
-/// the destinations that all of them name.
+/// the destinations that all of them name. A name that the pipeline has no destination for fails the attempt.
 template <class T>
 [[nodiscard]] routed<std::decay_t<T>> to(destination_names names, T&& value) {
   return {std::forward<T>(value), std::move(names)};

@@ -149,7 +149,7 @@ TEST_CASE("the shard hears of what was produced, dropped and narrowed") {
   REQUIRE(w.mail->orders.size() == 3);
   auto narrowed = fixture::answer_to(w.mail->orders[2], answer_kind::produced);
   narrowed.narrowed = true;
-  narrowed.only_to = {"audit", "unknown"};
+  narrowed.only_to = {"audit"};
   f.system.send_as(w.handle, f.dispatcher,
                    answers{{fixture::answer_to(w.mail->orders[0], answer_kind::produced),
                             fixture::answer_to(w.mail->orders[1], answer_kind::dropped), narrowed}});
@@ -182,6 +182,21 @@ TEST_CASE("a result that is the message's own content comes without it, and its 
   REQUIRE(done.body);
   CHECK(*done.body == make_message("m1")->body());
   CHECK(done.only_to == std::vector<destination_id>{destination_id{2}});
+}
+
+TEST_CASE("a result for a destination that the pipeline does not have is a failed attempt, which says so") {
+  fixture f;
+  const auto w = f.join();
+  f.want(1);
+  auto misspelt = fixture::answer_to(w.only_order(), answer_kind::produced);
+  misspelt.narrowed = true;
+  misspelt.only_to = {"audit", "biling"};
+  f.give(w, misspelt);
+  CHECK(f.shard->work_done.empty());
+  const auto known = f.inspect(1);
+  REQUIRE(known);
+  CHECK(known->status.attempts == 1);
+  CHECK(known->status.last_error == "a transform narrows to 'biling', which is no destination of this pipeline");
 }
 
 TEST_CASE("a killed worker's work is dispatched again at once, and that is no failed attempt") {

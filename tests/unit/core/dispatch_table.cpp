@@ -183,7 +183,7 @@ TEST_CASE("an answer that fits no copy changes nothing") {
   f.submit(1);
   const auto d = f.only();
   const auto wrong = d.worker == stranger ? worker_id{1} : stranger;
-  CHECK(f.table.owed(d.worker, d.id, 0) == common);
+  CHECK(f.table.owed(d.worker, d.id, 0) == owed_work{f.main, common});
   CHECK_FALSE(f.table.owed(wrong, d.id, 0));
   CHECK_FALSE(f.table.owed(d.worker, d.id + 1, 0));
   CHECK_FALSE(f.table.owed(d.worker, d.id, 1));

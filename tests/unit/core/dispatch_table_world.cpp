@@ -196,7 +196,7 @@ void world::answer(dispatch_id id, chain_index chain, attempt_end ending) {
   for (std::size_t i = 0; i < copy.chains.size(); ++i) {
     const auto owed = table_.owed(copy.worker, id, i);
     REQUIRE(owed.has_value() == copy.open.contains(copy.chains[i]));
-    if (owed) REQUIRE(*owed == copy.chains[i]);
+    if (owed) REQUIRE(*owed == owed_work{copy.pipeline, copy.chains[i]});
   }
   const auto counted = table_.answer(copy.worker, id, chain, ending, "error", now_);
   REQUIRE(counted.has_value() == counts);
