@@ -12,11 +12,19 @@ namespace {
 /// Whether a later owner of the same journal's was there: to open everything anew would take it all from that one.
 bool is_taken_over(const store::receiver_record& known, epoch ours) { return is_ours(known) && known.owner > ours; }
 
+/// Opens the receiver; says once what it may lose.
+result<store::receiver_record> open(transactional_sink_state& state, const sink_setup& setup) {
+  auto has = state.receiver->open();
+  if (has && !has->at_risk.empty() && !std::exchange(state.warned, true))
+    spdlog::warn("destination {}/{}: its server {}", setup.pipeline, setup.destination.name, has->at_risk);
+  return has;
+}
+
 /// Why it is to be compared with the journal anew, if it is: it lacks something that was delivered, or another journal
 /// has taken it over, or it does not say any more whose messages it has. Asked only when it takes nothing.
-const char* find_change(store::transactional_receiver& receiver, const core::send_item& next, epoch ours) {
-  const auto has = receiver.open();
-  if (has && is_taken_over(*has, ours)) return nullptr;
+const char* find_change(transactional_sink_state& state, const sink_setup& setup, const core::send_item& next) {
+  const auto has = open(state, setup);
+  if (has && is_taken_over(*has, setup.owner)) return nullptr;
   if (has && !has->foreign.empty()) return "it belongs to another installation now";
   if (has && !has->unclaimed.empty()) return "it does not say whose messages it has";
   if (has && next.previous && has->last < *next.previous) return "it lacks what was delivered to it";
@@ -26,11 +34,11 @@ const char* find_change(store::transactional_receiver& receiver, const core::sen
 /// Whether it has what is to be delivered, although nobody has compared the two. Perhaps that comes from a history
 /// which the journal has lost. (Not if a later owner was there: `deliver` says so.) `errc::unavailable`: nobody knows,
 /// and nothing may be delivered.
-result<bool> has_unknown(transactional_sink_state& state, const core::send_item& next, epoch ours) {
+result<bool> has_unknown(transactional_sink_state& state, const sink_setup& setup, const core::send_item& next) {
   if (state.compared) return false;
-  const auto has = state.receiver->open();
+  const auto has = open(state, setup);
   if (!has && has.error().code == errc::unavailable) return tl::unexpected(has.error());
-  if (has && is_taken_over(*has, ours)) return false;
+  if (has && is_taken_over(*has, setup.owner)) return false;
   state.compared = has && has->last < next.seq;
   return has && !state.compared;
 }
@@ -42,7 +50,7 @@ sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transa
   self->state.compared = setup.compared;
   self->state.receiver = make();
   return {
-    [self, setup = std::move(setup)](const deliver& wanted) {
+    [self, setup](const deliver& wanted) {
       std::vector<store::received> items;
       items.reserve(wanted.request.items.size());
       for (const auto& item : wanted.request.items) {
@@ -51,7 +59,7 @@ sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transa
       }
       auto& state = self->state;
       const auto& first = items.front().item;
-      const auto unknown = has_unknown(state, first, setup.owner);
+      const auto unknown = has_unknown(state, setup, first);
       core::receiver_answer answer =
         core::failing{"it has what is still to be delivered, and is compared with the journal first", std::nullopt};
       if (!unknown)
@@ -61,7 +69,7 @@ sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transa
       const bool failing = unknown && std::holds_alternative<core::failing>(answer);
       const char* changed = nullptr;
       if (failing && !state.restarting)
-        changed = *unknown ? "it has what is still to be delivered" : find_change(*state.receiver, first, setup.owner);
+        changed = *unknown ? "it has what is still to be delivered" : find_change(state, setup, first);
       if (changed) {
         state.restarting = true;
         spdlog::warn("destination {}/{}: {}: everything is opened anew, to compare it with the journal", setup.pipeline,
@@ -71,9 +79,9 @@ sink_actor::behavior_type transactional_sink(sink_actor::stateful_pointer<transa
       const auto owner = caf::actor_cast<shard_actor>(self->current_sender());
       self->send(owner, delivered{wanted.request.destination, wanted.request.id, std::move(answer)});
     },
-    [self](const ask_received& question) {
-      auto& receiver = *self->state.receiver;
-      auto has = question.take_over ? receiver.take_over(*question.take_over) : receiver.open();
+    [self, setup](const ask_received& question) {
+      auto& state = self->state;
+      auto has = question.take_over ? state.receiver->take_over(*question.take_over) : open(state, setup);
       question.done(std::move(has).map([](auto known) { return std::optional(std::move(known)); }));
     },
   };

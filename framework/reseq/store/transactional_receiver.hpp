@@ -41,6 +41,7 @@ struct receiver_record {
   /// Where there are messages, and no record says whose: that, and what to do about it, as the end of a sentence about
   /// the receiver.
   std::string unclaimed{};
+  std::string at_risk{}; ///< how it may lose what it has confirmed, as the end of a sentence about it; only of `open`
 };
 
 /// Whether it is of the owner's journal, or there is nothing yet.

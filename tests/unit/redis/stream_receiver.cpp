@@ -87,6 +87,29 @@ TEST_CASE("a Redis that is killed and comes back with its log has each message o
   CHECK(sequences_of(at.seen()) == range_of(1, 4));
 }
 
+TEST_CASE("a Redis that may lose what it has confirmed is told of") {
+  const auto risk = [](std::vector<std::string> settings) {
+    stream_place at(std::move(settings));
+    return must(at.access(owner_with(1))->open()).at_risk;
+  };
+  const std::string on_end =
+    "may lose what it has confirmed when it ends: set `appendonly yes` and `appendfsync always`";
+  CHECK(risk({"--appendonly", "no"}) == on_end);
+  CHECK(risk({"--appendonly", "yes", "--appendfsync", "everysec"}) ==
+        "may lose what it has confirmed when its machine crashes: set `appendfsync always`");
+  CHECK(risk({"--appendonly", "yes", "--appendfsync", "always"}).empty());
+  CHECK(risk({"--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "100mb", "--maxmemory-policy",
+              "allkeys-lru"}) == "may evict what it has confirmed: set `maxmemory-policy noeviction`");
+  CHECK(risk({"--appendonly", "no", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"}) ==
+        on_end + "; and it may evict what it has confirmed: set `maxmemory-policy noeviction`");
+}
+
+TEST_CASE("a Redis that does not say what it keeps is used without a word") {
+  stream_place at({"--appendonly", "no"});
+  at.server.ask(command("ACL").add("SETUSER").add("default").add("-config"));
+  CHECK(must(at.access(owner_with(1))->open()).at_risk.empty());
+}
+
 TEST_CASE("what was trimmed or deleted is not taken twice") {
   stream_place at;
   const auto receiver = at.access(owner_with(1));

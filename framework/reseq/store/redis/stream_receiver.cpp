@@ -6,6 +6,7 @@
 #include <ctime>
 #include <utility>
 
+#include "reseq/store/redis/durability.hpp"
 #include "reseq/store/redis/scripts.hpp"
 
 namespace reseq::store::redis {
@@ -74,9 +75,16 @@ result<stream_url> parse_stream_url(std::string_view text) {
 stream_receiver::stream_receiver(stream_url to, receiver_owner owner, duration timeout)
   : stream_(std::move(to.stream)),
     record_("reseq:{" + std::string(hash_tag(stream_)) + "}:receiver:" + owner.pipeline + ":" + owner.destination),
-    owner_(std::move(owner)), client_(std::move(to.server), options_with(timeout)), ours_(owner_.ours) {}
+    owner_(std::move(owner)), server_(std::move(to.server)), timeout_(timeout), client_(server_, options_with(timeout)),
+    ours_(owner_.ours) {}
 
-result<receiver_record> stream_receiver::open() { return look(); }
+result<receiver_record> stream_receiver::open() {
+  auto known = look();
+  if (!known) return known;
+  if (!risk_) risk_ = durability_risk(server_, timeout_);
+  known->at_risk = *risk_;
+  return known;
+}
 
 result<receiver_record> stream_receiver::take_over(sequence settled) {
   const auto known = look();
