@@ -5,7 +5,7 @@
 --       whether to forget all results (0 or 1), the number of results to store, of each its field and value;
 --       the number of results to delete, their fields;
 --       of each lane: version, step, whether it releases (0 or 1), the last sequence it admits (or 0), how many it
---       admits, makes ready and settles, and those sequences.
+--       admits, makes ready and settles, and those sequences, each kind ascending, none twice.
 -- Answers the epoch that is in force and, if it is ours, how many results there are, and of each lane: what it released
 -- ("17-20 23", or false if its version or step is another one and nothing was changed), how many are pending and ready.
 --
@@ -27,50 +27,58 @@ local function pass(command, key, count)
   at = at + count
 end
 
--- The next `count` sequences into a sorted set.
-local function add(key, count)
-  for from = at + 1, at + count, most / 2 do
+-- Arguments, which are sequences, into a sorted set.
+local function add(key, first, last)
+  for from = first, last, most / 2 do
     local scored = {}
-    for i = from, math.min(from + most / 2 - 1, at + count) do
+    for i = from, math.min(from + most / 2 - 1, last) do
       scored[#scored + 1] = ARGV[i]
       scored[#scored + 1] = ARGV[i]
     end
     redis.call('ZADD', key, unpack(scored))
   end
-  at = at + count
 end
 
--- Takes the run that both sets begin with out of them: often just the `finished`, which have come now. As text,
--- with neighbours as "first-last".
-local function release(pending, ready, finished)
-  local runs, first, last = {}, nil, nil
+-- Takes the run that `pending` begins with and that has a result, in `ready` or among the next `count` sequences, out
+-- of both sets; those of the next `count` that have to wait go to `ready`. (Most are released in the call that brings
+-- them, and are never there.) A result of what is not pending stops the run. As text, with neighbours as "first-last".
+local function release(pending, ready, count)
+  local came, last_came = at + 1, at + count
+  at = last_came
+  local any_ready = redis.call('ZCARD', ready) > 0
+  if count == 0 and not any_ready then return '' end
+
+  local runs, first, last, follows = {}, nil, nil, nil
   local function close()
     if first then runs[#runs + 1] = first == last and first or first .. '-' .. last end
   end
-  local length = 0
-  local look = math.min(math.max(8, finished + 1), 1000) -- what is ready may be long, and its head far away
+  local length, were_ready = 0, 0
+  local look = math.min(math.max(8, count + 1), 1000) -- what is ready may be long, and its head far away
   while true do
     local waiting = redis.call('ZRANGE', pending, length, length + look - 1)
-    local done = redis.call('ZRANGE', ready, length, length + look - 1)
-    local same = 0
-    while waiting[same + 1] and waiting[same + 1] == done[same + 1] do
-      same = same + 1
-      local seq = waiting[same]
-      if not last or tonumber(seq) ~= tonumber(last) + 1 then
+    local done = any_ready and redis.call('ZRANGE', ready, were_ready, were_ready + look - 1) or {}
+    local same, were = 0, 0
+    while waiting[same + 1] do
+      local seq, was, is = waiting[same + 1], done[were + 1], came <= last_came and ARGV[came]
+      local value = tonumber(seq)
+      if was ~= seq and is ~= seq then break end
+      if was and tonumber(was) < value or is and tonumber(is) < value then break end
+      if was == seq then were = were + 1 end
+      if is == seq then came = came + 1 end
+      if value ~= follows then
         close()
         first = seq
       end
-      last = seq
+      last, follows, same = seq, value + 1, same + 1
     end
-    length = length + same
+    length, were_ready = length + same, were_ready + were
     if same < look then break end
     look = math.min(look * 8, 1000)
   end
   close()
-  if length > 0 then
-    redis.call('ZREMRANGEBYRANK', pending, 0, length - 1)
-    redis.call('ZREMRANGEBYRANK', ready, 0, length - 1)
-  end
+  if length > 0 then redis.call('ZREMRANGEBYRANK', pending, 0, length - 1) end
+  if were_ready > 0 then redis.call('ZREMRANGEBYRANK', ready, 0, were_ready - 1) end
+  add(ready, came, last_came)
   return table.concat(runs, ' ')
 end
 
@@ -103,21 +111,25 @@ for lane = 1, lanes do
   if owner ~= ours then was, stood = nil, nil end
   local again = was == version and stood == step
   local anew = step == '1' and (not was or tonumber(version) > tonumber(was))
-  local next = was == version and tonumber(step) == tonumber(stood) + 1
-  if anew or next then
+  local follows = was == version and tonumber(step) == tonumber(stood) + 1
+  if anew or follows then
     if anew then
       redis.call('DEL', pending, ready)
       before = '0'
     end
-    add(pending, admitted)
-    add(ready, finished)
-    if settled > 0 then
+    add(pending, at + 1, at + admitted)
+    at = at + admitted
+    released = ''
+    if not releases or settled > 0 then
+      add(ready, at + 1, at + finished)
+      at = at + finished
+      finished = 0
       local here = at
       pass('ZREM', pending, settled)
       at = here
       pass('ZREM', ready, settled)
     end
-    released = releases and release(pending, ready, finished) or ''
+    if releases then released = release(pending, ready, finished) end
     if tonumber(greatest) < tonumber(before) then greatest = before end
     changed[#changed + 1] = ARGV[fields + lane]
     changed[#changed + 1] = 'epoch=' .. ours .. ' version=' .. version .. ' step=' .. step .. ' admitted=' .. greatest ..

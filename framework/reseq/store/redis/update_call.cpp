@@ -1,5 +1,6 @@
 #include "reseq/store/redis/update_call.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 #include <span>
@@ -67,11 +68,19 @@ std::vector<part> divide(const core::lane_updates& updates) {
   return parts;
 }
 
+std::vector<sequence> in_order(std::vector<sequence> all) {
+  std::ranges::sort(all);
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
 void add_lane(command& to, const core::lane_update& lane) {
   to.number(lane.version.value()).number(lane.step.value()).number(lane.releases ? 1 : 0);
   to.number(lane.admitted.empty() ? 0 : lane.admitted.back().value());
-  for (const auto* all : {&lane.admitted, &lane.ready, &lane.settled}) to.number(all->size());
-  for (const auto* all : {&lane.admitted, &lane.ready, &lane.settled})
+  const auto ready = in_order(lane.ready);
+  const auto settled = in_order(lane.settled);
+  for (const auto* all : {&lane.admitted, &ready, &settled}) to.number(all->size());
+  for (const auto* all : {&lane.admitted, &ready, &settled})
     for (const auto seq : *all) to.number(seq.value());
 }
 
