@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -17,11 +18,15 @@
 #include <sqlite3.h>
 
 #include "journal_fixture.hpp"
+#include "reseq/store/sqlite/checkpointer.hpp"
+#include "reseq/store/sqlite/connection.hpp"
 #include "reseq/store/sqlite/sqlite_journal.hpp"
 
 namespace reseq::test {
 
 namespace fs = std::filesystem;
+using store::sqlite::checkpointer;
+using store::sqlite::connection;
 using store::sqlite::open_sqlite;
 using store::sqlite::sqlite_options;
 
@@ -177,6 +182,39 @@ int as_nobody(const std::function<int()>& body) {
   return WEXITSTATUS(status);
 }
 
+/// Another program that copies the log into the database, and takes 100 ms for it: it has SQLite's lock for that.
+class copying_program {
+public:
+  explicit copying_program(const std::string& index) {
+    int locked[2];
+    REQUIRE(pipe(locked) == 0);
+    child_ = fork();
+    REQUIRE(child_ >= 0);
+    if (child_ == 0) {
+      struct flock wanted {};
+      wanted.l_type = F_WRLCK;
+      wanted.l_start = 121; // WAL_CKPT_LOCK
+      wanted.l_len = 1;
+      const int file = ::open(index.c_str(), O_RDWR);
+      const char done = file >= 0 && fcntl(file, F_SETLK, &wanted) == 0 ? 'y' : 'n';
+      if (write(locked[1], &done, 1) == 1) usleep(100'000);
+      _exit(0);
+    }
+    char done = 'n';
+    const bool heard = read(locked[0], &done, 1) == 1;
+    close(locked[0]);
+    close(locked[1]);
+    REQUIRE(heard);
+    REQUIRE(done == 'y');
+  }
+  ~copying_program() { waitpid(child_, nullptr, 0); }
+  copying_program(const copying_program&) = delete;
+  copying_program& operator=(const copying_program&) = delete;
+
+private:
+  pid_t child_ = -1;
+};
+
 /// A file system of its own, if this user may mount one.
 class small_disk {
 public:
@@ -247,6 +285,17 @@ TEST_CASE("a killed process's directory opens without the index of its log, and 
   fs::copy(data, scratch.path() / "again");
   fs::remove(scratch.path() / "again" / "journal.sqlite-wal");
   CHECK(refusal(scratch.path() / "again").text().find("messages up to 301 were confirmed") != std::string::npos);
+}
+
+TEST_CASE("a program that copies the log when a journal is opened is waited for") {
+  const scratch_directory scratch;
+  opened(must(open_sqlite(scratch.path())), specs(1));
+  const auto file = scratch.path() / "journal.sqlite";
+  const auto writer = must(connection::open(file, 1U << 20U));
+  REQUIRE(writer->single("SELECT count(*) FROM message"));
+  checkpointer tested(must(connection::open(file, 1U << 20U)), *writer, {});
+  const copying_program other(file.string() + "-shm");
+  CHECK(tested.begin_log_anew());
 }
 
 TEST_CASE("a note that cannot be written is told of, once for a while, and stops nothing") {

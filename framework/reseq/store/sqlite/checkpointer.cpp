@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <iterator>
 #include <string>
@@ -35,6 +36,8 @@ constexpr std::uint64_t frame_header_bytes = 24;
 /// Passes that chase a busy writer before it is asked to help.
 constexpr int most_passes = 12;
 
+constexpr std::chrono::milliseconds between_tries{2};
+
 /// What the log's file grows by while the writer waits: well under a millisecond's work.
 constexpr std::size_t step_bytes = 256U << 10U;
 
@@ -56,6 +59,8 @@ int sync_database(connection& db) {
   sqlite3_file* const file = file_of(db, SQLITE_FCNTL_FILE_POINTER);
   return file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
 }
+
+bool is_busy(int code) { return (code & 0xff) == SQLITE_BUSY; }
 
 pass copy(connection& db) {
   int copied = 0;
@@ -233,8 +238,15 @@ result<void> checkpointer::begin_log_anew() {
   const std::lock_guard one(copying_);
   // What an earlier process could not say any more, while somebody else kept the index.
   if (auto counted = count_anew(writer_); !counted) return counted;
-  const int code = sqlite3_wal_checkpoint_v2(writer_.handle(), nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
-  if (code == SQLITE_BUSY)
+  // SQLite waits for readers, but not for somebody who copies at this moment, or works the index out anew.
+  const auto until = std::chrono::steady_clock::now() + lock_patience;
+  int code = SQLITE_BUSY;
+  for (;;) {
+    code = sqlite3_wal_checkpoint_v2(writer_.handle(), nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
+    if (!is_busy(code) || std::chrono::steady_clock::now() >= until) break;
+    std::this_thread::sleep_for(between_tries);
+  }
+  if (is_busy(code))
     return fail(errc::unavailable, "another program reads journal.sqlite and does not end: close it", "node.data_dir");
   writer_.check(code);
   return writer_.outcome();
@@ -256,7 +268,7 @@ result<void> checkpointer::before_write() {
   auto outcome = writer_.outcome();
   note_failure(done.code, writer_);
   // Readers may keep the log from starting again, or an operator's shell; they go away.
-  if (done.code == SQLITE_BUSY || (!too_long && !spoilt())) return {};
+  if (is_busy(done.code) || (!too_long && !spoilt())) return {};
   return outcome;
 }
 

@@ -7,13 +7,6 @@
 
 namespace reseq::store::sqlite {
 
-namespace {
-
-/// How long a statement waits for somebody else's lock, an operator's shell say, before it fails.
-constexpr int busy_timeout_ms = 5000;
-
-} // namespace
-
 errc meaning(int code, int system_errno) {
   if (system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG) return errc::no_space;
   switch (code & 0xff) {
@@ -96,7 +89,7 @@ result<std::unique_ptr<connection>> connection::open(const std::filesystem::path
   opened->check(code);
   if (code == SQLITE_OK) {
     sqlite3_extended_result_codes(raw, 1);
-    sqlite3_busy_timeout(raw, busy_timeout_ms);
+    sqlite3_busy_timeout(raw, static_cast<int>(lock_patience.count()));
     opened->checkpoint_on_close(false);
     opened->execute("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA temp_store = MEMORY; "
                     "PRAGMA cache_size = -" +

@@ -57,6 +57,9 @@ private:
   int bound_ = 0;
 };
 
+/// How long a statement waits for somebody else's lock, an operator's shell say, before it fails.
+inline constexpr std::chrono::milliseconds lock_patience{5000};
+
 class connection {
 public:
   /// Opens or creates the file. `cache_bytes` bounds its page cache.
