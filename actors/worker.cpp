@@ -1,6 +1,7 @@
 #include "actors/worker.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 #include <utility>
 
@@ -18,6 +19,50 @@ constexpr auto connect_timeout = std::chrono::seconds{5};
 constexpr auto welcome_timeout = std::chrono::seconds{5};
 constexpr auto first_retry = std::chrono::milliseconds{50};
 constexpr auto last_retry = std::chrono::milliseconds{2000};
+
+/// How a job's answers get to the actor, from any thread.
+struct answer_way {
+  std::shared_ptr<outbox> box;
+  std::uint32_t session;
+  worker_node actor;
+
+  void put(answer item) const {
+    if (box->put(session, std::move(item))) caf::anon_send(actor, flush{});
+  }
+};
+
+class job_task : public executor::task {
+public:
+  /// `pipeline`: kept by `setup`; none, if this worker does not run it.
+  job_task(order&& job, const runnable_pipeline* pipeline, std::shared_ptr<const worker_setup> setup, answer_way way)
+    : job_(std::move(job)), pipeline_(pipeline), setup_(std::move(setup)), way_(std::move(way)) {}
+
+  void work() override {
+    const auto answered = [this](answer item) {
+      if (item.chain + 1 < job_.chains.size())
+        way_.put(std::move(item));
+      else
+        last_ = std::move(item);
+    };
+    if (pipeline_ != nullptr) return run_job(job_, *pipeline_, setup_->max_result, answered);
+    for (std::uint32_t i = 0; i < job_.chains.size(); ++i)
+      answered(
+        {job_.dispatch, i, answer_kind::failed, "this worker does not run pipeline " + job_.pipeline, {}, {}, {}, 0});
+  }
+
+  /// The last answer waits until the slot is free again: it is what brings the next order. The others do not, or a
+  /// chain that kills this process would take those before it with it.
+  void finish() override {
+    if (last_) way_.put(std::move(*last_));
+  }
+
+private:
+  order job_;
+  const runnable_pipeline* pipeline_;
+  std::shared_ptr<const worker_setup> setup_;
+  answer_way way_;
+  std::optional<answer> last_;
+};
 
 } // namespace
 
@@ -161,50 +206,30 @@ void worker_state::retry(const std::string& why) {
 }
 
 void worker_state::on(orders& work) {
-  for (auto& job : work.items) {
-    if (pool->busy() < pool->slots())
-      start(std::move(job));
-    else
-      waiting.push_back(std::move(job));
-  }
+  std::ranges::move(work.items, std::back_inserter(waiting));
+  start_waiting();
 }
 
-void worker_state::start(order&& job) {
-  const auto found = pipelines.find(job.pipeline);
-  const auto put = [box = done, in = session, me = worker_node{self}](answer item) {
-    if (box->put(in, std::move(item))) caf::anon_send(me, flush{});
-  };
-  if (found == pipelines.end()) {
-    for (std::uint32_t i = 0; i < job.chains.size(); ++i)
-      put(answer{
-        job.dispatch, i, answer_kind::failed, "this worker does not run pipeline " + job.pipeline, {}, {}, {}, 0});
-    return;
+void worker_state::start_waiting() {
+  std::vector<std::unique_ptr<executor::task>> tasks;
+  for (auto free = pool->slots() - pool->busy(); free > 0 && !waiting.empty(); --free) {
+    tasks.push_back(make_task(std::move(waiting.front())));
+    waiting.pop_front();
   }
-  // The last answer waits until the slot is free again: it is what brings the next order. The others do not, or a chain
-  // that kills this process would take those before it with it.
-  const auto last = std::make_shared<std::optional<answer>>();
-  auto work = [job = std::move(job), pipeline = found->second, keep = setup, last, put] {
-    run_job(job, *pipeline, keep->max_result, [&](answer item) {
-      if (item.chain + 1 < job.chains.size())
-        put(std::move(item));
-      else
-        *last = std::move(item);
-    });
-  };
-  const auto taken = pool->run(std::move(work), [last, put] {
-    if (*last) put(std::move(**last));
-  });
-  if (!taken) spdlog::error("no thread could be started for a job; its timeout will send it elsewhere");
+  if (!tasks.empty() && pool->run(tasks) < tasks.size())
+    spdlog::error("no thread could be started for a job; its timeout will send it elsewhere");
+}
+
+std::unique_ptr<executor::task> worker_state::make_task(order&& job) {
+  const auto found = pipelines.find(job.pipeline);
+  const auto* pipeline = found == pipelines.end() ? nullptr : found->second;
+  return std::make_unique<job_task>(std::move(job), pipeline, setup, answer_way{done, session, worker_node{self}});
 }
 
 void worker_state::send_answers() {
   auto items = done->take(session);
   if (supervisor && !items.empty()) self->send(*supervisor, answers{std::move(items)});
-  while (!waiting.empty() && pool->busy() < pool->slots()) {
-    auto next = std::move(waiting.front());
-    waiting.pop_front();
-    start(std::move(next));
-  }
+  start_waiting();
   if (leaving) finish_if_idle();
 }
 

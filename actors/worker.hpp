@@ -71,7 +71,8 @@ struct worker_state {
   void on_down();
   void on_silence(std::uint32_t greeted_in);
   void retry(const std::string& why);
-  void start(order&& job);
+  void start_waiting();
+  [[nodiscard]] std::unique_ptr<executor::task> make_task(order&& job);
   void send_answers();
   void leave();
   void finish_if_idle();
@@ -82,7 +83,7 @@ struct worker_state {
   std::map<std::string, const runnable_pipeline*> pipelines;
   std::unique_ptr<executor> pool;
   std::shared_ptr<outbox> done;
-  std::deque<order> waiting; ///< more than the pool has slots for, right after a reconnection; bounded by our slots
+  std::deque<order> waiting; ///< for a slot: right after a reconnection there may be too few; bounded by our slots
   caf::io::middleman_actor cluster; ///< makes the connections
   std::optional<gate_actor> supervisor;
   bool welcomed = false;

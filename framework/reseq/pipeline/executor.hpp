@@ -2,36 +2,46 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <memory>
-#include <mutex>
-#include <thread>
-#include <vector>
+#include <span>
 
 namespace reseq {
 
-/// Starts a thread only when a job finds none idle, and keeps it for later jobs. All operations may be called from
-/// any thread, jobs included; the destructor must not be called by a job.
+/// Starts a thread only when a task finds none idle, and keeps it for later tasks. All operations may be called from
+/// any thread, by tasks, too; the destructor must not be called by a task.
 class executor {
 public:
-  /// `slots`: at least 1; how many jobs run at once.
+  class task {
+  public:
+    task() = default;
+    virtual ~task() = default;
+    task(const task&) = delete;
+    task& operator=(const task&) = delete;
+
+    /// Occupies a slot meanwhile. Must not throw.
+    virtual void work() = 0;
+
+    /// Called on the same thread once the slot is free again: whoever learns by it that one is free can fill it at
+    /// once. Must not throw, nor block, since the next task may wait for the thread.
+    virtual void finish() {}
+  };
+
+  /// `slots`: at least 1; how many tasks run at once.
   explicit executor(std::size_t slots);
 
-  /// Waits for the jobs that were taken, unless `abandon` was called.
+  /// Waits for the tasks that were taken, unless `abandon` was called.
   ~executor();
 
   executor(const executor&) = delete;
   executor& operator=(const executor&) = delete;
 
-  /// Takes a slot for `job` and runs it on a thread of the pool, then gives the slot back, and then calls `answer` on
-  /// the same thread: whoever learns by the answer that a slot is free can fill it at once. Neither may throw; `answer`
-  /// must not block, since the next job may wait for its thread.
-  ///
-  /// False, with nothing taken, when no slot is free, after `abandon`, or when the system gives no thread.
-  [[nodiscard]] bool run(std::function<void()> job, std::function<void()> answer = {});
+  /// Takes a slot for each of `tasks`, in their order, and runs it on a thread of the pool, which destroys it after
+  /// `finish`. How many were taken; the others, and those alone, are left as they were: no slot is free for them, or
+  /// `abandon` was called, or the system gives no thread.
+  [[nodiscard]] std::size_t run(std::span<std::unique_ptr<task>> tasks);
 
-  /// For a process about to exit: from now on nobody waits for jobs that hang. They keep what they captured; jobs
-  /// that no thread has begun are dropped. What running jobs use must live as long as the process.
+  /// For a process about to exit: from now on nobody waits for tasks that hang. They stay alive; tasks that no thread
+  /// has begun are dropped. What running tasks use must live as long as the process.
   void abandon();
 
   [[nodiscard]] std::size_t slots() const { return slots_; }
