@@ -56,7 +56,7 @@ void writer_state::take(submit& request) {
   if (const auto no = refused.find(request.shard); no != refused.end()) return request.done(tl::unexpected(no->second));
   auto& part = batch[request.shard];
   for (auto& s : request.submissions) batch_bytes += s.message->size_bytes() + bytes_beside;
-  part.commit.submissions.insert(part.commit.submissions.end(), request.submissions.begin(), request.submissions.end());
+  std::ranges::move(request.submissions, std::back_inserter(part.commit.submissions));
   part.submits.push_back(std::move(request));
   if (batch_bytes >= options.max_batch_bytes && untaken_bytes < options.max_untaken_bytes)
     commit();

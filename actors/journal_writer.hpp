@@ -39,7 +39,7 @@ struct writer_state {
   /// What one shard has in the batch that collects.
   struct collecting {
     store::shard_commit commit;
-    std::vector<submit> submits; ///< their submissions are in `commit`, in order
+    std::vector<submit> submits; ///< their submissions were moved to `commit`, in order
     bool saves = false;
   };
 

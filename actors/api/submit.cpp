@@ -39,8 +39,12 @@ result<void> check_carried(const header_list& headers, std::uint64_t most) {
               "headers");
 }
 
-std::string line_of(const result<receipt>& one) {
-  return (one ? wire::to_json(*one) : wire::to_json(wire::problem_of(one.error()))) + "\n";
+void append_line(std::string& out, const result<receipt>& one) {
+  if (one)
+    wire::append_json(out, *one);
+  else
+    out += wire::to_json(wire::problem_of(one.error()));
+  out += '\n';
 }
 
 } // namespace
@@ -67,7 +71,7 @@ result<submission> http_api::make_submission(const api_pipeline& to, wire::incom
                   "that; begin anew on another connection",
                   to.name_of(destination));
   const auto print = wire::fingerprint(in);
-  in.body.headers = to.router->carried(in.body.headers);
+  in.body.headers = to.router->carried(std::move(in.body.headers));
   if (auto fits = check_carried(in.body.headers, setup_.http.max_carried); !fits)
     return tl::unexpected(std::move(fits.error()));
   return submission{
@@ -76,10 +80,11 @@ result<submission> http_api::make_submission(const api_pipeline& to, wire::incom
 }
 
 void http_api::count(const api_pipeline& to, const receipt& given) const {
+  if (!given.duplicate && given.at != position{}) return; // counted by its shard
   const prometheus::Labels labels{{"pipeline", to.name}};
   if (given.duplicate) {
     setup_.measured->duplicates.Add(labels).Increment();
-  } else if (given.at == position{}) { // those with a position are counted by their shard
+  } else {
     setup_.measured->accepted.Add(labels).Increment();
     setup_.measured->unrouted.Add(labels).Increment();
   }
@@ -183,11 +188,11 @@ void http_api::submit_batch(const api_pipeline& to, net::http_request& request, 
       for (std::size_t i = 0; i < count_of_lines; ++i) {
         if (const auto wrong = bad.find(i); wrong != bad.end()) {
           closes = closes || ends_connection(wrong->second);
-          body += line_of(tl::unexpected(wrong->second));
+          append_line(body, tl::unexpected(wrong->second));
           continue;
         }
         if (*next) count(to, **next);
-        body += line_of(*next++);
+        append_line(body, *next++);
       }
       answer({200, "application/x-ndjson", {}, std::move(body), false, closes});
     }};

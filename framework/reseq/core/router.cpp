@@ -61,13 +61,12 @@ result<std::vector<destination_id>> router::named(const std::vector<std::string>
   return routes;
 }
 
-header_list router::carried(const header_list& headers) const {
-  header_list kept;
-  for (const auto& h : headers) {
+header_list router::carried(header_list headers) const {
+  std::erase_if(headers, [&](const header& h) {
     const auto name = ascii::lower(h.name);
-    if (std::ranges::any_of(carry_, [&](const std::string& glob) { return matches(glob, name); })) kept.push_back(h);
-  }
-  return kept;
+    return std::ranges::none_of(carry_, [&](const std::string& glob) { return matches(glob, name); });
+  });
+  return headers;
 }
 
 } // namespace reseq::core

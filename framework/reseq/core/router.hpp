@@ -31,7 +31,7 @@ public:
                                                           const header_list& headers) const;
 
   /// Those of `headers`, in their order, whose name matches one of the pipeline's `carry` globs (in any case).
-  [[nodiscard]] header_list carried(const header_list& headers) const;
+  [[nodiscard]] header_list carried(header_list headers) const;
 
 private:
   struct condition {

@@ -27,12 +27,14 @@ std::uint64_t take_number(std::string_view& text) {
 }
 
 void append_escaped(std::string& out, std::string_view text, bool is_name) {
-  for (const char c : text) {
-    if (c == '\\' || (is_name && c == ':')) out += '\\';
-    if (c == '\n')
-      out += "\\n";
-    else
-      out += c;
+  for (auto from = text.begin();; ++from) {
+    const auto special =
+      std::find_if(from, text.end(), [&](char c) { return c == '\\' || c == '\n' || (is_name && c == ':'); });
+    out.append(from, special);
+    if (special == text.end()) return;
+    out += '\\';
+    out += *special == '\n' ? 'n' : *special;
+    from = special;
   }
 }
 
@@ -111,7 +113,10 @@ std::optional<std::uint64_t> uuid_front(std::string_view id) {
 } // namespace
 
 std::string encode_headers(const header_list& headers) {
+  std::size_t bytes = 0;
+  for (const auto& header : headers) bytes += header.name.size() + header.value.size() + 3;
   std::string out;
+  out.reserve(bytes);
   for (const auto& header : headers) {
     append_escaped(out, header.name, true);
     out += ": ";

@@ -61,14 +61,19 @@ problem make_problem(unsigned status, std::string detail, std::string field) {
 problem problem_of(const error& e) { return make_problem(status_of(e.code), e.text(), e.where); }
 
 std::string to_json(const receipt& r) {
-  std::string out = R"({"id":)";
+  std::string out;
+  append_json(out, r);
+  return out;
+}
+
+void append_json(std::string& out, const receipt& r) {
+  out += R"({"id":)";
   json::append_string(out, r.id);
   out += R"(,"duplicate":)";
   out += r.duplicate ? "true" : "false";
   out += R"(,"positions":[)";
   if (r.at != position{}) out += R"({"shard":0,"position":)" + std::to_string(r.at.value()) + '}';
   out += "]}";
-  return out;
 }
 
 std::string to_json(const problem& p) {

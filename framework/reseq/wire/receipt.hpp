@@ -44,6 +44,7 @@ problem problem_of(const error& e);
 /// `{"id":"…","duplicate":false,"positions":[{"shard":0,"position":17}]}` on one line without its end; no
 /// positions when no route wanted the message. A batch's answer is a receipt or a problem a line, in order.
 std::string to_json(const receipt& r);
+void append_json(std::string& out, const receipt& r);
 
 /// `{"type":"about:blank","title":"…","status":400,"detail":"…"}` on one line without its end, followed by `"field"`
 /// and `"retry_after"` (seconds) where they are known.

@@ -91,9 +91,9 @@ public:
     ids_.add(what.id());
     enrolled_.add(encode_enrolled(accepted.enrolled));
     fingerprints_.add(bytes(wanted.fingerprint));
-    keys_.add(to_readable(what.key()));
-    content_types_.add(to_readable(what.content_type()));
-    headers_.add(to_readable(encode_headers(what.headers())));
+    keys_.add_readable(what.key());
+    content_types_.add_readable(what.content_type());
+    headers_.add_readable(encode_headers(what.headers()));
     payloads_.add(what.payload());
   }
 

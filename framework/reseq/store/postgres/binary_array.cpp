@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "reseq/store/postgres/readable.hpp"
+
 namespace reseq::store::postgres {
 
 namespace {
@@ -40,6 +42,11 @@ void binary_array::add(std::string_view value) {
   append<4>(bytes_, value.size());
   bytes_.append(value);
   ++count_;
+}
+
+void binary_array::add_readable(std::string_view value) {
+  if (is_plain(value)) return add(value);
+  add(to_readable(value));
 }
 
 void binary_array::add_number(std::uint64_t value) {

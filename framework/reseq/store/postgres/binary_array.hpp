@@ -19,7 +19,8 @@ public:
   void reserve(std::size_t values, std::size_t bytes);
 
   void add(std::string_view value);
-  void add_number(std::uint64_t value); ///< as a bigint
+  void add_readable(std::string_view value); ///< what `to_readable` makes of it
+  void add_number(std::uint64_t value);      ///< as a bigint
 
   /// The parameter, complete with what was added so far.
   [[nodiscard]] const std::string& bytes();

@@ -99,7 +99,7 @@ void write_unparked(database& db, pqxx::work& tx, const owned_shard& shard,
   binary_array destination(of::bigint), key(of::text);
   for (const auto& gone : keys) {
     destination.add_number(gone.destination.value());
-    key.add(to_readable(gone.key));
+    key.add_readable(gone.key);
   }
   db.run(tx, remove_parked, shard.number, binary(destination.bytes()), binary(key.bytes()));
 }
@@ -109,7 +109,7 @@ void write_parked(database& db, pqxx::work& tx, const owned_shard& shard,
   binary_array destination(of::bigint), key(of::text), from(of::bigint);
   for (const auto& record : records) {
     destination.add_number(record.destination.value());
-    key.add(to_readable(record.key));
+    key.add_readable(record.key);
     from.add_number(record.from.value());
   }
   db.run(tx, save_parked, shard.number, binary(destination.bytes()), binary(key.bytes()), binary(from.bytes()));

@@ -38,14 +38,14 @@ char byte_of(char high, char low) {
                            value_of[static_cast<unsigned char>(low)]);
 }
 
-bool plain(std::string_view bytes) {
+} // namespace
+
+bool is_plain(std::string_view bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c > 0 && c != '\\'; });
 }
 
-} // namespace
-
 std::string to_readable(std::string_view bytes) {
-  if (plain(bytes)) return std::string(bytes);
+  if (is_plain(bytes)) return std::string(bytes);
   std::string out;
   while (!bytes.empty()) {
     const std::size_t length = utf8_length(bytes);
