@@ -272,12 +272,15 @@ void dispatcher_state::take(peer& from, answer& item, std::map<core::pipeline_in
 /// A result for a destination that is not there has failed: passed over, the message would be nowhere. No permanent
 /// failure, for a worker may know of a configuration that the supervisor gets next.
 void dispatcher_state::refuse_strangers(const served& pipeline, answer& item) {
-  if (!item.narrowed || end_of(item.kind) != core::attempt_end::done) return;
-  const auto stranger = std::ranges::find_if_not(
-    item.only_to, [&](const std::string& label) { return pipeline.is.destinations.contains(label); });
-  if (stranger == item.only_to.end()) return;
-  item.kind = answer_kind::failed;
-  item.error = "a transform narrows to '" + *stranger + "', which is no destination of this pipeline";
+  if (end_of(item.kind) != core::attempt_end::done) return;
+  for (const auto* labels : {&item.named, &item.only_to}) {
+    const auto stranger = std::ranges::find_if_not(
+      *labels, [&](const std::string& label) { return pipeline.is.destinations.contains(label); });
+    if (stranger == labels->end()) continue;
+    item.kind = answer_kind::failed;
+    item.error = "a transform narrows to '" + *stranger + "', which is no destination of this pipeline";
+    return;
+  }
 }
 
 core::work_result dispatcher_state::to_result(const served& pipeline, const message_ptr& message, answer& item) const {

@@ -17,7 +17,7 @@
 
 namespace reseq::actors {
 
-inline constexpr std::uint32_t protocol_version = 4;
+inline constexpr std::uint32_t protocol_version = 5;
 
 /// Worker → supervisor, first of all. Its layout never changes, so that two versions can tell each other apart.
 struct hello {
@@ -69,6 +69,7 @@ struct answer {
   std::string error;
   bool narrowed = false;
   std::vector<std::string> only_to; ///< when narrowed
+  std::vector<std::string> named;   ///< whatever its chains have narrowed to; also when it is left out by that
   content_ptr body;                 ///< when produced
   std::uint64_t took_ns = 0;        ///< what the transforms took
 };
@@ -169,8 +170,8 @@ auto inspect(Inspector& f, order& x) {
 template <class Inspector>
 auto inspect(Inspector& f, answer& x) {
   const auto head = [&](auto&... parts) {
-    return f(caf::meta::type_name("answer"), x.dispatch, x.chain, x.kind, x.error, x.narrowed, x.only_to, x.took_ns,
-             parts...);
+    return f(caf::meta::type_name("answer"), x.dispatch, x.chain, x.kind, x.error, x.narrowed, x.only_to, x.named,
+             x.took_ns, parts...);
   };
   if constexpr (Inspector::reads_state) {
     static const content nothing;

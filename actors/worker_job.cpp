@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 
 #include "actors/worker.hpp"
 
@@ -10,13 +11,16 @@ using clock = std::chrono::steady_clock;
 
 struct timed {
   outcome out;
+  destination_names named; ///< by its narrowings
   duration took{};
 };
 
 timed run_timed(const chain& steps, const message_ptr& source, attempt number) {
   const auto start = clock::now();
   auto out = steps.run(source, number);
-  return {std::move(out), clock::now() - start};
+  auto* const result = std::get_if<produced>(&out);
+  auto named = result ? std::move(result->named) : destination_names{};
+  return {std::move(out), std::move(named), clock::now() - start};
 }
 
 answer to_answer(const order& job, std::uint32_t index, const timed& done, std::uint64_t max_result) {
@@ -24,6 +28,7 @@ answer to_answer(const order& job, std::uint32_t index, const timed& done, std::
   made.dispatch = job.dispatch;
   made.chain = index;
   made.took_ns = static_cast<std::uint64_t>(done.took.count());
+  made.named = done.named;
   if (const auto* lost = std::get_if<failed>(&done.out)) {
     made.kind = lost->permanent ? answer_kind::permanent : answer_kind::failed;
     made.error = lost->what;
@@ -51,12 +56,13 @@ timed run_own(const order& job, const runnable_pipeline& pipeline, const std::st
   const auto* base = std::get_if<produced>(&common.out);
   if (!base) return common;
   if (base->only_to && std::ranges::find(*base->only_to, destination) == base->only_to->end())
-    return {dropped{}, common.took};
+    return {dropped{}, common.named, common.took};
   const auto own = pipeline.own.find(destination);
   if (own == pipeline.own.end())
-    return {failed{"this worker has no transforms of its own for destination " + destination, false}, common.took};
+    return {failed{"this worker has no transforms of its own for destination " + destination, false}, {}, common.took};
   auto done = run_timed(own->second, present(job.message, base->body), attempt{job.attempt});
   done.took += common.took;
+  std::ranges::copy(common.named, std::back_inserter(done.named));
   return done;
 }
 

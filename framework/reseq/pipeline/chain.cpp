@@ -1,7 +1,9 @@
 #include "reseq/pipeline/chain.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 #include "reseq/model/permanent_error.hpp"
@@ -59,6 +61,7 @@ outcome chain::run(const message_ptr& source, attempt number) const {
       if (const auto* why = std::get_if<failed>(&handed.what)) return failure(now, why->what, why->permanent);
       if (std::holds_alternative<dropped>(handed.what)) return dropped{};
       narrow(result.only_to, handed.only_to);
+      if (handed.only_to) std::ranges::copy(*handed.only_to, std::back_inserter(result.named));
       value = std::get<std::shared_ptr<void>>(std::move(handed.what));
       if (makes_content) result.body = now.finish(value, *current);
     } catch (...) {

@@ -21,6 +21,7 @@ using destination_names = std::vector<std::string>;
 struct produced {
   content_ptr body;
   std::optional<destination_names> only_to{};
+  destination_names named{}; ///< by a chain: whatever its transforms have narrowed to, to find what is no destination
 };
 
 /// The message goes nowhere. Converts to an empty `std::optional`, so that a transform which returns one can say

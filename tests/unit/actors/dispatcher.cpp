@@ -189,8 +189,19 @@ TEST_CASE("a result for a destination that the pipeline does not have is a faile
   const auto w = f.join();
   f.want(1);
   auto misspelt = fixture::answer_to(w.only_order(), answer_kind::produced);
-  misspelt.narrowed = true;
-  misspelt.only_to = {"audit", "biling"};
+  SECTION("one of several") {
+    misspelt.narrowed = true;
+    misspelt.only_to = {"audit", "biling"};
+  }
+  SECTION("another transform has narrowed it away") {
+    misspelt.narrowed = true;
+    misspelt.only_to = {"audit"};
+    misspelt.named = {"audit", "biling", "audit"};
+  }
+  SECTION("and so this destination, which has a chain of its own, does not get it") {
+    misspelt.kind = answer_kind::dropped;
+    misspelt.named = {"biling"};
+  }
   f.give(w, misspelt);
   CHECK(f.shard->work_done.empty());
   const auto known = f.inspect(1);

@@ -112,6 +112,7 @@ TEST_CASE("answers arrive with their bodies, and only those that produced one ha
   made.body = std::make_shared<const content>(content{any_bytes, "text/plain", {{"a", "b"}}});
   made.narrowed = true;
   made.only_to = {"billing"};
+  made.named = {"billing", "audit"};
   auto lost = make_answer(answer_kind::failed);
   lost.error = "no luck";
   const auto got = read_back(answers{{made, make_answer(answer_kind::dropped), lost,
@@ -123,6 +124,7 @@ TEST_CASE("answers arrive with their bodies, and only those that produced one ha
   CHECK(got[0].kind == answer_kind::produced);
   CHECK(got[0].narrowed);
   CHECK(got[0].only_to == std::vector<std::string>{"billing"});
+  CHECK(got[0].named == std::vector<std::string>{"billing", "audit"});
   CHECK(got[0].took_ns == 1'500'000);
   REQUIRE(got[0].body);
   CHECK(*got[0].body == *made.body);

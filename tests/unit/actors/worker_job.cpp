@@ -181,6 +181,7 @@ TEST_CASE(
   CHECK(payload_of(all[1]) == "in billing");
   CHECK(all[2].kind == answer_kind::dropped);
   CHECK(audited == 0);
+  for (const auto& one : all) CHECK(one.named == std::vector<std::string>{"billing"});
 }
 
 TEST_CASE("narrowing to nowhere is not the same as not narrowing") {

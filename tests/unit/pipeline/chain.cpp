@@ -141,7 +141,9 @@ TEST_CASE("several narrowings leave what all of them name") {
                                 return to({"c", "b"}, s);
                               })
                    .finish();
-  CHECK(std::get<produced>(run(c)).only_to == destination_names{"b"});
+  const auto result = std::get<produced>(run(c));
+  CHECK(result.only_to == destination_names{"b"});
+  CHECK(result.named == destination_names{"a", "b", "b", "c", "c", "b"});
 }
 
 TEST_CASE("a chain that narrows nothing is for every destination") {
