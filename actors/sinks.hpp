@@ -85,7 +85,7 @@ struct transactional_sink_state {
   std::unique_ptr<store::transactional_receiver> receiver;
   bool compared = true; ///< as in `sink_setup`, or it turned out that there is nothing to compare
   bool restarting = false;
-  bool warned = false; ///< of what it may lose
+  bool asked_for_risk = false; ///< what the receiver may lose
 };
 
 using receiver_maker = std::function<std::unique_ptr<store::transactional_receiver>()>;

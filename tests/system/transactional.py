@@ -142,5 +142,17 @@ class Transactional(SystemTest):
         self.assertEqual(counted, self.server.sql("SELECT count(*), sum(length(payload)) FROM public.ledger", "books"))
 
 
+class Risk(SystemTest):
+    def test_a_redis_that_may_lose_what_it_has_confirmed_is_told_of(self):
+        redis = RedisServer("--appendonly", "no")
+        self.addCleanup(redis.close)
+        stream = {"name": "stream", "url": f"{redis.url}?stream=ledger"}
+        running = self.supervisor(self.config([pipeline("p", [stream], [])]))
+        running.submit_all("p", ["a", "b"])
+        running.wait_until_settled("p", "stream", 2)
+        running.wait_for_line("destination p/stream: its server may lose what it has confirmed when it ends: set `append")
+        self.assertEqual(running.logged("may lose what it has confirmed"), 1)
+
+
 if __name__ == "__main__":
     unittest.main()

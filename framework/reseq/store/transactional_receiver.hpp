@@ -41,7 +41,6 @@ struct receiver_record {
   /// Where there are messages, and no record says whose: that, and what to do about it, as the end of a sentence about
   /// the receiver.
   std::string unclaimed{};
-  std::string at_risk{}; ///< how it may lose what it has confirmed, as the end of a sentence about it; only of `open`
 };
 
 /// Whether it is of the owner's journal, or there is nothing yet.
@@ -103,6 +102,10 @@ public:
   /// - `refused`: it will never take one of them;
   /// - `stale`, `failing`: nothing is known to have changed. The same call may be made again.
   virtual core::receiver_answer deliver(std::span<const received> items) = 0;
+
+  /// How its server may lose what it has confirmed, by its settings, and what to set; as the end of a sentence about
+  /// it. Empty: not by these, or nobody says within two seconds.
+  virtual std::string durability_risk() { return {}; }
 };
 
 } // namespace reseq::store

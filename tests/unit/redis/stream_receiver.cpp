@@ -90,7 +90,7 @@ TEST_CASE("a Redis that is killed and comes back with its log has each message o
 TEST_CASE("a Redis that may lose what it has confirmed is told of") {
   const auto risk = [](std::vector<std::string> settings) {
     stream_place at(std::move(settings));
-    return must(at.access(owner_with(1))->open()).at_risk;
+    return at.access(owner_with(1))->durability_risk();
   };
   const std::string on_end =
     "may lose what it has confirmed when it ends: set `appendonly yes` and `appendfsync always`";
@@ -98,6 +98,9 @@ TEST_CASE("a Redis that may lose what it has confirmed is told of") {
   CHECK(risk({"--appendonly", "yes", "--appendfsync", "everysec"}) ==
         "may lose what it has confirmed when its machine crashes: set `appendfsync always`");
   CHECK(risk({"--appendonly", "yes", "--appendfsync", "always"}).empty());
+  CHECK(risk({"--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "100mb", "--maxmemory-policy",
+              "volatile-lru"})
+          .empty());
   CHECK(risk({"--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "100mb", "--maxmemory-policy",
               "allkeys-lru"}) == "may evict what it has confirmed: set `maxmemory-policy noeviction`");
   CHECK(risk({"--appendonly", "no", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"}) ==
@@ -107,7 +110,7 @@ TEST_CASE("a Redis that may lose what it has confirmed is told of") {
 TEST_CASE("a Redis that does not say what it keeps is used without a word") {
   stream_place at({"--appendonly", "no"});
   at.server.ask(command("ACL").add("SETUSER").add("default").add("-config"));
-  CHECK(must(at.access(owner_with(1))->open()).at_risk.empty());
+  CHECK(at.access(owner_with(1))->durability_risk().empty());
 }
 
 TEST_CASE("what was trimmed or deleted is not taken twice") {

@@ -27,7 +27,7 @@ std::string durability_risk(const server_url& server, duration timeout) {
     risk = "may lose what it has confirmed when it ends: set `appendonly yes` and `appendfsync always`";
   else if (appends == "yes" && syncs != "always")
     risk = "may lose what it has confirmed when its machine crashes: set `appendfsync always`";
-  if (!room.empty() && room != "0" && policy != "noeviction")
+  if (!room.empty() && room != "0" && policy.starts_with("allkeys"))
     risk += (risk.empty() ? "may" : "; and it may") +
             std::string{" evict what it has confirmed: set `maxmemory-policy noeviction`"};
   return risk;

@@ -75,19 +75,16 @@ result<stream_url> parse_stream_url(std::string_view text) {
 stream_receiver::stream_receiver(stream_url to, receiver_owner owner, duration timeout)
   : stream_(std::move(to.stream)),
     record_("reseq:{" + std::string(hash_tag(stream_)) + "}:receiver:" + owner.pipeline + ":" + owner.destination),
-    owner_(std::move(owner)), server_(std::move(to.server)), timeout_(timeout), client_(server_, options_with(timeout)),
+    owner_(std::move(owner)), server_(std::move(to.server)), client_(server_, options_with(timeout)),
     ours_(owner_.ours) {}
 
-result<receiver_record> stream_receiver::open() {
-  auto known = look();
-  if (!known) return known;
-  if (!risk_) risk_ = durability_risk(server_, timeout_);
-  known->at_risk = *risk_;
-  return known;
-}
+result<receiver_record> stream_receiver::open() { return look(); }
+
+/// On a connection of its own: a user may lack CONFIG, and an error ends a connection.
+std::string stream_receiver::durability_risk() { return redis::durability_risk(server_, std::chrono::seconds{1}); }
 
 result<receiver_record> stream_receiver::take_over(sequence settled) {
-  const auto known = look();
+  auto known = look();
   if (!known || is_ours(*known)) return known;
   if (auto may = may_take_over(*known, owner_.assigned, settled); !may) return tl::unexpected(std::move(may.error()));
   ours_ = known->last;

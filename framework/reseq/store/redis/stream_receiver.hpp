@@ -30,7 +30,7 @@ result<stream_url> parse_stream_url(std::string_view text);
 /// twice either. Entries may be trimmed and deleted by anybody.
 ///
 /// An entry survives what Redis's own persistence makes it survive: `appendonly yes` and `appendfsync always` for a
-/// crash of the machine; `open` says so where it is not set. Needs Redis 5 or later.
+/// crash of the machine; `durability_risk` says so where it is not set. Needs Redis 5 or later.
 class stream_receiver : public transactional_receiver {
 public:
   /// `timeout` is of connecting and of each call.
@@ -40,6 +40,7 @@ public:
   result<receiver_record> take_over(sequence settled) override;
   /// Never `refused`.
   core::receiver_answer deliver(std::span<const received> items) override;
+  std::string durability_risk() override;
 
 private:
   enum class whose { ours, anybodys };
@@ -62,8 +63,6 @@ private:
   std::string record_;
   receiver_owner owner_;
   server_url server_;
-  duration timeout_;
-  std::optional<std::string> risk_; ///< once it was asked for
   client client_;
   sequence ours_;                        ///< the last that was found to be this journal's
   sequence compared_;                    ///< up to here it has the journal's messages, as far as that can be seen
