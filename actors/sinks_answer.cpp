@@ -22,6 +22,7 @@ std::string sentence(const net::client_answer& got) {
   auto size = std::min(got.body.size(), most);
   const auto inside_a_character = [&] { return (static_cast<unsigned char>(got.body[size]) & 0xc0U) == 0x80; };
   while (size < got.body.size() && size > most - 4 && inside_a_character()) --size;
+  while (size > 0 && static_cast<unsigned char>(got.body[size - 1]) <= 0x20) --size;
   if (size > 0) text.append(": ").append(got.body, 0, size);
   for (auto& c : text)
     if (static_cast<unsigned char>(c) < 0x20) c = ' ';

@@ -15,7 +15,11 @@ operation_answer unknown_destination(std::uint64_t token, destination_id id) {
 }
 
 operation_answer not_held(std::uint64_t token, const shard_target& t, sequence seq) {
-  return {token, fail(errc::conflict, "is not held at " + t.name, "sequence " + std::to_string(seq.value()))};
+  const bool settled = !t.keys && t.book.is_settled(seq);
+  return {token, fail(errc::conflict,
+                      "is not held at " + t.name +
+                        (settled ? ", but settled: delivered, given up or a dead letter, for good" : ""),
+                      "sequence " + std::to_string(seq.value()))};
 }
 
 operation_answer diverged_answer(std::uint64_t token, const std::string& why) {

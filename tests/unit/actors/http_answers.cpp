@@ -149,7 +149,7 @@ TEST_CASE("a receiver confirms with any 2xx") {
 
 TEST_CASE("a message that will never do is refused, with the receiver's own words") {
   const auto status = GENERATE(400U, 413U, 415U, 422U, 431U);
-  const auto read_as = read(answer_of(status, {}, "no such\ncustomer"));
+  const auto read_as = read(answer_of(status, {}, "no such\ncustomer\r\n"));
   REQUIRE(std::holds_alternative<core::refused>(read_as));
   CHECK(std::get<core::refused>(read_as).why ==
         "the receiver answered " + std::to_string(status) + ": no such customer");

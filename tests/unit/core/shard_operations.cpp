@@ -180,6 +180,19 @@ TEST_CASE("retry and skip of what is not held are refused, and unknown destinati
   CHECK_FALSE(f.todo.save);
 }
 
+TEST_CASE("a retry of what was delivered says so") {
+  shard_fixture f({setup(1)});
+  f.accept({1});
+  f.work(1);
+  f.answer(f.todo.sends[0], confirmed{});
+  f.save();
+  f.tested.retry(1, one, sequence{1}, t0, f.wall);
+  f.take();
+  REQUIRE(f.todo.answers.size() == 1);
+  CHECK(f.todo.answers[0].outcome.error().text() ==
+        "sequence 1: is not held at d1, but settled: delivered, given up or a dead letter, for good");
+}
+
 TEST_CASE("a refused message of a batch is found singly and held, and delivered again when retried") {
   shard_fixture f({setup(1)});
   for (int i = 0; i < 3; ++i) f.accept({1});
