@@ -24,7 +24,7 @@ constexpr std::uint64_t little_frames = 16;
 /// Of the log, and of its index, which has its header twice, in the machine's byte order.
 constexpr std::uint64_t wal_header_bytes = 32;
 constexpr int index_region_bytes = 32768;
-constexpr std::size_t index_header_words = 2 * 12;
+constexpr std::size_t index_header_words = 2UL * 12;
 constexpr std::size_t index_frames_word = 4;
 
 /// What a busy writer appends while the log is copied.
