@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <caf/actor_cast.hpp>
+#include <spdlog/spdlog.h>
 
 #include "actors/sinks.hpp"
 
@@ -57,16 +58,20 @@ result<off_t> line_begin(int file, off_t end, const std::string& path) {
   return 0;
 }
 
-/// What is written to a file that was moved away or removed is out of everybody's sight, and one may have been cut.
-bool is_at(int file, const std::string& path, off_t size) {
+/// What is written to a file that was moved away or removed is out of everybody's sight; and one may have been cut, or
+/// somebody else has written to it.
+bool is_as_we_left_it(int file, const std::string& path, off_t size) {
   struct stat opened {};
   struct stat named {};
   return fstat(file, &opened) == 0 && stat(path.c_str(), &named) == 0 && opened.st_dev == named.st_dev &&
-         opened.st_ino == named.st_ino && opened.st_size >= size;
+         opened.st_ino == named.st_ino && opened.st_size == size;
 }
 
-tl::unexpected<error> foreign(const std::string& path) {
-  return fail(errc::corrupt, "it holds what is no envelope of reseq; move the file away, or name another one", path);
+tl::unexpected<error> foreign(const std::string& path, off_t at) {
+  return fail(errc::corrupt,
+              "what begins at byte " + std::to_string(at) +
+                " is no envelope of reseq; take it out, move the file away, or name another one",
+              path);
 }
 
 /// Where the last whole line ends. A file with no whole line is ours only when it may be the beginning of our first.
@@ -78,7 +83,7 @@ result<off_t> whole_lines(int file, const std::string& path) {
   if (!whole || *whole > 0) return whole;
   const auto torn = read_piece(file, 0, std::min<off_t>(about.st_size, first_bytes.size()), path);
   if (!torn) return tl::unexpected(torn.error());
-  if (!first_bytes.starts_with(*torn)) return foreign(path);
+  if (!first_bytes.starts_with(*torn)) return foreign(path, 0);
   return whole;
 }
 
@@ -88,7 +93,7 @@ result<wire::line_name> read_name(int file, off_t begin, off_t end, const std::s
   auto head = read_piece(file, begin, std::min(end - begin, names), path);
   if (!head) return tl::unexpected(std::move(head.error()));
   auto named = wire::name_of_line(std::string_view(*head).substr(0, head->find('\n')));
-  if (!named) return foreign(path);
+  if (!named) return foreign(path, begin);
   return std::move(*named);
 }
 
@@ -145,7 +150,7 @@ file_sink_state::~file_sink_state() {
 }
 
 result<void> file_sink_state::open(const std::string& path) {
-  if (file >= 0 && is_at(file, path, whole)) return {};
+  if (file >= 0 && is_as_we_left_it(file, path, whole)) return {};
   if (file >= 0) close(std::exchange(file, -1));
   const auto fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (fd < 0) return system_error(path, "cannot be opened");
@@ -167,6 +172,8 @@ result<void> file_sink_state::open(const std::string& path) {
   }
   if (ftruncate(fd, *found) != 0) return give_up(system_error(path, "its torn last line cannot be cut off"));
   if (fsync(fd) != 0 || !sync_folder(path)) return give_up(system_error(path, "cannot be made durable"));
+  if (*found == 0 && last != sequence{})
+    spdlog::info("{}: it was moved away or emptied, and begins anew after sequence {}", path, last.value());
   file = fd;
   whole = *found;
   doubtful_from.reset();
@@ -204,6 +211,9 @@ result<void> file_sink_state::append(const std::string& lines) {
     done += static_cast<std::size_t>(n);
   }
   if (fdatasync(file) != 0) return system_error("file destination", "cannot be made durable");
+  struct stat now {};
+  if (fstat(file, &now) != 0 || now.st_size != whole + static_cast<off_t>(lines.size()))
+    return fail(errc::unavailable, "somebody else writes to it", "file destination");
   whole += static_cast<off_t>(lines.size());
   doubtful_from.reset();
   return {};

@@ -322,6 +322,29 @@ TEST_CASE("a file that is moved away while it is written is begun anew, and what
   CHECK(fs::file_size(f.folder / "moved") > fs::file_size(f.file));
 }
 
+TEST_CASE("what somebody else has begun to write is cut off before the next line") {
+  file_fixture f;
+  f.start();
+  REQUIRE(f.confirmed({1, 2}));
+  std::ofstream(f.file, std::ios::app) << "{\"half";
+  CHECK(f.confirmed({3}));
+  CHECK(f.sequences() == numbers{1, 2, 3});
+}
+
+TEST_CASE("a line of somebody else's fails deliveries, and is named, until it is taken out") {
+  file_fixture f;
+  f.start();
+  REQUIRE(f.confirmed({1, 2}));
+  const auto before = f.text();
+  std::ofstream(f.file, std::ios::app) << "junk\n";
+  CHECK(f.trouble({3}).find("what begins at byte " + std::to_string(before.size()) + " is no envelope of reseq") !=
+        std::string::npos);
+  CHECK(f.text() == before + "junk\n");
+  fs::resize_file(f.file, before.size());
+  CHECK(f.confirmed({3}));
+  CHECK(f.sequences() == numbers{1, 2, 3});
+}
+
 TEST_CASE("a missing folder fails deliveries until it is there") {
   file_fixture f;
   fs::remove_all(f.file.parent_path());
