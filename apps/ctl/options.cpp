@@ -46,7 +46,10 @@ bool has_controls(std::string_view text) {
 
 std::string check_id(const std::string& text) {
   const bool ascii = std::ranges::all_of(text, [](char c) { return c >= 0x20 && c < 0x7F; });
-  return ascii && !text.empty() && text.size() <= 255 ? "" : "an id is 1 to 255 printable ASCII characters";
+  const bool blank = text.starts_with(' ') || text.ends_with(' ');
+  return ascii && !text.empty() && text.size() <= 255 && !blank
+           ? ""
+           : "an id is 1 to 255 printable ASCII characters, the first and the last no blank";
 }
 
 std::string check_message(const std::string& text) {

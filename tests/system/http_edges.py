@@ -253,6 +253,13 @@ class Batches(HttpTest):
                 self.assert_problem(self.post_batch(good + b"\n" + line + b"\n" + good), 400, f"{detail}.*nothing of the batch is accepted")
         self.assert_nothing_accepted()
 
+    def test_what_a_header_says_of_one_message_is_refused_with_a_batch(self):
+        for name in ("Reseq-Key", "Reseq-Destinations", "Idempotency-Key", "Reseq-Nonsense"):
+            answer = self.running.request("POST", f"{MESSAGES}/batch", b'{"id":"x","payload":1}', {name: "d"})
+            self.assert_problem(answer, 400, name)
+            line = json.dumps({"id": "y", "headers": {name: "d"}, "payload": 1}).encode()
+            self.assert_problem(self.post_batch(line), 400, f"line 1: headers: {name}: .*nothing of the batch is accepted")
+
     def test_a_payload_that_is_too_large_fails_the_whole_batch(self):
         large = json.dumps({"payload": "x" * (MAX_MESSAGE + 1)}).encode()
         self.assert_problem(self.post_batch(b'{"payload":1}\n' + large), 413, "line 2")

@@ -43,7 +43,7 @@ public:
   message(std::string id, std::string key, content body, exact_wall_time received = {})
     : id_(std::move(id)), key_(std::move(key)), body_(std::move(body)), received_(received) {}
 
-  /// The producer's id, or the one that was made: 1 to 255 printable ASCII characters.
+  /// The producer's id, or the one that was made: 1 to 255 printable ASCII characters, no blank first or last.
   [[nodiscard]] const std::string& id() const { return id_; }
   /// The ordering key; empty when there is none.
   [[nodiscard]] const std::string& key() const { return key_; }

@@ -18,6 +18,12 @@ bool printable_ascii(std::string_view text) {
 
 namespace {
 
+/// Blanks at its ends would be lost in the header that tells receivers.
+bool is_id(std::string_view text) {
+  return !text.empty() && text.size() <= max_id_bytes && printable_ascii(text) && text.front() != ' ' &&
+         text.back() != ' ';
+}
+
 /// Whether a character may be part of a header's name (RFC 9110 §5.6.2, `tchar`), by its code.
 constexpr std::array<bool, 256> in_token = [] {
   std::array<bool, 256> in{};
@@ -53,8 +59,10 @@ error inside(std::string_view place, error e) {
 }
 
 result<void> check_id(std::string_view id, std::string_view where) {
-  if (!id.empty() && id.size() <= max_id_bytes && printable_ascii(id)) return {};
-  return fail(errc::invalid, "must be 1 to 255 printable ASCII characters", std::string{where});
+  if (!is_id(id))
+    return fail(errc::invalid, "must be 1 to 255 printable ASCII characters, the first and the last no blank",
+                std::string{where});
+  return {};
 }
 
 result<void> check_key(std::string_view key, std::string_view where) {
@@ -108,7 +116,7 @@ result<std::string> implied_id(const header_list& headers) {
       return fail(errc::invalid, "is missing (ce-source and ce-id identify an event)", name);
   }
   auto joined = std::string{**source} + ' ' + std::string{**id};
-  return joined.size() <= max_id_bytes && printable_ascii(joined) ? joined : sha256_hex(joined);
+  return is_id(joined) ? joined : sha256_hex(joined);
 }
 
 } // namespace reseq::wire

@@ -29,6 +29,8 @@ error inside(std::string_view place, error e);
 result<void> check_id(std::string_view id, std::string_view where);
 result<void> check_key(std::string_view key, std::string_view where);
 result<void> check_headers(const header_list& headers);
+/// Of a header in an envelope: not one that is a field there, nor one of ours.
+result<void> check_line_header(std::string_view name);
 
 /// Requested destinations in ascending order and unique; an empty list and empty names are errors.
 result<std::vector<std::string>> tidy_destinations(std::vector<std::string> names, std::string_view where);

@@ -80,15 +80,27 @@ constexpr std::array known_headers{"Reseq-Key",      "Reseq-Destinations", "Rese
                                    "Reseq-Position", "Reseq-Sequence",     "Reseq-Previous-Sequence",
                                    "Reseq-Attempt",  "Reseq-Epoch",        "Reseq-Replay"};
 
+bool begins_as_ours(std::string_view header_name) {
+  return same_header_name(header_name.substr(0, our_prefix.size()), our_prefix);
+}
+
 /// A misspelt key would cost the order.
 result<void> check_ours(const header_list& headers) {
   for (const auto& h : headers) {
-    if (!ascii::lower(h.name.substr(0, our_prefix.size())).starts_with(our_prefix)) continue;
+    if (!begins_as_ours(h.name)) continue;
     if (std::ranges::any_of(known_headers, [&](const char* known) { return same_header_name(h.name, known); }))
       continue;
     return fail(errc::invalid, "is no header that a message can have; Reseq-Key and Reseq-Destinations are",
                 in_quotes(h.name));
   }
+  return {};
+}
+
+/// What says of one message what in a batch a line's field does; that field.
+std::string_view field_for(std::string_view header_name) {
+  if (same_header_name(header_name, "Idempotency-Key")) return "id";
+  if (same_header_name(header_name, "Reseq-Key")) return "key";
+  if (same_header_name(header_name, "Reseq-Destinations")) return "destinations";
   return {};
 }
 
@@ -121,6 +133,20 @@ result<incoming> from_http(const header_list& headers, std::string body) {
   message.body.content_type = type->value_or(std::string_view{});
   std::ranges::remove_copy_if(headers, std::back_inserter(message.body.headers), is_credential);
   return message;
+}
+
+result<void> check_batch_headers(const header_list& headers) {
+  for (const auto& h : headers)
+    if (const auto field = field_for(h.name); !field.empty())
+      return fail(errc::invalid, "says nothing of a batch's messages; their lines have " + in_quotes(field), h.name);
+  return check_ours(headers);
+}
+
+result<void> check_line_header(std::string_view name) {
+  const auto field = field_for(name);
+  if (!field.empty()) return fail(errc::invalid, "is the field " + in_quotes(field) + " of a line", std::string{name});
+  if (begins_as_ours(name)) return fail(errc::invalid, "is no header that a message can have", std::string{name});
+  return {};
 }
 
 digest fingerprint(const incoming& message) {

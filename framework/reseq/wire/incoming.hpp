@@ -19,7 +19,7 @@ constexpr std::size_t max_header_bytes = std::size_t{64} * 1024; ///< names and 
 
 /// One message as its producer meant it.
 struct incoming {
-  std::string id;  ///< 1 to 255 printable ASCII characters; made if the producer gave none
+  std::string id;  ///< 1 to 255 printable ASCII characters, no blank first or last; made if the producer gave none
   std::string key; ///< UTF-8; empty: none
   /// Names as requested, ascending and unique, at least one; absent: the pipeline's route decides.
   std::optional<std::vector<std::string>> destinations;
@@ -43,6 +43,10 @@ struct limits {
 /// Errors: `errc::invalid`, `errc::too_large`; `where` is the header.
 result<incoming> from_http(const header_list& headers, std::string body);
 
+/// The headers of a request with a batch say nothing of its messages: those that would of a single one are refused, and
+/// so is any `Reseq-` header that a delivery does not have. `errc::invalid`; `where` is the header.
+result<void> check_batch_headers(const header_list& headers);
+
 /// A batch: an envelope a line, `{"id","key","pipeline","destinations":[…],"headers":{…},"payload":…}`, where
 /// `"payload_base64"` may take the place of `"payload"`, which must be there, and all else may be missing.
 ///
@@ -55,7 +59,8 @@ result<incoming> from_http(const header_list& headers, std::string body);
 /// An id that is missing is made as for HTTP, from `ce-source` and `ce-id` among `headers` if they are there. Empty
 /// lines are skipped; no line at all is an empty batch. Unknown fields, fields given twice and everything malformed
 /// fail the whole batch: `errc::invalid`, or `errc::too_large` for a payload, a message's headers or the number of
-/// lines; `where` says "line 3: payload", counted from 1 with the empty ones.
+/// lines, or for a header that is a field of an envelope; `where` says "line 3: payload", counted from 1 with the empty
+/// ones.
 result<std::vector<incoming>> from_ndjson(std::string_view body, const limits& bounds);
 
 /// What tells two messages under one id apart (see `digest`). Journals keep it: it never changes for the same input.

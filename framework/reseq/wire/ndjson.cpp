@@ -162,6 +162,7 @@ result<void> envelope::no_name_twice() {
 
 result<void> envelope::read_header(std::string name) {
   if (!is_header_name(name)) return fail(errc::invalid, in_quotes(name) + " is no header name");
+  if (auto allowed = check_line_header(name); !allowed) return allowed;
   auto value = text();
   if (!value) return tl::unexpected(inside(name, std::move(value.error())));
   if (!is_header_value(*value)) return fail(errc::invalid, "must not contain control characters", std::move(name));
