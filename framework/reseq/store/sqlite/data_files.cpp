@@ -148,7 +148,9 @@ result<void> check_files(const fs::path& data_dir, bool confirmed, bool accept_l
   }
   const std::string header = head_of(file, header_bytes);
   if (header.size() < header_bytes || !header.starts_with("SQLite format 3"))
-    return fail(errc::corrupt, "this is not an SQLite database; move it away, or name another node.data_dir",
+    return fail(errc::corrupt,
+                "this is not an SQLite database" + std::string(put_back) +
+                  "; if it is not reseq's, name another node.data_dir",
                 file.string());
   auto ours = check_numbers(big_endian(header, application_id_offset), big_endian(header, user_version_offset), file);
   return ours ? check_length(file, header) : ours;

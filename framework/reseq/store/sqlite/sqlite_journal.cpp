@@ -59,6 +59,9 @@ public:
     if (shards().empty())
       if (auto safe = checkpointer_.begin_log_anew(); !safe) return tl::unexpected(std::move(safe.error()));
     writer_->checkpoint_on_close(true);
+    if (opened->state.last != position{} && reached_->of(shard).last == position{})
+      tell_("high-water says nothing of pipeline " + shard.pipeline +
+            ", it is missing or was damaged: this start cannot notice if the newest messages are missing");
     note(*opened->owned);
     return keep(std::move(opened->owned), std::move(opened->state));
   }
@@ -106,6 +109,9 @@ private:
     const auto now = std::chrono::floor<wall_time::duration>(std::chrono::system_clock::now());
     if (auto done = sqlite::recover(*writer_, *opened->owned, *how, now); !done)
       return tl::unexpected(std::move(done.error()));
+    if (found.seen > found.assigned)
+      tell_("pipeline " + shard.pipeline + ": what had the positions " + std::to_string(found.assigned.value() + 1) +
+            " to " + std::to_string(found.seen.value()) + " is lost, and recorded so; none of them is given again");
     return open_shard(*writer_, keys_, indexes_, shard, what, destinations, noted);
   }
 
