@@ -343,7 +343,9 @@ std::optional<named_task_status> dispatcher_state::inspect(const core::task_key&
 
 /// What is held is looked at by people, who want to know where it failed.
 void dispatcher_state::remember(const core::task_key& key, core::task_status status) {
-  if (!given_up.insert_or_assign(key, with_names(std::move(status))).second) return;
+  auto past = with_names(std::move(status));
+  past.given_up = true;
+  if (!given_up.insert_or_assign(key, std::move(past)).second) return;
   given_up_order.push_back(key);
   if (given_up_order.size() <= most_remembered) return;
   given_up.erase(given_up_order.front());
@@ -351,7 +353,7 @@ void dispatcher_state::remember(const core::task_key& key, core::task_status sta
 }
 
 named_task_status dispatcher_state::with_names(core::task_status status) const {
-  named_task_status made{std::move(status), {}};
+  named_task_status made{std::move(status), {}, false};
   for (const auto& one : made.status.history) {
     const auto label = node_names.find(one.worker);
     made.workers.push_back(label == node_names.end() ? std::string{"?"} : label->second);

@@ -147,8 +147,9 @@ void http_api::show_destination(const api_pipeline& of, destination_id which, co
     auto made = destination_json(setup_, of, status);
     if (!status.head || (status.head->phase != "transform" && status.head->phase != "held"))
       return answer(api::json_response(200, dump(made)));
-    const auto add_attempts = [made, answer](const result<std::optional<named_task_status>>& task) mutable {
-      if (task && *task) {
+    const bool held = status.head->phase == "held";
+    const auto add_attempts = [made, answer, held](const result<std::optional<named_task_status>>& task) mutable {
+      if (task && *task && ((*task)->given_up || !held)) {
         const auto attempts = api::to_json(**task);
         auto& head = made["blocked_by"];
         head["attempts"] = attempts["failed"];
@@ -254,7 +255,8 @@ void http_api::describe(const api_pipeline& of, const store::stored_message& wha
           json one{{"destination", of.name_of(found[i].destination)},
                    {"sequence", found[i].seq.value()},
                    {"state", found[i].state}};
-          if (tasks[i] && *tasks[i]) one["attempts"] = api::to_json(**tasks[i]);
+          if (tasks[i] && *tasks[i] && ((*tasks[i])->given_up || found[i].state != "held"))
+            one["attempts"] = api::to_json(**tasks[i]);
           made["destinations"].push_back(std::move(one));
         }
         answer(api::json_response(200, dump(made)));

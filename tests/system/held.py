@@ -153,6 +153,26 @@ class Exhausted(HeldTest):
         passed = [*range(1, 12), *range(15, 22)]
         self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, passed=passed))
 
+    def test_what_is_held_is_not_shown_with_the_attempts_for_another_destination(self):
+        self.start([{"name": "a", "url": self.book.url()}, {"name": "b", "url": self.book.url()}],
+                   GIVES_UP_SOON, transforms=[FAILS_ALWAYS])  # fmt: skip
+        self.running.submit_all("p", ["one", "two"])
+        for name in ("a", "b"):
+            self.wait_for_held(name)
+        self.assert_changed(self.operate(1, "skip", b'{"destinations":["a"]}'), 1)
+        held = self.wait_for_held("a", after=1)
+
+        def shown():
+            at_a, at_b = self.running.get("/v1/pipelines/p/messages/0:2")["destinations"]
+            tried_for_b = at_b.get("attempts", {}).get("next_attempt")
+            return (at_a, at_b) if tried_for_b and at_b["attempts"]["failed"] > held["attempts"] else None
+
+        at_a, at_b = eventually("it is tried again, for b alone", shown)
+        self.assertEqual((at_a["state"], at_b["state"]), ("held", "pending"))
+        self.assertNotIn("attempts", at_a)
+        head = self.running.get("/v1/pipelines/p/destinations/a")["blocked_by"]
+        self.assertEqual((head["phase"], head["attempts"], head["next_attempt"]), ("held", held["attempts"], None))
+
     def test_what_an_operator_does_leaves_a_line_in_the_log(self):
         self.start_bad_and_good()
         self.running.submit_all("p", ["a", "b"])
