@@ -127,7 +127,7 @@ public:
     return operate_destinations("pause", " is paused and nothing is under way\n");
   }
 
-  [[nodiscard]] result<std::string> resume() const { return operate_destinations("resume", " is running again\n"); }
+  [[nodiscard]] result<std::string> resume() const { return operate_destinations("resume", " is no longer paused\n"); }
 
   [[nodiscard]] result<std::string> recover() const {
     json wish = json::object();

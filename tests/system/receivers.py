@@ -78,7 +78,7 @@ class Receivers(SystemTest):
         running.ctl("pause", "p", "--to", "paused")
         mended = True
         self.assertEqual(running.ctl("resume", "p", "--to", "paused,running"),
-                         "p/paused is running again\np/running is running again\n")  # fmt: skip
+                         "p/paused is no longer paused\np/running is no longer paused\n")  # fmt: skip
         for name in ("paused", "running"):
             running.wait_until_settled("p", name, COUNT)
             self.assert_nothing_wrong(check_book(book.entries(name), sent))

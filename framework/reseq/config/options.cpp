@@ -212,7 +212,8 @@ const std::vector<option<destination_settings>>& options<destination_settings>()
     {"max_unsaved", "256", whole(at(&row::max_unsaved), 1, 1'000'000),
      "messages sent ahead of saved progress, which a crash may send again; not below batch, with order = \"key\" not "
      "below twice that"},
-    {"retry_max", R"("60s")", span(at(&row::retry_max), 1ms, day), "longest wait between tries of a failing receiver"},
+    {"retry_max", R"("60s")", span(at(&row::retry_max), 1ms, day),
+     "longest wait between tries of a failing receiver; its Retry-After may say more, an hour at most"},
     {"on_refused", R"("hold")", choice(at(&row::on_refused), give_up_words),
      "a message that the receiver refuses is held for a person, or recorded as a dead letter and passed"},
     {"max_dead_letters", "100", whole(at(&row::max_dead_letters), 1, 1'000'000),
