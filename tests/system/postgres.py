@@ -311,6 +311,7 @@ class Poolers(OnPostgres):
         running = self.start([self.http_destination()])
         running.submit_all("p", ["before"])
         self.change_pooler("transaction")
+        self.use_sessions(3)
         refused = eventually("it is noticed", lambda: self.refusal(running), seconds=20)
         self.assertEqual(refused.status, 503)
         self.assertTrue(refused.headers["Retry-After"])
@@ -389,6 +390,17 @@ class Poolers(OnPostgres):
         self.configure_pooler(mode, "journal")
         psql = [os.path.join(programs(), "psql"), "-Xq", self.pooled("pgbouncer")]
         subprocess.run(psql, input="RELOAD;\nRECONNECT;\n", text=True, check=True, timeout=PATIENCE_SECONDS)
+
+    def use_sessions(self, count: int) -> None:
+        """So many transactions at once: afterwards the pooler has several sessions to choose from."""
+        psql = [os.path.join(programs(), "psql"), "-XqtA", self.pooled("journal")]
+        clients = [subprocess.Popen(psql, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+        for one in clients:
+            one.stdin.write("BEGIN;\nSELECT 1;\n")
+            one.stdin.flush()
+            self.assertEqual(one.stdout.readline(), "1\n")
+        for one in clients:
+            one.communicate("COMMIT;\n", timeout=PATIENCE_SECONDS)
 
 
 class Owners(OnPostgres):
