@@ -86,12 +86,13 @@ bool takes_transactions(pqxx::connection& db) {
   }
 }
 
-result<void> prepare_journal(pqxx::connection& db) {
+/// The server's process that it is.
+result<int> prepare_journal(pqxx::connection& db) {
   if (db.server_version() < oldest_server)
     return fail(errc::incompatible, "PostgreSQL 13 or later is needed", "store.postgres");
   pqxx::nontransaction tx(db);
   tx.exec(journal_settings);
-  const auto is = tx.exec("SELECT current_setting('server_encoding'), pg_is_in_recovery()");
+  const auto is = tx.exec("SELECT current_setting('server_encoding'), pg_is_in_recovery(), pg_backend_pid()");
   // It would be read as well, and lags. The next attempt may lead to another server.
   if (is[0][1].as<bool>()) return fail(errc::unavailable, "the server of store.postgres is a standby", "PostgreSQL");
   if (view_of(is[0][0]) != "UTF8")
@@ -99,13 +100,13 @@ result<void> prepare_journal(pqxx::connection& db) {
                 "the database's encoding is " + std::string(view_of(is[0][0])) +
                   ": create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
                 "store.postgres");
-  return {};
+  return is[0][2].as<int>();
 }
 
 } // namespace
 
-database::database(std::unique_ptr<pqxx::connection> connected, const server_url& url, session_for use)
-  : connection_(std::move(connected)), url_(url), use_(use), names_(own_names()) {
+database::database(std::unique_ptr<pqxx::connection> connected, const server_url& url, session_for use, int backend)
+  : connection_(std::move(connected)), url_(url), use_(use), backend_(backend), names_(own_names()) {
   if (use == session_for::journal)
     hears_ = hear_notices(*connection_, [this](std::string_view said) { warnings_ += said; });
 }
@@ -123,9 +124,9 @@ result<std::unique_ptr<database>> database::connect(const server_url& url, sessi
     if (!for_journal) tell_more(*connected);
     pqxx::nontransaction(*connected).exec(session_settings);
     if (!takes_transactions(*connected)) return cannot(no_transactions);
-    if (auto fits = for_journal ? prepare_journal(*connected) : result<void>{}; !fits)
-      return tl::unexpected(std::move(fits.error()));
-    return std::make_unique<database>(std::move(connected), url, use);
+    const auto backend = for_journal ? prepare_journal(*connected) : result<int>{0};
+    if (!backend) return tl::unexpected(backend.error());
+    return std::make_unique<database>(std::move(connected), url, use, *backend);
   } catch (const std::exception& e) {
     return cannot(url.without_secrets(e.what()));
   }
@@ -144,6 +145,12 @@ void database::forget(const char* sql) {
   if (known == statements_.end()) return;
   connection_->unprepare(known->second);
   statements_.erase(known);
+}
+
+result<void> database::require_session(int backend) {
+  if (backend == backend_) return {};
+  broken_ = lost_session_ = true;
+  return fail(errc::unavailable, not_sessions, "PostgreSQL");
 }
 
 error database::doubt_commit() {

@@ -28,7 +28,8 @@ public:
   /// the server's default is. `url` must outlive it.
   static result<std::unique_ptr<database>> connect(const server_url& url, session_for use = session_for::journal);
 
-  database(std::unique_ptr<pqxx::connection> connected, const server_url& url, session_for use);
+  /// `backend`: the server's process of a journal's session.
+  database(std::unique_ptr<pqxx::connection> connected, const server_url& url, session_for use, int backend = 0);
 
   /// Runs `sql`, a literal (the cache goes by its address), and throws what libpqxx throws.
   template <class... Arguments>
@@ -64,6 +65,9 @@ public:
 
   /// Whether it can be used again.
   [[nodiscard]] bool broken() const { return broken_ || !connection_->is_open(); }
+  /// Of a journal's: `errc::unavailable` when a transaction found itself in another of the server's processes than the
+  /// one that was set up; it is broken then.
+  result<void> require_session(int backend);
   /// Whether its session turned out to be another one than it was, as with a pooler: it is broken.
   [[nodiscard]] bool lost_session() const { return lost_session_; }
 
@@ -78,6 +82,7 @@ private:
   std::shared_ptr<void> hears_;
   const server_url& url_;
   session_for use_;
+  int backend_;
   std::unordered_map<const char*, std::string> statements_;
   std::string names_; ///< of all its statements; a number follows
   std::uint64_t named_ = 0;

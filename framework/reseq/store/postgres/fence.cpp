@@ -9,9 +9,11 @@ namespace {
 // Row locks, and not advisory transaction locks: those would have to be taken beside the row anyway, to read the epoch
 // that they guard.
 constexpr const char* lock_to_accept =
-  "SELECT number, epoch FROM reseq.shard WHERE number = ANY ($1::integer[]) ORDER BY number FOR NO KEY UPDATE";
+  "SELECT number, epoch, pg_backend_pid() FROM reseq.shard WHERE number = ANY ($1::integer[]) ORDER BY number FOR NO "
+  "KEY UPDATE";
 constexpr const char* lock_to_write =
-  "SELECT number, epoch FROM reseq.shard WHERE number = ANY ($1::integer[]) ORDER BY number FOR KEY SHARE";
+  "SELECT number, epoch, pg_backend_pid() FROM reseq.shard WHERE number = ANY ($1::integer[]) ORDER BY number FOR KEY "
+  "SHARE";
 
 std::string array_of_numbers(std::span<owned_shard* const> shards) {
   std::string out = "{";
@@ -41,6 +43,9 @@ error went_back(epoch ours, epoch theirs) {
 
 result<void> hold(database& db, pqxx::work& tx, fence kind, std::span<owned_shard* const> shards) {
   const auto rows = db.run(tx, kind == fence::accept ? lock_to_accept : lock_to_write, array_of_numbers(shards));
+  // A pooler may give this transaction another session, and bring our statements along.
+  if (!rows.empty())
+    if (auto same = db.require_session(rows[0][2].as<int>()); !same) return same;
   for (const auto* shard : shards) {
     epoch owner;
     for (const auto& row : rows)
