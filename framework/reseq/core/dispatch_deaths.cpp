@@ -111,8 +111,13 @@ suspect_group dispatch_table::state::set_apart(const std::vector<slot>& tasks, p
 
 void dispatch_table::state::assign_suspects(time_point now, std::size_t limit, std::vector<dispatch>& out) {
   const auto count = suspects.pipelines();
-  const auto first = suspects.first.value();
-  for (std::uint32_t i = 0; i < count; ++i) run_suspects(pipeline_index{(first + i) % count}, now, limit, out);
+  const auto pass = [&] {
+    const auto first = suspects.first.value();
+    for (std::uint32_t i = 0; i < count; ++i) run_suspects(pipeline_index{(first + i) % count}, now, limit, out);
+  };
+  suspects.vacated = false;
+  pass();
+  if (suspects.vacated) pass(); // somebody who was looked at before may have waited for that room
   if (std::exchange(suspects.yielded, false)) suspects.runs = 0;
 }
 

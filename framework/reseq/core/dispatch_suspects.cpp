@@ -48,6 +48,7 @@ void dispatch_suspects::vacate(pipeline_index pipeline) {
   auto& own = pipelines_[pipeline.value()].own;
   own.worker = no_slot;
   --rooms_;
+  vacated = true;
   first = pipeline + 1; // whatever became of the room: others may wait for one, too
   add_first(pipeline, std::exchange(own.left, {}));
 }

@@ -82,6 +82,8 @@ public:
   std::uint32_t runs = 0;
   /// No group began although one could have: it is the others' turn.
   bool yielded = false;
+  /// A room was given back, or went with its worker.
+  bool vacated = false;
   /// Who is served first next time.
   pipeline_index first;
 

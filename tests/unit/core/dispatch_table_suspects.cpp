@@ -339,6 +339,32 @@ TEST_CASE("a pipeline whose suspects kill one worker after the other does not ke
   CHECK_FALSE(f.table.inspect(innocent));
 }
 
+TEST_CASE("a worker that a pipeline's hung suspect gives back goes to another pipeline's at once") {
+  fixture f;
+  const auto other = f.table.add_pipeline(fixture::prompt());
+  const auto join = [&] { f.table.join(4, {f.main, other}); };
+  const auto become_suspect = [&](task_key key) {
+    f.table.submit(key, true, f.now);
+    for (int death = 0; death < 2; ++death) {
+      f.table.leave(f.only().worker, departure::died, f.now);
+      join();
+    }
+  };
+  join();
+  become_suspect(f.key(1)); // so that the other pipeline is looked at first from then on
+  CHECK(f.answer(f.only(), attempt_end::done));
+  CHECK(f.table.assign(f.now).empty());
+  join();
+  become_suspect(f.key(2));
+  CHECK(f.only().at == position{2});
+  become_suspect({other, position{1}, common});
+  CHECK(f.table.assign(f.now).empty()); // of two workers one stays for those that are none
+  f.pass(fixture::prompt().timeout);
+  const auto next = f.only();
+  CHECK(next.pipeline == other);
+  CHECK(next.at == position{1});
+}
+
 TEST_CASE("a worker that retires while it runs suspects keeps what it has, and the rest go elsewhere") {
   fixture f;
   for (std::uint64_t at = 1; at <= 4; ++at) f.submit(at);
