@@ -294,7 +294,7 @@ std::variant<options, early_exit> parse(int argc, const char* const* argv, const
     ->type_name("TOKEN");
   app.add_flag("--json", parsed.json, "Print what the API answers instead of text");
   app.set_version_flag("--version", "reseqctl " RESEQ_VERSION, "Print the version");
-  app.set_help_flag("--help", "Print this");
+  app.set_help_flag("-h,--help", "Print this");
   app.footer(footer);
   const grammar commands(app, parsed, patience_s);
   try {

@@ -31,7 +31,7 @@ std::variant<command_line, early_exit> parse_command_line(const program& who, in
     ->trigger_on_parse();
   app.add_flag("--check-config", parsed.check_config, "Print every problem of the configuration and start nothing");
   app.set_version_flag("--version", who.name + " " + who.version, "Print the version");
-  app.set_help_flag("--help", "Print this");
+  app.set_help_flag("-h,--help", "Print this");
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
