@@ -161,7 +161,8 @@ result<void> file_sink_state::open(const std::string& path) {
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) return give_up(system_error(path, "is locked by another process"));
   auto found = whole_lines(fd, path);
   if (!found) return give_up(tl::unexpected(found.error()));
-  if (doubtful_from) found = std::min(*found, *doubtful_from);
+  if (doubtful_from) found = line_begin(fd, std::min(*found, *doubtful_from), path); // it may have changed since
+  if (!found) return give_up(tl::unexpected(found.error()));
   wire::line_name newest;
   if (*found > 0) {
     const auto begin = line_begin(fd, *found - 1, path);
@@ -211,12 +212,12 @@ result<void> file_sink_state::append(const std::string& lines) {
     done += static_cast<std::size_t>(n);
   }
   if (fdatasync(file) != 0) return system_error("file destination", "cannot be made durable");
-  struct stat now {};
-  if (fstat(file, &now) != 0 || now.st_size != whole + static_cast<off_t>(lines.size()))
-    return fail(errc::unavailable, "somebody else writes to it", "file destination");
-  whole += static_cast<off_t>(lines.size());
   doubtful_from.reset();
-  return {};
+  struct stat now {};
+  if (fstat(file, &now) != 0) return system_error("file destination", "cannot be examined");
+  whole += static_cast<off_t>(lines.size());
+  if (now.st_size == whole) return {};
+  return fail(errc::unavailable, "somebody else changes it: what is in it is found out anew", "file destination");
 }
 
 sink_actor::behavior_type file_sink(sink_actor::stateful_pointer<file_sink_state> self, sink_setup setup,

@@ -254,7 +254,7 @@ class Batches(HttpTest):
         self.assert_nothing_accepted()
 
     def test_what_a_header_says_of_one_message_is_refused_with_a_batch(self):
-        for name in ("Reseq-Key", "Reseq-Destinations", "Idempotency-Key", "Reseq-Nonsense"):
+        for name in ("Reseq-Key", "Reseq-Destinations", "Idempotency-Key", "Reseq-Expect-Version", "Reseq-Nonsense"):
             answer = self.running.request("POST", f"{MESSAGES}/batch", b'{"id":"x","payload":1}', {name: "d"})
             self.assert_problem(answer, 400, name)
             line = json.dumps({"id": "y", "headers": {name: "d"}, "payload": 1}).encode()

@@ -18,7 +18,7 @@ operation_answer not_held(std::uint64_t token, const shard_target& t, sequence s
   const bool settled = !t.keys && t.book.is_settled(seq);
   return {token, fail(errc::conflict,
                       "is not held at " + t.name +
-                        (settled ? ", but settled: delivered, given up or a dead letter, for good" : ""),
+                        (settled ? ", but settled: delivered, given up, lost or a dead letter" : ""),
                       "sequence " + std::to_string(seq.value()))};
 }
 

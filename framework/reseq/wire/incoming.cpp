@@ -98,9 +98,11 @@ result<void> check_ours(const header_list& headers) {
 
 /// What says of one message what in a batch a line's field does; that field.
 std::string_view field_for(std::string_view header_name) {
-  if (same_header_name(header_name, "Idempotency-Key")) return "id";
+  if (same_header_name(header_name, "Idempotency-Key") || same_header_name(header_name, "Reseq-Message-Id"))
+    return "id";
   if (same_header_name(header_name, "Reseq-Key")) return "key";
   if (same_header_name(header_name, "Reseq-Destinations")) return "destinations";
+  if (same_header_name(header_name, "Reseq-Expect-Version")) return "expect_version";
   return {};
 }
 

@@ -59,8 +59,8 @@ result<void> check_batch_headers(const header_list& headers);
 /// An id that is missing is made as for HTTP, from `ce-source` and `ce-id` among `headers` if they are there. Empty
 /// lines are skipped; no line at all is an empty batch. Unknown fields, fields given twice and everything malformed
 /// fail the whole batch: `errc::invalid`, or `errc::too_large` for a payload, a message's headers or the number of
-/// lines, or for a header that is a field of an envelope; `where` says "line 3: payload", counted from 1 with the empty
-/// ones.
+/// lines; so does a header that is a field of an envelope. `where` says "line 3: payload", counted from 1 with the
+/// empty ones.
 result<std::vector<incoming>> from_ndjson(std::string_view body, const limits& bounds);
 
 /// What tells two messages under one id apart (see `digest`). Journals keep it: it never changes for the same input.

@@ -345,6 +345,34 @@ TEST_CASE("a line of somebody else's fails deliveries, and is named, until it is
   CHECK(f.sequences() == numbers{1, 2, 3});
 }
 
+TEST_CASE("a file that is changed while a line is written to it is read anew, and no part of a line passes for all") {
+  const auto line = [](std::uint64_t seq, std::size_t bytes) {
+    return R"({"delivery_id":"p/d/)" + std::to_string(seq) + R"(","sequence":)" + std::to_string(seq) +
+           R"(,"message_id":"m)" + std::to_string(seq) + R"(","payload":")" + std::string(bytes, 'x') + "\"}\n";
+  };
+  const file_fixture f;
+  const auto path = f.file.string();
+  file_sink_state state;
+  REQUIRE(state.open(path));
+  REQUIRE(state.append(line(1, 100)));
+  const auto next = line(2, 5000);
+  std::string left;
+  SECTION("emptied") {
+    fs::resize_file(f.file, 0);
+    left = next;
+  }
+  SECTION("added to") {
+    std::ofstream(f.file, std::ios::app) << line(9, 10);
+    left = line(1, 100) + line(9, 10) + next;
+  }
+  CHECK_FALSE(state.append(next));
+  close(std::exchange(state.file, -1));
+  REQUIRE(state.open(path));
+  CHECK(f.text() == left);
+  CHECK(state.last == sequence{2});
+  CHECK(state.whole == static_cast<off_t>(left.size()));
+}
+
 TEST_CASE("a missing folder fails deliveries until it is there") {
   file_fixture f;
   fs::remove_all(f.file.parent_path());

@@ -190,7 +190,7 @@ TEST_CASE("a retry of what was delivered says so") {
   f.take();
   REQUIRE(f.todo.answers.size() == 1);
   CHECK(f.todo.answers[0].outcome.error().text() ==
-        "sequence 1: is not held at d1, but settled: delivered, given up or a dead letter, for good");
+        "sequence 1: is not held at d1, but settled: delivered, given up, lost or a dead letter");
 }
 
 TEST_CASE("a refused message of a batch is found singly and held, and delivered again when retried") {
