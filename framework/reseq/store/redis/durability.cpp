@@ -1,7 +1,6 @@
 #include "reseq/store/redis/durability.hpp"
 
 #include <array>
-#include <span>
 #include <string_view>
 
 #include "reseq/store/redis/client.hpp"
