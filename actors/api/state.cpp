@@ -16,6 +16,12 @@ namespace {
 
 using statuses = std::vector<core::destination_status>;
 
+/// Whether the dispatcher tells of the task that is asked for: where the message is held it is over, and one that is
+/// worked on is another destination's.
+bool is_known(const result<std::optional<named_task_status>>& task, bool held) {
+  return task && *task && ((*task)->given_up || !held);
+}
+
 std::string dump(const json& what) {
   return what.dump(-1, ' ', false, json::error_handler_t::replace); // errors of transforms may be any bytes
 }
@@ -149,7 +155,7 @@ void http_api::show_destination(const api_pipeline& of, destination_id which, co
       return answer(api::json_response(200, dump(made)));
     const bool held = status.head->phase == "held";
     const auto add_attempts = [made, answer, held](const result<std::optional<named_task_status>>& task) mutable {
-      if (task && *task && ((*task)->given_up || !held)) {
+      if (is_known(task, held)) {
         const auto attempts = api::to_json(**task);
         auto& head = made["blocked_by"];
         head["attempts"] = attempts["failed"];
@@ -255,8 +261,7 @@ void http_api::describe(const api_pipeline& of, const store::stored_message& wha
           json one{{"destination", of.name_of(found[i].destination)},
                    {"sequence", found[i].seq.value()},
                    {"state", found[i].state}};
-          if (tasks[i] && *tasks[i] && ((*tasks[i])->given_up || found[i].state != "held"))
-            one["attempts"] = api::to_json(**tasks[i]);
+          if (is_known(tasks[i], found[i].state == "held")) one["attempts"] = api::to_json(**tasks[i]);
           made["destinations"].push_back(std::move(one));
         }
         answer(api::json_response(200, dump(made)));

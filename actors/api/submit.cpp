@@ -161,9 +161,9 @@ void http_api::submit_one(const api_pipeline& to, net::http_request& request, co
 
 void http_api::submit_batch(const api_pipeline& to, net::http_request& request, const net::responder& answer) {
   connections_.try_emplace(request.connection);
-  if (auto right = wire::check_batch_headers(request.headers); !right)
-    return answer(api::error_response(right.error()));
-  auto lines = wire::from_ndjson(request.body, {setup_.http.max_message, max_batch_lines});
+  auto lines = wire::check_batch_headers(request.headers).and_then([&] {
+    return wire::from_ndjson(request.body, {setup_.http.max_message, max_batch_lines});
+  });
   if (!lines) {
     lines.error().what += "; nothing of the batch is accepted";
     return answer(api::error_response(lines.error()));
