@@ -106,6 +106,25 @@ class GoneBack(SystemTest):
         self.submit(10)
         self.wait_until_all_are_there()
 
+    def test_a_stream_that_is_deleted_while_what_is_recorded_of_it_stays_gets_everything_again(self):
+        self.start()
+        self.submit(12)
+        self.wait_until_all_are_there()
+        self.redis.ask("DEL", "ledger")
+        self.submit(1)
+        self.wait_until_it_runs_anew()
+        self.running.wait_for_line("destination p/stream: it lacks what was delivered to it: everything is opened anew")
+        self.wait_until_all_are_there()
+
+    def test_a_stream_that_is_trimmed_goes_on(self):
+        self.start()
+        self.submit(12)
+        self.wait_until_all_are_there()
+        self.redis.ask("XTRIM", "ledger", "MAXLEN", "0")
+        self.submit(3)
+        eventually("the stream has the new ones", lambda: self.entries() == [13, 14, 15])
+        self.assertEqual(self.running.logged("opened anew"), 0)
+
     def test_a_receiver_that_went_back_too_far_waits_for_an_operator_who_is_told_what_is_lost(self):
         journal = self.server.create_database("journal")
         self.start(store={"kind": "postgres", "postgres": journal, "redis": self.redis.url})

@@ -26,7 +26,10 @@ public:
   explicit stream_place(std::vector<std::string> more = {}) : server(std::move(more)) {}
 
   std::unique_ptr<store::transactional_receiver> access(const store::receiver_owner& owner) override {
-    auto to = parse_stream_url(server.url_text() + "?stream=ledger");
+    return access(owner, "");
+  }
+  std::unique_ptr<store::transactional_receiver> access(const store::receiver_owner& owner, const std::string& user) {
+    auto to = parse_stream_url(server.url_text(user) + "?stream=ledger");
     REQUIRE(to.has_value());
     return std::make_unique<stream_receiver>(std::move(*to), owner, timeout);
   }
@@ -129,6 +132,56 @@ TEST_CASE("what was trimmed or deleted is not taken twice") {
   CHECK(said(receiver->deliver(messages({7}, 6))) == "stale 2");
 }
 
+TEST_CASE("a stream that is gone, or is another one, while its record is not, has gone back") {
+  stream_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages(range_of(1, 5), 0))) == "confirmed");
+  const auto change = std::string(GENERATE("deleted", "expired", "made anew by a consumer", "restored"));
+  CAPTURE(change);
+  std::uint64_t has = 0;
+  if (change == "expired") {
+    at.server.ask(command("PEXPIREAT").add("ledger").add("1"));
+  } else {
+    at.server.ask(command("DEL").add("ledger"));
+  }
+  if (change == "made anew by a consumer")
+    at.server.ask(command("XGROUP").add("CREATE").add("ledger").add("readers").add("$").add("MKSTREAM"));
+  if (change == "restored") {
+    const auto other = at.access(owner_with(1));
+    at.server.ask(command("RENAME").add(record).add("kept"));
+    CHECK(said(other->deliver(messages(range_of(1, 3), 0))) == "confirmed");
+    at.server.ask(command("RENAME").add("kept").add(record));
+    has = 3;
+  }
+  const auto next = GENERATE(false, true) ? at.access(owner_with(2)) : at.access(owner_with(1));
+  const auto answer = said((GENERATE(false, true) ? next : receiver)->deliver(messages({6}, 5)));
+  CHECK(answer.starts_with("failing: it has nothing of this") == (has == 0));
+  CHECK(answer.ends_with(
+    ", but sequence 5 was delivered there: the receiver has gone back in time, or is another one than before"));
+  const auto known = must(next->open());
+  CHECK(known.last == sequence{has});
+  CHECK(known.last_message == (has == 0 ? "" : "m3"));
+  CHECK(is_ours(known));
+  CHECK(sequences_of(at.seen()) == range_of(1, has));
+  CHECK(said(next->deliver(messages(range_of(has + 1, 6), has))) == "confirmed");
+  CHECK(sequences_of(at.seen()) == range_of(1, 6));
+  CHECK(must(at.access(owner_with(3))->open()).last == sequence{6});
+}
+
+TEST_CASE("a stream from which everything was trimmed or deleted has not gone back") {
+  stream_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages(range_of(1, 2), 0))) == "confirmed");
+  if (GENERATE(false, true)) {
+    at.server.ask(command("XTRIM").add("ledger").add("MAXLEN").add("0"));
+  } else {
+    at.server.ask(command("XDEL").add("ledger").add("1-0").add("2-0"));
+  }
+  CHECK(must(at.access(owner_with(1))->open()).last_message == "m2");
+  CHECK(said(receiver->deliver(messages({3}, 2))) == "confirmed");
+  CHECK(sequences_of(at.seen()) == range_of(3, 3));
+}
+
 TEST_CASE("what was trimmed is nobody's any more once the record is gone with it, and nothing counts as delivered") {
   stream_place at;
   CHECK(said(at.access(owner_with(1))->deliver(messages(range_of(1, 5), 0))) == "confirmed");
@@ -171,6 +224,24 @@ TEST_CASE("a user who may not write the record for a while appends nothing meanw
   CHECK(sequences_of(at.seen()) == (taken == "xrange" ? range_of(1, 4) : range_of(1, 1)));
   CHECK(said(receiver->deliver(messages(range_of(2, 5), 1))) == "confirmed");
   CHECK(sequences_of(at.seen()) == range_of(1, 5));
+}
+
+TEST_CASE("a user needs no more rights than the README of this folder names") {
+  stream_place at;
+  command user("ACL");
+  user.add("SETUSER").add("writer").add("on").add(">hush").add("~ledger").add("~reseq:*");
+  for (const auto* right :
+       {"+evalsha", "+script|load", "+hmget", "+hset", "+exists", "+xlen", "+xadd", "+xinfo", "+xrange", "+xrevrange"})
+    user.add(right);
+  at.server.ask(user);
+  const auto receiver = at.access(owner_with(1), "writer:hush");
+  CHECK(said(receiver->deliver(messages(range_of(1, 2), 0))) == "confirmed");
+  at.server.ask(command("XTRIM").add("ledger").add("MAXLEN").add("0"));
+  CHECK(said(receiver->deliver(messages(range_of(2, 3), 1))) == "confirmed");
+  at.server.ask(command("HSET").add(record).add("last").add("2").add("message").add("m2"));
+  CHECK(said(at.access(owner_with(2), "writer:hush")->deliver(messages(range_of(3, 4), 2))) == "confirmed");
+  at.forget_record();
+  CHECK(must(at.access(owner_knowing(3, 4), "writer:hush")->open()).last_message == "m4");
 }
 
 TEST_CASE("what is in the stream already, and not in its record, is not appended again") {

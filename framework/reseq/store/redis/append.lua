@@ -16,20 +16,31 @@ local ours, expected = ARGV[1], ARGV[2]
 local journal, now, wish = ARGV[3], ARGV[4], ARGV[5]
 local first = 6
 
-local known = redis.call('HMGET', record, 'epoch', 'last', 'message', 'journal', 'written')
+local known = redis.call('HMGET', record, 'epoch', 'last', 'message', 'journal', 'written', 'length')
 local epoch, last, message = known[1] or '0', known[2] or '', known[3] or ''
 local whose, written = known[4] or '', known[5] or ''
--- The record may have been evicted, or deleted; then the stream knows, unless somebody else writes to it.
-if last == '' and redis.call('EXISTS', stream) == 1 then
+
+-- The sequence that the stream has come to, which trimming and deleting entries leaves as it is; '' where there is none.
+local function reached()
+  if redis.call('EXISTS', stream) == 0 then return '' end
+  local about = redis.call('XINFO', 'STREAM', stream)
+  for i = 1, #about, 2 do
+    local found = about[i] == 'last-generated-id' and string.match(about[i + 1], '^(%d+)-')
+    if found then return found ~= '0' and found or '' end
+  end
+end
+
+-- Record and stream can each be evicted, deleted or restored, and a stream made anew by somebody who reads it. One of
+-- as many entries as the last call left is that one still; XINFO would copy two of them. Without the record, or behind
+-- it, the stream knows, unless somebody else writes to it.
+local is_same = last ~= '' and tonumber(known[6] or '') == redis.call('XLEN', stream)
+local has = is_same and last or reached()
+if last == '' and has ~= '' or (tonumber(has) or 0) < (tonumber(last) or 0) then
   local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
   if newest and (newest[2][1] ~= 'sequence' or newest[2][2] .. '-0' ~= newest[1]) then
     return redis.error_reply('FOREIGN the stream ends with an entry that is not of reseq: name another stream')
   end
-  local about = redis.call('XINFO', 'STREAM', stream)
-  for i = 1, #about, 2 do
-    if about[i] == 'last-generated-id' then last = string.match(about[i + 1], '^(%d+)-') end
-  end
-  if last == '0' then last = '' end
+  last, message = has, ''
   if newest and newest[1] == last .. '-0' and newest[2][5] == 'message_id' then message = newest[2][6] end
 end
 
@@ -71,7 +82,9 @@ for i = first, #ARGV, 6 do
   end
   last, message = ARGV[i], ARGV[i + 2]
 end
-if last ~= expected then redis.call('HSET', record, 'last', last, 'message', message) end
+if last ~= expected then
+  redis.call('HSET', record, 'last', last, 'message', message, 'length', redis.call('XLEN', stream))
+end
 if failed and string.find(failed.err, 'equal or smaller', 1, true) then
   local ends = (last == '' and '0' or last) .. '-0'
   local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]

@@ -26,8 +26,9 @@ result<stream_url> parse_stream_url(std::string_view text);
 /// Each call of `deliver` is one script, which is atomic: entries `{sequence}-0` with the fields `sequence`,
 /// `position`, `message_id`, `key`, `headers` and `payload`. Beside the stream, in its slot of a cluster, the hash
 /// `reseq:{stream}:receiver:PIPELINE:DESTINATION` keeps the epoch, the last sequence, and whose journal's they are;
-/// where it does not say the sequence, the stream's last-generated-id does, so that a trimmed stream takes nothing
-/// twice either. Entries may be trimmed and deleted by anybody.
+/// where it does not say the sequence, or the stream has come less far than it says, the stream's last-generated-id
+/// does: a trimmed stream takes nothing twice, and one that was deleted, evicted or restored has gone back. Entries may
+/// be trimmed and deleted by anybody.
 ///
 /// An entry survives what Redis's own persistence makes it survive: `appendonly yes` and `appendfsync always` for a
 /// crash of the machine; `durability_risk` says so where it is not set. Needs Redis 5 or later.
