@@ -33,7 +33,8 @@
 
 namespace reseq {
 
-/// The value of a statement's `$1`, `$2`, …: PostgreSQL reads it as the type that stands there.
+/// The value of a statement's `$1`, `$2`, …: PostgreSQL reads it as the type that stands there. One with a byte 0,
+/// which no text in PostgreSQL can have, makes the statement a `sql_error` of state 22021.
 class parameter {
 public:
   parameter(std::nullptr_t) {} ///< NULL
@@ -62,8 +63,8 @@ struct sql_result {
   std::uint64_t affected = 0; ///< rows inserted, updated or deleted
 };
 
-/// The server did not do a statement. The transaction can only be given up after it: whoever catches this cannot save
-/// what was done before.
+/// The server did not do a statement, or was not asked to. The transaction can only be given up after it: whoever
+/// catches this cannot save what was done before.
 class sql_error : public std::runtime_error {
 public:
   sql_error(const std::string& what, std::string state) : runtime_error(what), state_(std::move(state)) {}

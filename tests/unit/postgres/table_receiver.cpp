@@ -338,6 +338,38 @@ TEST_CASE("a function reads what it wrote, and gets values, nothing and counts")
   CHECK(seen == std::vector<std::string>{"1", "nothing", "0.1", "t", "t"});
 }
 
+TEST_CASE("what a function gives a statement is never cut off at a byte 0, but refused, whoever catches that") {
+  std::string key("a\0b", 3);
+  bool catches = false;
+  const auto place = function_place([&](transaction& tx, const delivery& d) {
+    insert(tx, d);
+    try {
+      tx.execute("UPDATE public.ledger SET key = $2 WHERE sequence = $1", {d.seq.value(), key});
+    } catch (const sql_error&) {
+      if (!catches) throw;
+    }
+  });
+  const auto receiver = place->access(owner_with(1));
+  catches = GENERATE(false, true);
+  CHECK(said(receiver->deliver(messages({1}, 0))) ==
+        "refused: parameter $2 has a byte 0, after 1 other, which no text in PostgreSQL can have "
+        "(parameter::bytes is for a bytea) (22021)");
+  CHECK(place->seen().empty());
+  key = "ab";
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  CHECK(place->seen().front().key == "ab");
+}
+
+TEST_CASE("a statement of a function's is never cut off at a byte 0") {
+  const auto place = function_place([&](transaction& tx, const delivery& d) {
+    insert(tx, d);
+    tx.execute(std::string_view("UPDATE public.ledger SET key = 'a'\0 WHERE false", 47));
+  });
+  CHECK(said(place->access(owner_with(1))->deliver(messages({1}, 0)))
+          .starts_with("refused: the statement has a byte 0, after 34 others, "));
+  CHECK(place->seen().empty());
+}
+
 TEST_CASE("commands about transactions are told from others, behind whatever comments") {
   using store::postgres::ends_transaction;
   for (const auto* one :

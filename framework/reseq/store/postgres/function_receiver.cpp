@@ -42,6 +42,23 @@ std::string first_word(std::string_view sql) {
   return word;
 }
 
+/// Why what goes to the server as a C string would not arrive whole; empty if it would.
+std::string cut_off(std::string_view text, const std::string& what, const char* advice = "") {
+  const auto at = text.find('\0');
+  if (at == std::string_view::npos) return {};
+  return what + " has a byte 0, after " + std::to_string(at) + (at == 1 ? " other" : " others") +
+         ", which no text in PostgreSQL can have" + advice;
+}
+
+/// The same of a statement and its parameters.
+std::string cut_off(std::string_view statement, const std::vector<parameter>& parameters) {
+  auto why = cut_off(statement, "the statement");
+  for (std::size_t i = 0; why.empty() && i < parameters.size(); ++i)
+    if (const auto& text = parameters[i].text())
+      why = cut_off(*text, "parameter $" + std::to_string(i + 1), " (parameter::bytes is for a bytea)");
+  return why;
+}
+
 class open_transaction final : public transaction {
 public:
   explicit open_transaction(pqxx::work& tx) : tx_(tx) {}
@@ -51,6 +68,10 @@ public:
       throw std::invalid_argument("a destination's function neither begins nor ends transactions: " +
                                   first_word(statement));
     if (failed) throw *failed;
+    if (const auto why = cut_off(statement, parameters); !why.empty()) {
+      failed.emplace(why, "22021"); // as the server says where it gets to see such a byte
+      throw *failed;
+    }
     try {
       return read(run_once(tx_, std::string(statement), parameters));
     } catch (const pqxx::broken_connection&) {
