@@ -40,5 +40,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE reseq IN SCHEMA reseq GRANT SELECT ON TABLES T
 -- SELECT on the columns sequence and message_id, too, lets it find out where the table has other messages than it should,
 -- where a trigger changes these columns, and where there are messages and the row in reseq.delivered is gone: nothing is
 -- written then.
+-- All supervisors need the same role there: one that takes over ends the session of the one before, if that is stopped in
+-- the middle of a transaction, and may end none of another role's.
 -- Where an older version made reseq.delivered, its owner adds what says whose a row is: ALTER TABLE reseq.delivered ADD
 -- journal text NOT NULL DEFAULT '', ADD written timestamptz;

@@ -520,6 +520,43 @@ class Owners(OnPostgres):
         second.wait_until_settled("p", "http", second.destination("p", "http")["accepted"])
         self.assert_nothing_wrong(check_book(self.book.entries("http"), sent, max_unsaved=MAX_UNSAVED))
 
+    def test_an_owner_that_is_stopped_in_the_middle_of_a_tables_transaction_does_not_keep_others_out(self):
+        url = self.server.create_database("books")
+        self.server.sql("CREATE TABLE public.ledger (sequence bigint, position bigint, message_id text, key text, headers "
+                        "jsonb, payload bytea, delivered_at timestamptz); CREATE FUNCTION public.wait() RETURNS trigger "
+                        "LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.01); RETURN NULL; END'; CREATE TRIGGER wait AFTER "
+                        "INSERT ON public.ledger FOR EACH STATEMENT EXECUTE FUNCTION public.wait()", "books")  # fmt: skip
+        table = {"name": "table", "url": f"{url}&table=ledger", "batch": 16}
+        first = self.start([table])
+        owner = [first]
+        load = Load(lambda: owner[-1].http, "p", SEED)
+        self.addCleanup(load.stop)
+        with_lock = "SELECT pid FROM pg_stat_activity WHERE state LIKE 'idle in%' AND backend_xid IS NOT NULL"
+
+        def stopped_inside() -> list:
+            self.moment.wait(self.random.uniform(0, 0.02))
+            first.signal(signal.SIGSTOP)
+            self.moment.wait(0.05)  # until the server has done the statement
+            found = self.server.sql(f"{with_lock} AND datname = 'books'", "books")
+            if not found:
+                first.signal(signal.SIGCONT)
+            return found
+
+        eventually("it is stopped in a transaction", stopped_inside)
+        stopped = time.monotonic()
+        cluster = {"listen": f"127.0.0.1:{free_port()}"}
+        second = self.start([table], node={"name": "b"}, cluster=cluster)
+        owner.append(second)
+        first_of_second = second.destination("p", "table")["accepted"] + 1
+        eventually("the other delivers", lambda: second.destination("p", "table")["settled"] >= first_of_second)
+        self.assertLess(time.monotonic() - stopped, 20)  # else it waits for 40 s
+        first.kill()
+        load.stop()
+        accepted = second.destination("p", "table")["accepted"]
+        second.wait_until_settled("p", "table", accepted)
+        rows = self.server.sql("SELECT sequence FROM public.ledger ORDER BY sequence", "books")
+        self.assertEqual([int(row[0]) for row in rows], list(range(1, accepted + 1)))
+
 
 class Settings(OnPostgres):
     def test_the_servers_take_what_conf_says_of_them_and_messages_go_through(self):

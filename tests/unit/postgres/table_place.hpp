@@ -54,6 +54,9 @@ public:
   void forget_record() override { sql("DELETE FROM reseq.delivered"); }
   void run(const std::string& claim) override { sql(claim); }
 
+  /// Of the database, not through the proxy.
+  [[nodiscard]] const std::string& direct_url() const { return direct_; }
+
   pqxx::result sql(const std::string& statement) const {
     pqxx::connection db(direct_);
     pqxx::work tx(db);

@@ -29,6 +29,10 @@ constexpr const char* more_columns = "ALTER TABLE reseq.delivered ADD COLUMN IF 
 
 constexpr std::chrono::milliseconds idle_margin{10'000};
 
+/// How long an owner before has for the end of its transaction, and how often somebody else has.
+constexpr const char* short_wait = "SET LOCAL lock_timeout = '1s'";
+constexpr int waits = 5;
+
 struct records_table {
   bool is_there = false;
   bool has_journals = false; ///< it says whose a row is
@@ -90,6 +94,15 @@ constexpr fenced_receiver_statements without_journals{
   "destination = $2 FOR UPDATE",
   "UPDATE reseq.delivered SET epoch = $3::text::bigint, last_sequence = $4::text::bigint, last_message = $5 WHERE "
   "pipeline = $1 AND destination = $2 AND $6::text IS NOT NULL"};
+
+/// Ends the session that has the destination's row locked, if that is one of an earlier owner's. The row names the
+/// transaction that has it, and that the process: a process that was recorded could be somebody else's by now.
+constexpr const char* end_earlier_owner =
+  "SELECT pg_terminate_backend(a.pid) FROM reseq.delivered d "
+  "JOIN pg_catalog.pg_locks l ON l.locktype = 'transactionid' AND l.granted AND l.transactionid = d.xmax "
+  "JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid AND a.datname = current_database() AND a.usename = session_user "
+  "AND a.application_name = current_setting('application_name') "
+  "WHERE d.pipeline = $1 AND d.destination = $2 AND d.epoch < $3::text::bigint AND a.pid <> pg_backend_pid()";
 
 constexpr const char* take_record =
   "UPDATE reseq.delivered SET journal = $3, written = now() WHERE pipeline = $1 AND destination = $2";
@@ -181,13 +194,30 @@ result<void> fenced_receiver::connect() {
   auto& db = **made;
   auto fits =
     db.transact([&](pqxx::work& tx) { return prepare_records(tx).and_then([&] { return prepare(db, tx); }); });
-  if (fits)
-    fits = db.transact([&](pqxx::work& tx) -> result<void> {
+  if (fits) fits = announce_in_time(db);
+  if (fits) db_ = std::move(*made);
+  return fits;
+}
+
+/// An owner before may be stopped in the middle of a transaction, and would keep the row for as long as one of its
+/// statements may take, and longer.
+result<void> fenced_receiver::announce_in_time(database& db) {
+  for (int wait = 1;; ++wait) {
+    auto announced = db.transact([&](pqxx::work& tx) -> result<void> {
+      tx.exec(short_wait);
       announce(db, tx);
       return {};
     });
-  if (fits) db_ = std::move(*made);
-  return fits;
+    if (announced || wait == waits || !is_lock_timeout(announced.error())) return announced;
+    const auto ended = db.transact([&](pqxx::work& tx) -> result<bool> {
+      return !db.run(tx, end_earlier_owner, owner_.pipeline, owner_.destination, std::to_string(owner_.owner.value()))
+                .empty();
+    });
+    if (ended.value_or(false))
+      tell("ended the session of an earlier owner, who was in the middle of a transaction and kept the row in "
+           "reseq.delivered");
+    if (db.broken()) return announced;
+  }
 }
 
 /// Where there are messages that may be somebody else's, nothing is written.

@@ -25,6 +25,9 @@ struct fenced_receiver_statements;
 /// says is there already is compared with the journal's messages first, once, in a transaction of its own. Where there
 /// is no row, the newest message that can be seen is the last.
 ///
+/// A new owner does not wait long for one before it: of whoever has the row locked the session is ended, if it is of
+/// the same role and `application_name`, and the row's epoch an earlier one.
+///
 /// The connection must be a session of the server's. Where a pooler shares these among transactions, settings are
 /// another client's: a transaction that runs in another session than the one before writes nothing, and the destination
 /// is failing.
@@ -75,6 +78,7 @@ protected:
 private:
   result<void> connect();
   result<void> prepare_records(pqxx::work& tx);
+  result<void> announce_in_time(database& db);
   void announce(database& db, pqxx::work& tx);
   [[nodiscard]] bool may_claim(const receiver_record& there) const;
   void make_record(database& db, pqxx::work& tx, epoch owner, const receiver_record& there) const;
