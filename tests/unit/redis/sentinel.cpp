@@ -45,6 +45,25 @@ private:
   std::optional<connection> to_;
 };
 
+/// A sentinel that has not heard what became of its master, and is not told either.
+class stale_sentinel {
+public:
+  explicit stale_sentinel(std::uint16_t master) {
+    const auto file = directory_.path() / "sentinel.conf";
+    std::ofstream(file) << "port " << port_ << "\nbind 127.0.0.1\ndir " << directory_.path().string()
+                        << "\nsentinel monitor main 127.0.0.1 " << master << " 2\n";
+    process_.emplace(std::vector<std::string>{file.string(), "--sentinel"});
+    observer(port_).wait_for(command("INFO").add("sentinel"), "sentinel_masters:1");
+  }
+
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+
+private:
+  scratch_directory directory_;
+  std::uint16_t port_ = free_port();
+  std::optional<redis_process> process_;
+};
+
 class watched_pair {
 public:
   explicit watched_pair(const std::string& password = "") : password_(password) {
@@ -109,6 +128,34 @@ TEST_CASE("the master is found by its sentinels, and followed when it is another
   const auto lane = must(answers).lanes.front();
   CHECK((!lane.agrees || numbers(lane.released) == range(1, 2))); // the replica may lack the last writes
   CHECK(owner.must_apply(step(1, 2, 1, range(3, 5), {3})).pending == 2);
+}
+
+TEST_CASE("a sentinel that names a server that is away, or is no master, leaves it to the next one") {
+  const watched_pair pair;
+  scratch_directory directory;
+  const auto nobody = free_port();
+  const auto replica_port = free_port();
+  std::optional<redis_process> lost_replica;
+  const bool is_there = GENERATE(false, true);
+  if (is_there)
+    lost_replica.emplace(std::vector<std::string>{"--port", std::to_string(replica_port), "--bind", "127.0.0.1",
+                                                  "--dir", directory.path().string(), "--save", "", "--replicaof",
+                                                  "127.0.0.1", std::to_string(nobody)});
+  const stale_sentinel stale(is_there ? replica_port : nobody);
+  auto where = pair.url();
+  where.hosts.insert(where.hosts.begin(), store::redis::server_address{"127.0.0.1", stale.port()});
+  store::redis::client one(where, patient());
+  CHECK(one.run(std::array{command("SET").add("a").add("b")}).has_value());
+
+  where.hosts.resize(2); // the second is away
+  store::redis::client two(where, patient());
+  const auto refused = two.run(std::array{command("PING")});
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == errc::unavailable);
+  const auto text = refused.error().text();
+  CHECK(text.find("127.0.0.1:" + std::to_string(is_there ? replica_port : nobody)) != std::string::npos);
+  CHECK(text.find("named by sentinel 127.0.0.1:" + std::to_string(stale.port())) != std::string::npos);
+  CHECK((text.find("is no master") != std::string::npos) == is_there);
 }
 
 TEST_CASE("sentinels that ask for a password get their own") {

@@ -106,26 +106,34 @@ result<void> expect_master(channel& to, time_point until) {
   const auto& said = answers->front();
   if (said.type() == reply::kind::error) return tl::unexpected(meaning(said.text()));
   if (said.size() > 0 && said[0].text() == "master") return {};
-  return fail(errc::unavailable, "the sentinels name a server that is no master");
+  return fail(errc::unavailable, "is no master");
 }
 
+result<channel> connect_to_master(const server_address& at, const server_url& where, time_point until) {
+  auto to = connect(at, where, until);
+  if (!to) return to;
+  if (auto fine = log_in(*to, where, until); !fine) return tl::unexpected(std::move(fine.error()));
+  if (auto fine = expect_master(*to, until); !fine) return tl::unexpected(std::move(fine.error()));
+  return to;
+}
+
+std::string named(const server_address& one) { return one.host + ":" + std::to_string(one.port); }
+
+/// A sentinel may not know yet, or never hear, that another server is the master now: then the next one is asked. What
+/// is wrong with a server that one of them names says more than that another sentinel is away.
 result<channel> connect_by_sentinel(const server_url& where, duration timeout) {
   error last;
+  std::vector<server_address> tried;
   for (const auto& sentinel : where.hosts) {
+    const auto by = "sentinel " + named(sentinel);
     const auto master = ask_sentinel(sentinel, where, steady_clock::now() + timeout);
-    if (!master) {
-      last = master.error();
-      last.where = "sentinel " + sentinel.host + ":" + std::to_string(sentinel.port);
-      continue;
-    }
-    const auto until = steady_clock::now() + timeout;
-    auto to = connect(*master, where, until);
-    if (!to) return to;
-    if (auto fine = log_in(*to, where, until); !fine) return tl::unexpected(std::move(fine.error()));
-    if (auto fine = expect_master(*to, until); !fine) return tl::unexpected(std::move(fine.error()));
-    return to;
+    if (!master && tried.empty()) last = {errc::unavailable, master.error().what, by};
+    if (!master || std::ranges::find(tried, *master) != tried.end()) continue;
+    auto to = connect_to_master(*master, where, steady_clock::now() + timeout);
+    if (to) return to;
+    tried.push_back(*master);
+    last = {to.error().code, std::move(to.error().what), named(*master) + ", named by " + by};
   }
-  last.code = errc::unavailable;
   return tl::unexpected(std::move(last));
 }
 
