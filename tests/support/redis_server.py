@@ -50,8 +50,11 @@ class RedisServer:
 
     def memory_peak(self) -> int:
         """The most bytes that it has used since it was started."""
-        lines = dict(line.split(":", 1) for line in self.ask("INFO", "memory").splitlines() if ":" in line)
-        return int(lines["used_memory_peak"])
+        return self.info("memory", "used_memory_peak")
+
+    def info(self, section: str, name: str) -> int:
+        lines = dict(line.split(":", 1) for line in self.ask("INFO", section).splitlines() if ":" in line)
+        return int(lines[name])
 
     def signal(self, number: int) -> None:
         self._process.send_signal(number)

@@ -16,6 +16,7 @@ from waiting import eventually
 
 ROUNDS = 10 if FULL else 1
 MAX_UNSAVED = 16
+EVICTIONS = 50  # each takes something of a lane's, or the results, once in four times at least
 RESULTS = "reseq:{p:0}:results"
 PENDING = "reseq:{p:0}:lane:http:pending"
 
@@ -102,13 +103,30 @@ class Faults(OnBoth):
         self.wait_until_followed()
 
     def evict(self) -> None:
-        used = int(next(line.split(":")[1] for line in self.redis.ask("INFO", "memory").splitlines()
-                        if line.startswith("used_memory:")))  # fmt: skip
+        """Which keys go is up to chance: until it was one of a lane's, or the results."""
         self.redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-random")
-        self.redis.ask("CONFIG", "SET", "maxmemory", str(used - 1))
-        self.let_some_arrive(20)
+        before = self.lost_contents()
+        for _ in range(EVICTIONS):
+            self.evict_some()
+            if self.lost_contents() > before:
+                return
+        self.fail(f"seed {SEED}: no lane has lost its contents, nor were results lost: this run has proved nothing")
+
+    def evict_some(self) -> None:
+        evicted = self.redis.info("stats", "evicted_keys")
+
+        def is_evicting() -> bool:
+            self.redis.ask("CONFIG", "SET", "maxmemory", str(self.redis.info("memory", "used_memory") - 1))
+            return self.redis.info("stats", "evicted_keys") > evicted
+
+        eventually("Redis evicts something", is_evicting)
+        self.let_some_arrive(5)
         self.redis.ask("CONFIG", "SET", "maxmemory", "0")
         self.wait_until_followed()
+
+    def lost_contents(self) -> float:
+        rebuilds = self.running.metrics().by_label("reseq_lane_rebuilds_total", "reason")
+        return rebuilds.get("contents", 0) + rebuilds.get("results", 0)
 
     def stop_redis(self) -> None:
         self.redis.signal(signal.SIGSTOP)
