@@ -178,14 +178,28 @@ void writer_state::tell(const shard_actor& owner, std::vector<core::accepted_mes
   self->send(owner, std::move(told));
 }
 
-/// After a recovery the shard's handle is of no more use, and nobody else is to be told of it.
 void writer_state::on(const recover& wish) {
+  if (recovered.contains(wish.shard))
+    return wish.done(fail(errc::conflict, "is recovered, and runs again once everything has been opened anew"));
   auto how = plan(wish);
   if (!how || wish.dry_run) return wish.done(std::move(how));
-  if (auto done = journal->recover(wish.shard, *how, wall_now()); !done)
-    return wish.done(tl::unexpected(std::move(done.error())));
-  shards.erase(wish.shard);
+  auto done = journal->recover(wish.shard, *how, wall_now());
+  if (done || is_away(done.error())) let_go(wish.shard);
+  if (!done) return wish.done(tl::unexpected(std::move(done.error())));
+  recovered.insert(wish.shard);
   wish.done(std::move(how));
+}
+
+/// It has another epoch, or may have: what was written for it now would look as if a later owner had taken it.
+void writer_state::let_go(store::shard_handle shard) {
+  if (auto left = batch.extract(shard)) {
+    left.mapped().commit.shard = shard;
+    for (const auto& s : left.mapped().commit.submissions) batch_bytes -= s.message->size_bytes() + bytes_beside;
+    settle(left.mapped(), fail(errc::unavailable, "its pipeline is being recovered"), now());
+  }
+  shards.erase(shard);
+  doubted.erase(shard);
+  std::erase_if(troubled, [&](const auto& one) { return one.first == shard; });
 }
 
 result<store::recovery> writer_state::plan(const recover& wish) {

@@ -59,6 +59,7 @@ struct writer_state {
   void settle(collecting& part, result<store::shard_committed> outcome, time_point began);
   void tell(const shard_actor& owner, std::vector<core::accepted_message> news, time_point began);
   void on(const recover& wish);
+  void let_go(store::shard_handle shard);
   [[nodiscard]] result<store::recovery> plan(const recover& wish);
   void expire();
 
@@ -72,6 +73,7 @@ struct writer_state {
   std::uint64_t batch_bytes = 0;
   std::uint64_t untaken_bytes = 0;
   std::map<store::shard_handle, error> refused;            ///< for which nothing is accepted any more
+  std::set<store::shard_handle> recovered;                 ///< to be opened anew
   std::set<store::shard_handle> doubted;                   ///< with a commit whose outcome is not known
   std::set<std::pair<store::shard_handle, kind>> troubled; ///< what was in commits that failed and are probed for
   bool flushing = false;

@@ -78,3 +78,35 @@ TEST_CASE("a recovery goes past the positions of what receivers have") {
   REQUIRE(how->missing.size() == 1);
   CHECK(how->missing[0].range == core::sequence_range{sequence{6}, sequence{7}});
 }
+
+TEST_CASE("nothing is written for a shard that was recovered, or may have been, and what asks for it is told so") {
+  writer_fixture f;
+  f.system.send(f.writer, store::shard_handle{2}, f.owner);
+  f.system.run();
+  f.journal->found = {epoch{2}, {}, position{10}, {}, {{destination_id{1}, sequence{5}, {}}}};
+  f.journal->doubtful = true;
+  f.post({"a"});
+  f.system.run();
+  f.system.send(f.writer, refuse{writer_fixture::one, {errc::unavailable, "has diverged", "pipeline orders"}});
+  f.system.run();
+  f.journal->doubtful = false;
+  const bool in_doubt = GENERATE(true, false);
+  f.journal->failing = in_doubt;
+  f.post_save();
+  const auto recovery = [&f] {
+    answered<store::recovery> asked;
+    f.system.send(f.writer, recover{writer_fixture::one, false, asked.reply(), "seen", {epoch{7}, {}, {}}});
+    return asked.get();
+  };
+  CHECK(recovery().has_value() != in_doubt);
+  const auto commits = f.journal->commits.size();
+  CHECK(f.mail->saved == std::vector<bool>{false});
+  f.journal->failing = false;
+  f.post({"b"}, 10, store::shard_handle{2});
+  f.system.pass(std::chrono::seconds{40});
+  REQUIRE(f.journal->commits.size() > commits);
+  for (std::size_t i = commits; i < f.journal->commits.size(); ++i) CHECK(f.journal->commits[i].shards == numbers{2});
+  if (in_doubt) REQUIRE(recovery());
+  CHECK(recovery().error().code == errc::conflict);
+  CHECK(f.journal->recovered.size() == 1);
+}

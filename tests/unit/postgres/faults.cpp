@@ -159,6 +159,108 @@ TEST_CASE("what a commit in doubt did while the server was away is reported once
   CHECK(ids(more.accepted) == std::vector<std::string>{"c"});
 }
 
+namespace {
+
+/// A journal in which `orders`, which is to be recovered, and `invoices` are open.
+struct pair_of_shards {
+  explicit pair_of_shards(place& at) : orders(must(at.open()), specs(1)) {
+    must(orders.commit(submit_many("m", 1, 5)));
+    invoices = must(orders->open({"invoices", 0}, {"{}"}, specs(1))).handle;
+  }
+
+  result<void> recover() { return orders->recover(orders.state.handle, how, at_ms(77)); }
+
+  void must_recover() {
+    if (const auto done = recover(); !done) FAIL(done.error().text());
+  }
+
+  result<void> recover_when_back() {
+    auto again = recover();
+    while (!again && again.error().code == errc::unavailable) again = recover();
+    return again;
+  }
+
+  void commit_other() {
+    const std::vector<store::shard_commit> batch{{invoices, {submit("i" + std::to_string(++invoiced))}, {}}};
+    auto done = orders->commit(batch, at_ms(1000));
+    while (!done && done.error().code == errc::unavailable) done = orders->commit(batch, at_ms(1000));
+    must(done);
+  }
+
+  opened orders;
+  store::shard_handle invoices;
+  store::recovery how{epoch{9}, position{8}, {{destination_id{1}, {sequence{6}, sequence{8}}}}, {}, "seen"};
+  int invoiced = 0;
+};
+
+} // namespace
+
+TEST_CASE("a recovery that the server did before the connection broke is done, and other shards go on") {
+  place at;
+  pair_of_shards both(at);
+  at.proxy.next_commit(cut::after_commit);
+  both.must_recover();
+  both.commit_other();
+  CHECK(at.sql("SELECT FROM reseq.recovery").size() == 1);
+  CHECK(code_of(both.orders.commit({submit("late")})) == errc::fenced);
+}
+
+TEST_CASE("a recovery that the server never heard of did not happen, and can be done again") {
+  place at;
+  pair_of_shards both(at);
+  at.proxy.next_commit(cut::before_commit);
+  const auto cut_off = both.recover();
+  REQUIRE_FALSE(cut_off.has_value());
+  CHECK(cut_off.error().code == errc::unavailable);
+  both.commit_other();
+  both.must_recover();
+  both.commit_other();
+  CHECK(at.sql("SELECT FROM reseq.recovery").size() == 1);
+}
+
+TEST_CASE("a recovery in doubt while the server is away keeps nobody out after that, and is done when asked again") {
+  place at;
+  at.options.doubt_patience = 50ms;
+  pair_of_shards both(at);
+  const bool happens = GENERATE(true, false);
+  at.proxy.refuse(true);
+  at.proxy.next_commit(happens ? cut::after_commit : cut::before_commit);
+  const auto doubtful = both.recover();
+  REQUIRE_FALSE(doubtful.has_value());
+  CHECK(doubtful.error().code == errc::unavailable);
+  CHECK(at.sql("SELECT FROM reseq.recovery").size() == (happens ? 1 : 0));
+  at.proxy.refuse(false);
+  if (GENERATE(true, false)) both.commit_other();
+  const auto again = both.recover_when_back();
+  REQUIRE(again.has_value());
+  both.commit_other();
+  CHECK(at.sql("SELECT FROM reseq.recovery").size() == 1);
+  CHECK(must(both.orders->open({"orders", 0}, {"{}"}, specs(1))).owner == epoch{10});
+}
+
+TEST_CASE("a recovery in doubt is not taken for done when somebody else has taken the shard over") {
+  place at;
+  at.options.doubt_patience = 50ms;
+  pair_of_shards both(at);
+  at.proxy.refuse(true);
+  at.proxy.next_commit(cut::before_commit);
+  CHECK(both.recover().error().code == errc::unavailable);
+  at.sql("UPDATE reseq.shard SET epoch = 9 WHERE pipeline = 'orders'");
+  at.proxy.refuse(false);
+  const auto again = both.recover_when_back();
+  CHECK(again.error().code == errc::fenced);
+}
+
+TEST_CASE("a session that ends after a recovery keeps no other shard from going on") {
+  place at;
+  at.options.reconnect_patience = 30s;
+  pair_of_shards both(at);
+  both.must_recover();
+  at.sql("SELECT pg_terminate_backend(owner_pid, 10000) FROM reseq.shard WHERE pipeline = 'invoices'");
+  both.commit_other();
+  CHECK(must(both.orders->open({"orders", 0}, {"{}"}, specs(1))).owner == epoch{10});
+}
+
 TEST_CASE("a session that is still committing when its connection breaks is waited for") {
   place at;
   at.options.takeover_patience = 30s;

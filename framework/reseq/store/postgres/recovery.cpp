@@ -1,6 +1,7 @@
 #include "reseq/store/postgres/recovery.hpp"
 
 #include <array>
+#include <string>
 
 #include "reseq/store/postgres/batch.hpp"
 #include "reseq/store/postgres/changes.hpp"
@@ -43,6 +44,20 @@ result<void> recover(database& db, partitioned_shard& shard, const recovery& how
     if (auto written = write_change(db, tx, shard, rewound); !written) return written;
     record(db, tx, shard, how, now);
     return {};
+  });
+}
+
+result<bool> has_recovered(database& db, const partitioned_shard& shard, const recovery& how, wall_time now,
+                           std::chrono::milliseconds patience) {
+  return db.transact([&](pqxx::work& tx) -> result<bool> {
+    tx.exec("SET LOCAL lock_timeout = '" + std::to_string(patience.count()) + "ms'");
+    db.run(tx, "SELECT FROM reseq.shard WHERE number = $1 FOR UPDATE", shard.number);
+    // Not by the epoch alone: a takeover may have raised it to the same.
+    const auto found = db.run(tx,
+                              "SELECT FROM reseq.recovery WHERE shard = $1 AND at = to_timestamp($2::bigint / 1000.0) "
+                              "AND epoch = $3 AND last_position = $4",
+                              shard.number, now.time_since_epoch().count(), how.owner.value(), how.last.value());
+    return !found.empty();
   });
 }
 

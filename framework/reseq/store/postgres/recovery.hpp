@@ -1,6 +1,8 @@
 /// Going on past what was seen of a history that the journal has lost.
 #pragma once
 
+#include <chrono>
+
 #include "reseq/model/clock.hpp"
 #include "reseq/model/error.hpp"
 #include "reseq/store/journal.hpp"
@@ -11,5 +13,10 @@ namespace reseq::store::postgres {
 
 /// `journal::recover`, in one transaction. `shard` is out of date after it.
 result<void> recover(database& db, partitioned_shard& shard, const recovery& how, wall_time now);
+
+/// Whether `recover`, with the same arguments, happened. Waits at most `patience` for a session that may still be at
+/// it; then it is an error that `is_lock_timeout` knows.
+result<bool> has_recovered(database& db, const partitioned_shard& shard, const recovery& how, wall_time now,
+                           std::chrono::milliseconds patience);
 
 } // namespace reseq::store::postgres

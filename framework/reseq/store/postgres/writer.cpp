@@ -98,7 +98,41 @@ result<std::vector<shard_committed>> writer::try_commit(std::span<const commit_p
 result<void> writer::recover(partitioned_shard& shard, const recovery& how, wall_time now) {
   auto db = ready();
   if (!db) return tl::unexpected(std::move(db.error()));
-  return postgres::recover(**db, shard, how, now);
+  if (std::erase(recovered_unheard_, &shard) > 0) return {};
+  auto done = postgres::recover(**db, shard, how, now);
+  if (done) std::erase(shards_, &shard);
+  if (done || done.error().code != errc::in_doubt) return done;
+  options_.tell(done.error().text());
+  recovery_in_doubt_ = {&shard, how, now};
+  return clear_recovery_doubt();
+}
+
+result<void> writer::clear_recovery_doubt() {
+  auto* const shard = recovery_in_doubt_->shard;
+  const auto db = rejoined(options_.doubt_patience);
+  if (!db && db.error().code != errc::unavailable) return tl::unexpected(db.error());
+  if (recovery_in_doubt_)
+    return fail(errc::unavailable,
+                "the connection broke while the server was recovering it, and it is away since: ask again when it is "
+                "back, which says whether it is done",
+                "PostgreSQL");
+  if (std::erase(recovered_unheard_, shard) > 0) return {};
+  return fail(errc::unavailable, "the server broke off before it had recovered it: ask again", "PostgreSQL");
+}
+
+/// Before the fences of all shards are held: one that was recovered has another epoch.
+result<void> writer::look_for_recovery(database& db) {
+  const auto& [shard, how, at] = *recovery_in_doubt_;
+  const auto happened = has_recovered(db, *shard, how, at, options_.opening.patience);
+  if (!happened) return tl::unexpected(happened.error());
+  options_.tell("PostgreSQL: the recovery of pipeline " + shard->name.pipeline + " that the connection broke in " +
+                (*happened ? "happened" : "did not happen"));
+  if (*happened) {
+    std::erase(shards_, shard);
+    recovered_unheard_.push_back(shard);
+  }
+  recovery_in_doubt_.reset();
+  return {};
 }
 
 result<std::uint64_t> writer::expire(partitioned_shard& shard, wall_time before, wall_time now,
@@ -150,6 +184,8 @@ result<database*> writer::rejoined(std::chrono::milliseconds longest) {
 }
 
 result<void> writer::rejoin(database& db) {
+  if (recovery_in_doubt_)
+    if (auto known = look_for_recovery(db); !known) return known;
   const auto found = db.transact([&](pqxx::work& tx) { return look(db, tx); });
   if (!found) return tl::unexpected(found.error());
   if (!doubt_) return {};

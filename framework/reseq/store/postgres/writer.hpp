@@ -35,6 +35,8 @@ struct writer_options {
 /// and sees whether the database still is what this process knows. Only then a commit in doubt can be told from one
 /// that did not happen, and only then anything else is written.
 ///
+/// A shard that was recovered is nobody's until it is opened again: it is not rejoined.
+///
 /// A commit waits five seconds for what another session has locked; the next ones of its shards only a moment, until
 /// one of them has worked.
 class writer {
@@ -55,6 +57,12 @@ private:
     std::optional<std::vector<shard_committed>> answers; ///< once it is known that it happened
   };
 
+  struct recovery_in_doubt {
+    partitioned_shard* shard;
+    recovery how;
+    wall_time at;
+  };
+
   result<std::vector<shard_committed>> try_commit(std::span<const commit_part> parts, wall_time now,
                                                   std::chrono::milliseconds patience);
   result<database*> ready(std::chrono::milliseconds patience = {});
@@ -65,6 +73,8 @@ private:
   [[nodiscard]] bool is_locked_out(std::span<const commit_part> parts) const;
   void note_locks(std::span<const commit_part> parts, const result<void>& done);
   result<std::vector<shard_committed>> clear_doubt(std::unique_ptr<batch> what, std::span<const commit_part> parts);
+  result<void> clear_recovery_doubt();
+  result<void> look_for_recovery(database& db);
   void adopt_late();
   void report_adopted(std::span<const commit_part> parts, std::vector<shard_committed>& answers);
 
@@ -74,6 +84,8 @@ private:
   std::uint64_t joined_; ///< the session that has rejoined
   std::vector<partitioned_shard*> shards_;
   std::optional<doubt> doubt_;
+  std::optional<recovery_in_doubt> recovery_in_doubt_;
+  std::vector<const partitioned_shard*> recovered_unheard_; ///< after a doubt that outlasted the answer
   std::uint64_t batches_ = 0;
   std::vector<const partitioned_shard*> locked_out_; ///< of commits that waited in vain for a lock
   std::map<partitioned_shard*, std::vector<core::accepted_message>> adopted_; ///< durable, and not reported yet
