@@ -3,6 +3,7 @@
 
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 
 namespace reseq::actors {
@@ -14,12 +15,22 @@ public:
   /// `pipeline` accepts nothing and changes nothing from now on; `why` is what was seen. The first one stays.
   void note(const std::string& pipeline, std::string why);
 
+  /// As `note`, where nobody but this process knows what `pipeline` gave: opening it anew would forget that.
+  void note_known_here_alone(const std::string& pipeline, std::string why);
+
+  /// Its journal knows it now.
+  void recovered(const std::string& pipeline);
+
+  /// Those of which nobody else knows; before everything is opened anew, there is to be none.
+  [[nodiscard]] std::set<std::string> known_here_alone() const;
+
   /// What was seen, by pipeline.
   [[nodiscard]] std::map<std::string, std::string> all() const;
 
 private:
   mutable std::mutex mutex_;
   std::map<std::string, std::string> why_;
+  std::set<std::string> known_here_alone_;
 };
 
 } // namespace reseq::actors

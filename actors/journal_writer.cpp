@@ -79,7 +79,10 @@ void writer_state::schedule() {
 }
 
 void writer_state::commit() {
-  if (batch.empty()) return;
+  if (!batch.empty()) write();
+}
+
+void writer_state::write() {
   auto parts = std::exchange(batch, {});
   batch_bytes = 0;
   std::vector<store::shard_commit> commits;
@@ -92,19 +95,41 @@ void writer_state::commit() {
   measured->journal.began(began);
   auto done = journal->commit(commits, wall_now());
   measured->commits.Increment();
-  if (!done) {
-    failed(commits, done.error());
-  } else {
+  const auto back = journal->take_gone_back();
+  for (const auto& [shard, why] : back)
+    refused.insert_or_assign(shard, error{errc::unavailable, "has diverged: " + why, "journal"});
+  if (done)
     worked(commits);
-  }
+  else if (done.error().code == errc::diverged)
+    measured->journal.worked_in_part();
+  else
+    failed(commits, done.error());
   std::size_t index = 0;
   for (auto& [shard, part] : parts) {
     if (done)
       settle(part, std::move((*done)[index++]), began);
     else
-      settle(part, tl::unexpected(done.error()), began);
+      settle(part, tl::unexpected(told(shard, done.error())), began);
   }
+  tell(back);
   schedule();
+}
+
+/// What a failed commit is to one shard: that another one has gone back is not its trouble.
+error writer_state::told(store::shard_handle shard, const error& why) const {
+  if (why.code != errc::diverged) return why;
+  const auto no = refused.find(shard);
+  return no != refused.end()
+           ? no->second
+           : error{errc::unavailable, "was to be written together with a shard that has diverged", "journal"};
+}
+
+void writer_state::tell(const std::vector<store::gone_back>& found) {
+  for (const auto& [shard, why] : found) {
+    refused.try_emplace(shard, error{errc::unavailable, "has diverged: " + why, "journal"});
+    if (const auto owner = shards.find(shard); owner != shards.end()) self->send(owner->second, journal_gone_back{why});
+    let_go(shard);
+  }
 }
 
 void writer_state::worked(const std::vector<store::shard_commit>& commits) {
@@ -150,6 +175,7 @@ void writer_state::look_again() {
   if (!probing) return;
   for (const auto shard : doubted) batch[shard];
   if (batch.empty() && !shards.empty()) batch[shards.begin()->first];
+  if (batch.empty()) write(); // all shards were let go: the server alone is asked
   schedule();
   self->delayed_send(self, probe_every, probe{});
 }
@@ -180,10 +206,14 @@ void writer_state::tell(const shard_actor& owner, std::vector<core::accepted_mes
 
 void writer_state::on(const recover& wish) {
   if (recovered.contains(wish.shard))
-    return wish.done(fail(errc::conflict, "is recovered, and runs again once everything has been opened anew"));
+    return wish.done(fail(errc::conflict, "it is recovered, and runs again once everything has been opened anew"));
   auto how = plan(wish);
+  // After an attempt that was done, and of which nobody has heard, nothing is behind any more.
+  if (const auto before = attempts.find(wish.shard); !how && how.error().code == errc::conflict)
+    if (before != attempts.end()) how = before->second;
   if (!how || wish.dry_run) return wish.done(std::move(how));
   auto done = journal->recover(wish.shard, *how, wall_now());
+  if (!done && is_away(done.error())) attempts.insert_or_assign(wish.shard, *how);
   if (done || is_away(done.error())) let_go(wish.shard);
   if (!done) return wish.done(tl::unexpected(std::move(done.error())));
   recovered.insert(wish.shard);
@@ -205,8 +235,8 @@ void writer_state::let_go(store::shard_handle shard) {
 result<store::recovery> writer_state::plan(const recover& wish) {
   auto found = journal->findings(wish.shard);
   if (!found) return tl::unexpected(std::move(found.error()));
-  found->owner_seen = wish.seen.owner;
-  found->seen = wish.seen.last;
+  found->owner_seen = std::max(found->owner_seen, wish.seen.owner);
+  found->seen = std::max(found->seen, wish.seen.last);
   found->back = wish.back;
   found->takes_over = wish.take_over;
   for (const auto& [id, has] : wish.received) {
@@ -215,7 +245,7 @@ result<store::recovery> writer_state::plan(const recover& wish) {
   }
   for (auto& of : found->destinations) {
     for (const auto& lane : wish.seen.lanes)
-      if (lane.destination == of.id) of.seen = lane.admitted;
+      if (lane.destination == of.id) of.seen = std::max(of.seen, lane.admitted);
     for (const auto& [id, has] : wish.received)
       if (id == of.id) {
         of.seen = std::max(of.seen, has.last);
@@ -239,9 +269,11 @@ void writer_state::expire() {
       more = more || *gone == expire_at_once;
       continue;
     }
+    if (gone.error().code == errc::diverged) continue;
     spdlog::warn("journal: retention failed and will be tried again: {}", gone.error().text());
     look_later(gone.error()); // in a quiet hour nobody else notices that the server is away
   }
+  tell(journal->take_gone_back());
   self->delayed_send(self, more ? caf::timespan{std::chrono::milliseconds{10}} : caf::timespan{expire_every}, wake{});
 }
 

@@ -30,7 +30,7 @@ struct writer_options {
 /// A server that is away is asked until it is back. A submission that somebody else has refused meanwhile is left out.
 /// `metrics::journal` is told how commits go: while a table, or a privilege, is missing, commits that do not need it
 /// work, and the trouble is over only when one that needs it does, or an empty one, in which a store tries out
-/// everything.
+/// everything. A shard of which the journal is found to have gone back is told so; others go on.
 struct writer_state {
   static inline const char* name = "journal";
 
@@ -60,6 +60,9 @@ struct writer_state {
   void tell(const shard_actor& owner, std::vector<core::accepted_message> news, time_point began);
   void on(const recover& wish);
   void let_go(store::shard_handle shard);
+  void write();
+  [[nodiscard]] error told(store::shard_handle shard, const error& why) const;
+  void tell(const std::vector<store::gone_back>& found);
   [[nodiscard]] result<store::recovery> plan(const recover& wish);
   void expire();
 
@@ -74,6 +77,7 @@ struct writer_state {
   std::uint64_t untaken_bytes = 0;
   std::map<store::shard_handle, error> refused;            ///< for which nothing is accepted any more
   std::set<store::shard_handle> recovered;                 ///< to be opened anew
+  std::map<store::shard_handle, store::recovery> attempts; ///< to recover it, of which it is not known what became
   std::set<store::shard_handle> doubted;                   ///< with a commit whose outcome is not known
   std::set<std::pair<store::shard_handle, kind>> troubled; ///< what was in commits that failed and are probed for
   bool flushing = false;

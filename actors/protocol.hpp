@@ -126,6 +126,11 @@ struct no_later_owner {
   std::string why; ///< in words: who said so
 };
 
+/// journal → shard: it was found to lack what it had confirmed.
+struct journal_gone_back {
+  std::string why; ///< in words: what was seen
+};
+
 /// shard → resequencer, after a takeover: results that an owner before may have left. One at a time.
 struct load_results {
   std::vector<core::work_key> keys;
@@ -270,8 +275,9 @@ using shard_actor =
   caf::typed_actor<caf::reacts_to<accepted>, caf::reacts_to<saved>, caf::reacts_to<backlog>, caf::reacts_to<searched>,
                    caf::reacts_to<work_done>, caf::reacts_to<delivered>, caf::reacts_to<lanes_told>,
                    caf::reacts_to<results_loaded>, caf::reacts_to<still_owned>, caf::reacts_to<no_later_owner>,
-                   caf::reacts_to<operate>, caf::reacts_to<recover>, caf::reacts_to<ask_status>,
-                   caf::reacts_to<ask_sequences>, caf::reacts_to<drain>, caf::reacts_to<probe>, caf::reacts_to<wake>>;
+                   caf::reacts_to<journal_gone_back>, caf::reacts_to<operate>, caf::reacts_to<recover>,
+                   caf::reacts_to<ask_status>, caf::reacts_to<ask_sequences>, caf::reacts_to<drain>,
+                   caf::reacts_to<probe>, caf::reacts_to<wake>>;
 
 /// Owns the journal's writing side. Detached: it blocks in fsync, or waits for a server.
 using journal_actor =
@@ -340,6 +346,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::load_results)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::results_loaded)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::still_owned)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::no_later_owner)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::journal_gone_back)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::refuse)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::recover)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(reseq::actors::deliver)

@@ -59,6 +59,7 @@ shard_actor::behavior_type shard_state::make_behavior(shard_actor::stateful_poin
     [this](results_loaded& loaded) { on(loaded); },
     [this](const still_owned& answer) { on(answer); },
     [this](const no_later_owner& news) { on(news); },
+    [this](const journal_gone_back& news) { on(news); },
     [this](const delivered& answer) { on(answer); },
     [this](const operate& wish) { on(wish); },
     [this](recover& wish) { on(wish); },
@@ -153,6 +154,13 @@ void shard_state::on(const still_owned& answer) {
 }
 
 void shard_state::on(const no_later_owner& news) {
+  setup.machine->diverge(news.why);
+  perform();
+}
+
+void shard_state::on(const journal_gone_back& news) {
+  gone_back = true;
+  setup.measured->diverged.note_known_here_alone(setup.pipeline, news.why);
   setup.machine->diverge(news.why);
   perform();
 }
@@ -256,6 +264,7 @@ void shard_state::on(recover& wish) {
   }
   // What others have is not compared when a shard is opened, either.
   std::erase_if(known.destinations, [&](const auto& one) { return !setup.transactional.contains(one.id); });
+  if (gone_back) known.destinations.clear(); // they have what this process gave them, and the journal may not
   std::make_shared<recovery_inquiry>(std::move(wish), setup.pipeline, std::move(known), std::move(asked))->begin();
 }
 

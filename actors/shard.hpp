@@ -62,6 +62,7 @@ struct shard_state {
   void on(results_loaded& loaded);
   void on(const still_owned& answer);
   void on(const no_later_owner& news);
+  void on(const journal_gone_back& news);
   void on(const delivered& answer);
   void on(const operate& wish);
   void on(recover& wish);
@@ -109,6 +110,7 @@ struct shard_state {
   std::uint64_t adopted_seen = 0;
   std::string later_owner_seen;      ///< in words, if a transactional receiver has answered so last
   bool told_of_wrong_record = false; ///< of another receiver
+  bool gone_back = false;            ///< the journal has, while this ran
 };
 
 } // namespace reseq::actors

@@ -169,6 +169,16 @@ void http_api::retry_all_held(const api_pipeline& of, const net::responder& answ
     });
 }
 
+/// Another pipeline that is known here alone would come back without what it gave.
+void http_api::restart_after(const api_pipeline& recovered) {
+  setup_.measured->diverged.recovered(recovered.name);
+  const auto others = setup_.measured->diverged.known_here_alone();
+  if (others.empty()) return setup_.restart();
+  spdlog::warn("pipeline {} runs again once pipeline {} is recovered, too: what that one gave is known to this process "
+               "alone",
+               recovered.name, *others.begin());
+}
+
 /// The pipeline runs again when everything has been opened anew, which begins once this is answered.
 void http_api::recover_pipeline(const api_pipeline& of, const net::http_request& request,
                                 const net::responder& answer) {
@@ -180,7 +190,7 @@ void http_api::recover_pipeline(const api_pipeline& of, const net::http_request&
     if (dry) return;
     spdlog::warn("pipeline {} is recovered, under epoch {}, after position {}", of.name, how->owner.value(),
                  how->last.value());
-    setup_.restart();
+    restart_after(of);
   };
   recover wish{of.shard, wanted->dry_run, reply<store::recovery>(std::move(use))};
   wish.take_over = wanted->take_over;

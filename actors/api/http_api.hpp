@@ -119,6 +119,7 @@ private:
                            const net::responder& answer);
   void retry_all_held(const api_pipeline& of, const net::responder& answer);
   void recover_pipeline(const api_pipeline& of, const net::http_request& request, const net::responder& answer);
+  void restart_after(const api_pipeline& recovered);
 
   api_setup setup_;
   net::loop& loop_;

@@ -558,6 +558,88 @@ class Owners(OnPostgres):
         self.assertEqual([int(row[0]) for row in rows], list(range(1, accepted + 1)))
 
 
+class GoneBack(OnPostgres):
+    def test_a_journal_that_lacks_what_it_had_confirmed_stops_its_pipeline_and_is_recovered_behind_that(self):
+        table = {"name": "table", "url": self.server.create_database("books") + "&table=ledger"}
+        running = self.start([self.http_destination(), table])
+        sent = running.submit_all("p", [f"kept-{number}" for number in range(10)])
+        saved = "SELECT watermark FROM reseq.progress"
+        eventually("their progress is saved", lambda: self.journal(saved) == [["10"], ["10"]])
+        with self.nobody_connected():
+            self.administer("CREATE DATABASE copy TEMPLATE journal")
+        eventually("it is ready again", lambda: running.request("GET", "/readyz").status == 200)
+        sent |= running.submit_all("p", [f"lost-{number}" for number in range(10)])
+        for name in ("http", "table"):
+            running.wait_until_settled("p", name, len(sent))
+        self.put_copy_back()
+        refused = eventually("it is noticed", lambda: self.divergence(running))
+        self.assertEqual(refused.status, 503)
+        line = running.wait_for_line("pipeline p has diverged, and is stopped: the database has gone back in time")
+        self.assertIn("position 20 was durable, now the last one is 10", line.string)
+        self.assertEqual(running.destination("p", "http")["state"], "diverged")
+        eventually("it is said to those who decide where producers go",
+                   lambda: b"has diverged, and accepts nothing" in running.request("GET", "/readyz").body)
+        self.assertIn("position 20 was durable", running.ctl("why"))
+        self.assertEqual(self.journal("SELECT epoch FROM reseq.shard"), [["1"]], "something was changed")
+        self.assertIn("http: 10 sequences, 11 to 20, would be recorded as lost", running.ctl("recover", "p"))
+        self.assertEqual(self.journal("SELECT epoch FROM reseq.shard"), [["1"]], "a dry run changed something")
+        self.assertIn("http: 10 sequences, 11 to 20, recorded as lost", running.ctl("recover", "p", "--yes"))
+        running.wait_for_line("starting anew")
+        eventually("it runs again", lambda: running.destination("p", "http")["state"] == "running")
+        more = running.submit_all("p", [f"after-{number}" for number in range(5)])
+        eventually("they are delivered", lambda: len(self.book.entries("http")) >= len(sent) + len(more))
+        self.assertEqual([one.sequence for one in self.book.entries("http")], list(range(1, 26)))
+        rows = "SELECT sequence FROM public.ledger ORDER BY sequence"
+        wanted = [[str(number)] for number in range(1, 26)]
+        eventually("the table has each once", lambda: self.server.sql(rows, "books") == wanted)
+        self.assertEqual(running.stop(), 0)
+
+    def test_nothing_is_opened_anew_while_another_pipeline_is_known_to_the_process_alone(self):
+        both = [pipeline("p", [self.http_destination()]), pipeline("q", [{**self.http_destination(), "name": "other"}])]
+        running = self.supervisor(self.config(both, store=self.store))
+        with self.nobody_connected():
+            self.administer("CREATE DATABASE copy TEMPLATE journal")
+        eventually("it is ready again", lambda: running.request("GET", "/readyz").status == 200)
+        for name, to in (("p", "http"), ("q", "other")):
+            running.submit_all(name, [f"{name}-{number}" for number in range(10)])
+            running.wait_until_settled(name, to, 10)
+        self.put_copy_back()
+        for name in ("p", "q"):
+            eventually(f"{name} has diverged", lambda name=name: self.divergence(running, name))
+        self.assertIn("1 to 10, recorded as lost", running.ctl("recover", "p", "--yes"))
+        running.wait_for_line("pipeline p runs again once pipeline q is recovered, too")
+        self.assertEqual(running.logged("starting anew"), 0)
+        self.assertIn("is recovered, and runs again", running.ctl_refusal("recover", "p", "--yes"))
+        self.assertIn("1 to 10, recorded as lost", running.ctl("recover", "q", "--yes"))
+        running.wait_for_line("starting anew")
+        for name, to in (("p", "http"), ("q", "other")):
+            eventually(f"{name} runs again", lambda name=name, to=to: running.destination(name, to)["state"] == "running")
+            running.submit_all(name, [f"{name}-after"])
+            eventually("it is delivered", lambda to=to: len(self.book.entries(to)) > 10)
+            self.assertEqual([one.sequence for one in self.book.entries(to)], list(range(1, 12)))
+
+    @staticmethod
+    def divergence(running: Supervisor, name: str = "p"):
+        answer = running.submit(name, b"x", "refused")
+        return answer if b"has diverged" in answer.body else None
+
+    def put_copy_back(self) -> None:
+        with self.nobody_connected():
+            self.administer("ALTER DATABASE journal RENAME TO later")
+            self.administer("ALTER DATABASE copy RENAME TO journal")
+
+    def administer(self, statement: str) -> None:
+        self.server.sql(statement, "postgres")
+
+    @contextlib.contextmanager
+    def nobody_connected(self):
+        """To what is called `journal` now, until this ends; then to what is called so by then."""
+        self.administer("ALTER DATABASE journal ALLOW_CONNECTIONS false")
+        self.administer("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = 'journal'")
+        yield
+        self.administer("ALTER DATABASE journal ALLOW_CONNECTIONS true")
+
+
 class Settings(OnPostgres):
     def test_the_servers_take_what_conf_says_of_them_and_messages_go_through(self):
         conf = pathlib.Path(__file__).resolve().parents[2] / "conf" / "servers"

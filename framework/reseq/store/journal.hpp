@@ -149,6 +149,12 @@ struct dead_letter {
   std::uint64_t bytes = 0; ///< of the payload, which the journal keeps and does not read for this
 };
 
+/// The journal was found to lack what it had confirmed of a shard.
+struct gone_back {
+  shard_handle shard;
+  std::string why; ///< what was seen
+};
+
 class journal {
 public:
   virtual ~journal() = default;
@@ -169,8 +175,8 @@ public:
 
   /// Makes everything in `batch` durable in one transaction, or nothing of it. Ids known before, or earlier in the same
   /// batch, get their first receipt. Returns when it is durable. `errc::no_space`, `errc::unavailable`,
-  /// `errc::fenced`: nothing happened. `errc::in_doubt`: all of it happened or nothing, and it is not known which; the
-  /// next commit of its shards that succeeds, an empty one too, reports in `accepted` what did.
+  /// `errc::fenced`, `errc::diverged`: nothing happened. `errc::in_doubt`: all of it happened or nothing, and it is not
+  /// known which; the next commit of its shards that succeeds, an empty one too, reports in `accepted` what did.
   virtual result<std::vector<shard_committed>> commit(std::span<const shard_commit> batch, wall_time now) = 0;
 
   /// The backlog of one destination from `from` on: contiguous sequences, at most `max_messages`, and no further
@@ -201,7 +207,13 @@ public:
   /// The epoch that the journal has now; greater than ours means that we were taken over.
   virtual result<epoch> current_epoch(shard_handle shard) = 0;
 
-  /// What this journal has, and nothing seen elsewhere. On the thread of `commit`.
+  /// Shards that were found to have gone back in time since the last call. Nothing of them is committed or expired any
+  /// more, that is `errc::diverged`; `findings` and `recover` go by what this process knows to have given. On the
+  /// thread of `commit`, after anything else there.
+  virtual std::vector<gone_back> take_gone_back() { return {}; }
+
+  /// What this journal has, and nothing seen elsewhere, but for what it was found to have lost. Changes nothing. On the
+  /// thread of `commit`.
   virtual result<recovery_findings> findings(shard_handle shard) = 0;
 
   /// Does what `how` says, in one transaction, and records it: `open` tells of it from then on. The handle is not to be

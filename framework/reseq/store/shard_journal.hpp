@@ -2,6 +2,7 @@
 /// operation may touch meanwhile.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -67,9 +68,9 @@ public:
 
   result<recovery_findings> findings(shard_handle shard) final {
     const std::lock_guard writing(writing_);
-    const Shard* const found = look_up(shard);
+    Shard* const found = look_up(shard);
     if (found == nullptr) return unknown(shard);
-    return found->findings();
+    return look_at(*found);
   }
 
   result<void> recover(shard_handle shard, const recovery& how, wall_time now) final {
@@ -92,6 +93,12 @@ protected:
   /// Those that were opened. Under `writing_`.
   [[nodiscard]] const std::vector<std::unique_ptr<Shard>>& shards() const { return shards_; }
 
+  /// Under `writing_`.
+  [[nodiscard]] shard_handle handle_of(const Shard& opened) const {
+    const auto at = std::ranges::find(shards_, &opened, &std::unique_ptr<Shard>::get);
+    return shard_handle{static_cast<std::uint32_t>(at - shards_.begin() + 1)};
+  }
+
   /// Lets an opened shard be used, by the handle that it gets. Under `writing_`.
   shard_state keep(std::unique_ptr<Shard> opened, shard_state state) {
     const std::lock_guard listing(listing_);
@@ -102,6 +109,9 @@ protected:
 
 private:
   virtual Reader& reading() = 0;
+
+  /// Under `writing_`, as `findings` says.
+  virtual result<recovery_findings> look_at(Shard& shard) { return shard.findings(); }
 
   /// Under `writing_`, as `commit`, `recover` and `expire` say.
   virtual result<std::vector<shard_committed>> write(std::span<const part_of<Shard>> parts, wall_time now) = 0;

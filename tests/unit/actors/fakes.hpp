@@ -45,6 +45,7 @@ struct shard_mail {
   std::vector<actors::delivered> delivered;
   std::vector<actors::backlog> backlogs;
   std::vector<actors::searched> searches;
+  std::vector<std::string> gone_back;
 };
 
 inline actors::shard_actor::behavior_type fake_shard(actors::shard_actor::pointer, std::shared_ptr<shard_mail> mail) {
@@ -59,6 +60,7 @@ inline actors::shard_actor::behavior_type fake_shard(actors::shard_actor::pointe
     [](const actors::results_loaded&) {},
     [](const actors::still_owned&) {},
     [](const actors::no_later_owner&) {},
+    [=](const actors::journal_gone_back& m) { mail->gone_back.push_back(m.why); },
     [](const actors::operate&) {},
     [](const actors::recover&) {},
     [](const actors::ask_status&) {},

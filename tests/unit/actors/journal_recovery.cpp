@@ -110,3 +110,27 @@ TEST_CASE("nothing is written for a shard that was recovered, or may have been, 
   CHECK(recovery().error().code == errc::conflict);
   CHECK(f.journal->recovered.size() == 1);
 }
+
+TEST_CASE("a shard of which the journal has gone back is told so and is written for no more, and others go on") {
+  writer_fixture f;
+  f.system.send(f.writer, store::shard_handle{2}, f.owner);
+  f.journal->back = {{writer_fixture::one, "position 20 was durable"}};
+  const auto lost = f.post({"a"});
+  const auto other = f.post({"b"}, 10, store::shard_handle{2});
+  f.post_save();
+  f.system.run();
+  CHECK(f.mail->gone_back == std::vector<std::string>{"position 20 was durable"});
+  CHECK(f.mail->saved == std::vector<bool>{false});
+  CHECK(lost.get().error().what.find("position 20 was durable") != std::string::npos);
+  CHECK(other.get().error().code == errc::unavailable);
+  CHECK(other.get().error().what.find("position 20") == std::string::npos);
+  f.system.pass(std::chrono::seconds{20}); // as long as a commit does not take
+  CHECK_FALSE(f.counted->journal.look(f.system.now()));
+  const auto late = f.post({"c"});
+  const auto more = f.post({"d"}, 10, store::shard_handle{2});
+  f.system.pass(std::chrono::seconds{15});
+  CHECK(late.get().error().what.find("has diverged") != std::string::npos);
+  CHECK(more.get());
+  CHECK(f.commits() == groups{{"a", "b"}, {"d"}});
+  CHECK(f.journal->expired == numbers{2});
+}

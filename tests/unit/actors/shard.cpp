@@ -564,6 +564,20 @@ TEST_CASE("a later owner at a transactional receiver that the journal does not k
   CHECK(f.status(audit).reason == "the receiver of destination audit has a later owner than the journal knows of");
 }
 
+TEST_CASE(
+  "a shard whose journal has gone back while it ran is stopped, and not compared with that when it is recovered") {
+  shard_fixture f;
+  f.to_audit->received = store::receiver_record{epoch{2}, sequence{9}, "m9"};
+  f.system.send(f.shard, journal_gone_back{"position 20 was durable"});
+  CHECK(f.status(audit).state == core::lane_state::diverged);
+  CHECK(f.status(audit).reason == "position 20 was durable");
+  answered<store::recovery> asked;
+  f.system.send(f.shard, recover{{}, true, asked.reply()});
+  REQUIRE(f.journal->recoveries.size() == 1);
+  CHECK(f.journal->recoveries[0].received.size() == 1);
+  CHECK(f.reader->histories.at(0).shard.destinations.empty());
+}
+
 TEST_CASE("no recovery is planned while a receiver cannot say what it has") {
   shard_fixture f;
   f.to_audit->received = tl::unexpected(error{errc::unavailable, "it is away", {}});

@@ -47,6 +47,8 @@ public:
       now.held_changes += part.change.unheld.size();
     }
     commits.push_back(now);
+    const auto lacks = [&](const auto& back) { return std::ranges::count(now.shards, back.shard.value()) > 0; };
+    if (std::ranges::any_of(back, lacks)) return fail(errc::diverged, "it has gone back");
     if (failing) return fail(errc::no_space, "the disk is full");
     if (away) return fail(errc::unavailable, "it is away");
     if (no_messages && (!now.ids.empty() || now.held_changes == 0)) return fail(errc::unavailable, "not messages");
@@ -56,6 +58,7 @@ public:
       late = std::exchange(done, {}).at(0).accepted;
       return fail(errc::in_doubt, "the connection broke");
     }
+    if (done.empty()) return done;
     auto& accepted = done.at(0).accepted;
     accepted.insert(accepted.begin(), late.begin(), late.end());
     late.clear();
@@ -111,7 +114,13 @@ public:
     return gone;
   }
 
+  std::vector<store::gone_back> take_gone_back() override {
+    return back.empty() || std::exchange(told_back, true) ? std::vector<store::gone_back>{} : back;
+  }
+
   store::recovery_findings found;
+  std::vector<store::gone_back> back;
+  bool told_back = false;
   std::vector<std::pair<std::uint64_t, store::recovery>> recovered;
   bool failing = false;     ///< the disk is full, and nothing can be read
   bool away = false;        ///< nothing can be written

@@ -588,7 +588,27 @@ TEST_CASE("a journal neither writes to a standby nor reads from one, and goes on
   while (!read()) std::this_thread::yield();
 }
 
-TEST_CASE("a database that has gone back in time is not written to") {
+namespace {
+
+/// Of ten messages the database has only `left`.
+void recover_behind_what_was_given(opened& shard, std::uint64_t left) {
+  const auto found = must(shard->findings(shard.state.handle));
+  CHECK(found.assigned == position{left});
+  CHECK(found.seen == position{10});
+  const auto how = must(store::plan_recovery(found, "seen"));
+  const auto done = shard->recover(shard.state.handle, how, at_ms(77));
+  if (!done) FAIL(done.error().text());
+  const auto again = must(shard->open({"orders", 0}, {"{}"}, specs(1)));
+  CHECK(again.owner > shard.state.owner);
+  CHECK(again.last == position{10});
+  REQUIRE(again.destinations[0].last == sequence{10});
+  REQUIRE(again.destinations[0].lost.size() == 1);
+  CHECK(again.destinations[0].lost[0].range == core::sequence_range{sequence{left + 1}, sequence{10}});
+}
+
+} // namespace
+
+TEST_CASE("a database that has gone back in time is not written to, and recovered behind what was given") {
   place at;
   opened shard(must(at.open()), specs(1));
   must(shard.commit(submit_many("m", 1, 10)));
@@ -596,10 +616,37 @@ TEST_CASE("a database that has gone back in time is not written to") {
   at.sql("SELECT pg_terminate_backend(owner_pid) FROM reseq.shard");
   auto refused = shard.commit({submit("new")});
   while (!refused && refused.error().code == errc::unavailable) refused = shard.commit({submit("new")});
-  CHECK(code_of(refused) == errc::corrupt);
+  CHECK(code_of(refused) == errc::diverged);
   CHECK(refused.error().text().find("position 10 was durable, now the last one is 7") != std::string::npos);
-  CHECK(code_of(shard.commit({})) == errc::corrupt);
+  CHECK(code_of(shard.commit({})) == errc::diverged);
   CHECK(at.sql("SELECT FROM reseq.message").size() == 7);
+  CHECK(at.sql("SELECT FROM reseq.shard WHERE epoch = 1").size() == 1);
+  recover_behind_what_was_given(shard, 7);
+}
+
+TEST_CASE("a shard that has gone back to before it was made is recovered, and keeps no other one from going on") {
+  place at;
+  pair_of_shards both(at);
+  both.commit_other();
+  at.sql("DELETE FROM reseq.message WHERE shard = 1; DELETE FROM reseq.destination WHERE shard = 1; DELETE FROM "
+         "reseq.enrolment WHERE shard = 1; DELETE FROM reseq.shard WHERE number = 1");
+  at.sql("SELECT pg_terminate_backend(owner_pid, 10000) FROM reseq.shard");
+  both.commit_other();
+  const auto back = both.orders->take_gone_back();
+  REQUIRE(back.size() == 1);
+  CHECK(back[0].shard == both.orders.state.handle);
+  CHECK(both.orders->take_gone_back().empty());
+  CHECK(code_of(both.orders.commit({submit("new")})) == errc::diverged);
+  both.commit_other();
+  const auto how = must(store::plan_recovery(must(both.orders->findings(both.orders.state.handle)), "seen"));
+  at.proxy.next_commit(cut::after_commit);
+  both.how = how;
+  const auto done = both.recover_when_back();
+  REQUIRE(done.has_value());
+  const auto again = must(both.orders->open({"orders", 0}, {"{}"}, specs(1)));
+  CHECK(again.last == position{5});
+  CHECK(again.destinations[0].last == sequence{5});
+  both.commit_other();
 }
 
 TEST_CASE("a database that knows of an earlier owner, or of none, has gone back, and nobody has taken the shard over") {
@@ -613,9 +660,9 @@ TEST_CASE("a database that knows of an earlier owner, or of none, has gone back,
   at.sql("ALTER TABLE reseq.message DROP CONSTRAINT IF EXISTS message_shard_fkey");
   at.sql(change);
   auto refused = shard.commit({submit("new")});
-  CHECK(code_of(refused) == errc::corrupt);
+  CHECK(code_of(refused) == errc::diverged);
   CHECK(refused.error().text().find(says) != std::string::npos);
-  CHECK(shard->expire(shard.state.handle, at_ms(1), at_ms(10'000), 10).error().code == errc::corrupt);
+  CHECK(shard->expire(shard.state.handle, at_ms(1), at_ms(10'000), 10).error().code == errc::diverged);
 }
 
 } // namespace reseq::test

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "reseq/model/error.hpp"
 #include "reseq/model/ids.hpp"
@@ -20,13 +22,18 @@ enum class fence {
 };
 
 /// The end of a sentence about how the database has gone back.
-inline constexpr const char* advice_after_going_back = "; nothing is written until it is as it was (a standby that "
-                                                       "takes over must be a synchronous one), or this program is "
-                                                       "started again and goes on from there";
+inline constexpr const char* advice_after_going_back = " (a standby that takes over must be a synchronous one). This "
+                                                       "process alone knows what it gave, and another start would not "
+                                                       "notice: recover while it runs, or stop it and restore a later "
+                                                       "copy before it starts again";
 
 /// Holds the fences of `shards`, at least one, until the transaction ends; `errc::fenced`, naming its node, when a
-/// shard has a later owner, `errc::corrupt` when the database knows of an earlier one, or of none: it has gone back in
+/// shard has a later owner, `errc::diverged` when the database knows of an earlier one, or of none: it has gone back in
 /// time.
 result<void> hold(database& db, pqxx::work& tx, fence kind, std::span<owned_shard* const> shards);
+
+/// The same, but an answer for each shard: how the database has gone back, in words; empty if it has not.
+result<std::vector<std::string>> hold_or_tell(database& db, pqxx::work& tx, fence kind,
+                                              std::span<owned_shard* const> shards);
 
 } // namespace reseq::store::postgres

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "reseq/model/clock.hpp"
@@ -25,6 +26,7 @@ struct partitioned_shard : owned_shard {
   std::vector<message_partition> partitions; ///< ascending, without gaps; never empty once opened
   time_point next_partition_from{};          ///< one that is not needed yet is tried again from then on
   std::atomic<std::uint64_t> forgotten_position{0};
+  std::string gone_back; ///< what was seen, once the database was found to lack what it had confirmed
 
   void forget_up_to(position at) {
     forgotten = at;

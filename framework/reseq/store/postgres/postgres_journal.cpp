@@ -57,8 +57,19 @@ public:
     return never_in_doubt(writer_.left_behind_elsewhere());
   }
 
+  std::vector<gone_back> take_gone_back() override {
+    const std::lock_guard writing(writing_);
+    std::vector<gone_back> found;
+    for (const auto* shard : writer_.take_gone_back()) found.push_back({handle_of(*shard), shard->gone_back});
+    return found;
+  }
+
 private:
   reader& reading() override { return reader_; }
+
+  result<recovery_findings> look_at(partitioned_shard& shard) override {
+    return never_in_doubt(writer_.findings(shard));
+  }
 
   result<std::vector<shard_committed>> write(std::span<const commit_part> parts, wall_time now) override {
     return writer_.commit(parts, now);

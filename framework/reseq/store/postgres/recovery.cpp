@@ -28,13 +28,16 @@ void record(database& db, pqxx::work& tx, const owned_shard& shard, const recove
 
 } // namespace
 
-result<void> recover(database& db, partitioned_shard& shard, const recovery& how, wall_time now) {
+result<void> recover(database& db, partitioned_shard& shard, const recovery& how, wall_time now,
+                     std::span<const std::pair<destination_id, std::string>> unrecorded) {
   if (auto fine = check_recovery(shard, how); !fine) return fine;
   return db.transact([&](pqxx::work& tx) -> result<void> {
     // As a takeover does, since this changes the epoch.
     db.run(tx, "SELECT FROM reseq.shard WHERE number = $1 FOR UPDATE", shard.number);
     std::array<owned_shard*, 1> ours{&shard};
     if (auto held = hold(db, tx, fence::accept, ours); !held) return tl::unexpected(std::move(held.error()));
+    for (const auto& [id, name] : unrecorded)
+      db.run(tx, "INSERT INTO reseq.destination VALUES ($1, $2, $3, 0)", shard.number, id.value(), name);
     // So that the tables say where each destination's sequences end, and the shard where its positions do.
     write_indexes(db, tx, shard, shard.behind.everything());
     db.run(tx, "UPDATE reseq.shard SET epoch = $2, indexed_position = $3 WHERE number = $1", shard.number,
@@ -47,16 +50,16 @@ result<void> recover(database& db, partitioned_shard& shard, const recovery& how
   });
 }
 
-result<bool> has_recovered(database& db, const partitioned_shard& shard, const recovery& how, wall_time now,
+result<bool> has_recovered(database& db, std::uint64_t number, const recovery& how, wall_time now,
                            std::chrono::milliseconds patience) {
   return db.transact([&](pqxx::work& tx) -> result<bool> {
     tx.exec("SET LOCAL lock_timeout = '" + std::to_string(patience.count()) + "ms'");
-    db.run(tx, "SELECT FROM reseq.shard WHERE number = $1 FOR UPDATE", shard.number);
+    db.run(tx, "SELECT FROM reseq.shard WHERE number = $1 FOR UPDATE", number);
     // Not by the epoch alone: a takeover may have raised it to the same.
     const auto found = db.run(tx,
                               "SELECT FROM reseq.recovery WHERE shard = $1 AND at = to_timestamp($2::bigint / 1000.0) "
                               "AND epoch = $3 AND last_position = $4",
-                              shard.number, now.time_since_epoch().count(), how.owner.value(), how.last.value());
+                              number, now.time_since_epoch().count(), how.owner.value(), how.last.value());
     return !found.empty();
   });
 }

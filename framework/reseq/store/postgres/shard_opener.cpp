@@ -46,17 +46,44 @@ public:
   }
 
   std::vector<std::pair<std::string, std::uint64_t>> backlogs(std::uint64_t row, position indexed, position forgotten) {
+    read(row, indexed, forgotten);
+    rebuild_tails();
+    return recorded_.backlogs(owned());
+  }
+
+  result<shard_gone_back> again(const owned_shard& known) {
+    const auto rows = db_.run(tx_,
+                              "SELECT number, epoch, indexed_position, forgotten_position FROM reseq.shard WHERE "
+                              "pipeline = $1 AND shard = $2",
+                              known.name.pipeline, known.name.shard);
+    const auto column = [&](int at) { return rows.empty() ? std::uint64_t{0} : rows[0][at].as<std::uint64_t>(); };
+    read(column(0), position{column(2)}, position{column(3)});
+    owned().name = known.name;
+    owned().owner = epoch{column(1)};
+    std::vector<destination_spec> specs;
+    for (const auto& [id, of] : known.heads.destinations) specs.push_back({of.name, 0});
+    auto unrecorded = recorded_.add_new(specs, owned());
+    rebuild_tails();
+    recorded_.describe(specs, owned(), out_.state);
+    for (const auto& [id, of] : known.heads.destinations)
+      if (const auto has = owned().heads.destinations.find(id);
+          has == owned().heads.destinations.end() || has->second.name != of.name)
+        return fail(errc::conflict,
+                    "its destination " + of.name + " has another number than before in the database that has gone back",
+                    "PostgreSQL");
+    return shard_gone_back{std::move(out_.owned), std::move(unrecorded)};
+  }
+
+private:
+  void read(std::uint64_t row, position indexed, position forgotten) {
     out_.owned = std::make_unique<partitioned_shard>(row, options_.indexes);
     indexed_ = indexed;
     owned().forget_up_to(forgotten);
     read_lost();
     read_destinations();
     read_progress();
-    rebuild_tails();
-    return recorded_.backlogs(owned());
   }
 
-private:
   [[nodiscard]] partitioned_shard& owned() { return *out_.owned; }
   [[nodiscard]] std::uint64_t number() const { return out_.owned->number; }
 
@@ -208,7 +235,8 @@ private:
   recorded_shard recorded_;
 };
 
-/// The number of the shard's row, made if it is not there.
+} // namespace
+
 result<std::uint64_t> row_of(database& db, const shard_id& shard) {
   return db.transact([&](pqxx::work& tx) -> result<std::uint64_t> {
     db.run(tx,
@@ -222,7 +250,9 @@ result<std::uint64_t> row_of(database& db, const shard_id& shard) {
   });
 }
 
-} // namespace
+result<shard_gone_back> read_again(database& db, const open_options& options, const owned_shard& known) {
+  return db.transact([&](pqxx::work& tx) { return opener(db, tx, options).again(known); });
+}
 
 void record_backend(database& db, pqxx::work& tx, const partitioned_shard& shard) {
   db.run(tx,

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "reseq/model/error.hpp"
@@ -36,6 +37,18 @@ struct open_options {
 result<opened_shard> open_shard(database& db, const open_options& options, const shard_id& shard,
                                 const definition& what, std::span<const destination_spec> destinations,
                                 std::span<partitioned_shard* const> before);
+
+/// A shard as the database has it now, which lacks what a process that owns it had confirmed.
+struct shard_gone_back {
+  std::unique_ptr<partitioned_shard> owned;                       ///< number 0 if there is no row of it
+  std::vector<std::pair<destination_id, std::string>> unrecorded; ///< destinations that the database does not know
+};
+
+/// Changes nothing. `errc::conflict` when a destination of `known` has another number in the database.
+result<shard_gone_back> read_again(database& db, const open_options& options, const owned_shard& known);
+
+/// The number of the shard's row, made if it is not there.
+result<std::uint64_t> row_of(database& db, const shard_id& shard);
 
 /// `journal::left_behind_elsewhere`, for a journal that has opened `ours`.
 result<std::vector<left_behind>> find_left_behind(database& db, const open_options& options,

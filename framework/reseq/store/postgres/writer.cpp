@@ -30,14 +30,29 @@ position last_position(database& db, pqxx::work& tx, const partitioned_shard& sh
     "SELECT greatest(indexed_position, forgotten_position, (SELECT max(position) FROM reseq.message WHERE shard = "
     "$1)) FROM reseq.shard WHERE number = $1",
     shard.number);
-  return position{row[0][0].as<std::uint64_t>()};
+  return row.empty() ? position{} : position{row[0][0].as<std::uint64_t>()};
 }
 
-error went_back(position ours, position theirs) {
-  return {errc::corrupt,
-          "the database has gone back in time: position " + std::to_string(ours.value()) +
-            " was durable, now the last one is " + std::to_string(theirs.value()) + advice_after_going_back,
-          "PostgreSQL"};
+std::string went_back(position ours, position theirs) {
+  return "the database has gone back in time: position " + std::to_string(ours.value()) +
+         " was durable, now the last one is " + std::to_string(theirs.value()) + advice_after_going_back;
+}
+
+/// For what only looks.
+result<void> never_in_doubt(result<void> looked) {
+  if (!looked && looked.error().code == errc::in_doubt) looked.error().code = errc::unavailable;
+  return looked;
+}
+
+result<void> refuse_gone_back(const partitioned_shard& shard) {
+  if (shard.gone_back.empty()) return {};
+  return fail(errc::diverged, shard.gone_back, "PostgreSQL");
+}
+
+result<void> refuse_gone_back(std::span<const commit_part> parts) {
+  for (const auto& part : parts)
+    if (auto fine = refuse_gone_back(*part.shard); !fine) return fine;
+  return {};
 }
 
 } // namespace
@@ -78,6 +93,7 @@ result<std::vector<shard_committed>> writer::try_commit(std::span<const commit_p
                                                         std::chrono::milliseconds patience) {
   auto db = ready(patience);
   if (!db) return tl::unexpected(std::move(db.error()));
+  if (auto fine = refuse_gone_back(parts); !fine) return tl::unexpected(std::move(fine.error()));
   if (auto room = make_room(**db, parts); !room) return tl::unexpected(std::move(room.error()));
   auto next = std::make_unique<batch>(keys_, now, ++batches_);
   const auto done = (*db)->transact([&](pqxx::work& tx) {
@@ -89,22 +105,57 @@ result<std::vector<shard_committed>> writer::try_commit(std::span<const commit_p
     options_.tell(done.error().text());
     return clear_doubt(std::move(next), parts);
   }
-  if (!done) return tl::unexpected(done.error());
+  if (!done) return tl::unexpected(note_gone_back(**db, done.error()));
   auto answers = next->publish();
   report_adopted(parts, answers);
   return answers;
+}
+
+/// What it has given is known to this process alone, and may have been delivered.
+result<recovery_findings> writer::findings(const partitioned_shard& shard) {
+  if (shard.gone_back.empty()) return shard.findings();
+  auto db = ready();
+  if (!db) return tl::unexpected(std::move(db.error()));
+  const auto now = read_again(**db, options_.opening, shard);
+  if (!now) return tl::unexpected(now.error());
+  auto found = now->owned->findings();
+  found.owner_seen = shard.owner;
+  found.seen = shard.heads.last;
+  for (auto& of : found.destinations) {
+    const auto given = shard.heads.destinations.find(of.id);
+    if (given == shard.heads.destinations.end()) continue;
+    of.seen = given->second.last;
+    of.keeps_itself = true; // nothing later was given, so nobody has got it
+  }
+  return found;
 }
 
 result<void> writer::recover(partitioned_shard& shard, const recovery& how, wall_time now) {
   auto db = ready();
   if (!db) return tl::unexpected(std::move(db.error()));
   if (std::erase(recovered_unheard_, &shard) > 0) return {};
-  auto done = postgres::recover(**db, shard, how, now);
+  if (!shard.gone_back.empty())
+    if (const auto row = row_of(**db, shard.name); !row) return tl::unexpected(row.error());
+  auto done = recover(**db, shard, how, now);
   if (done) std::erase(shards_, &shard);
   if (done || done.error().code != errc::in_doubt) return done;
   options_.tell(done.error().text());
-  recovery_in_doubt_ = {&shard, how, now};
   return clear_recovery_doubt();
+}
+
+result<void> writer::recover(database& db, partitioned_shard& shard, const recovery& how, wall_time now) {
+  const auto doubt = [&](std::uint64_t number, result<void> done) {
+    if (!done && done.error().code == errc::in_doubt) recovery_in_doubt_ = {&shard, number, how, now};
+    return done;
+  };
+  if (shard.gone_back.empty()) {
+    auto done = doubt(shard.number, postgres::recover(db, shard, how, now));
+    if (!done && done.error().code == errc::diverged) done.error() = note_gone_back(db, done.error());
+    return done;
+  }
+  const auto again = read_again(db, options_.opening, shard);
+  if (!again) return tl::unexpected(again.error());
+  return doubt(again->owned->number, postgres::recover(db, *again->owned, how, now, again->unrecorded));
 }
 
 result<void> writer::clear_recovery_doubt() {
@@ -122,8 +173,8 @@ result<void> writer::clear_recovery_doubt() {
 
 /// Before the fences of all shards are held: one that was recovered has another epoch.
 result<void> writer::look_for_recovery(database& db) {
-  const auto& [shard, how, at] = *recovery_in_doubt_;
-  const auto happened = has_recovered(db, *shard, how, at, options_.opening.patience);
+  const auto& [shard, number, how, at] = *recovery_in_doubt_;
+  const auto happened = has_recovered(db, number, how, at, options_.opening.patience);
   if (!happened) return tl::unexpected(happened.error());
   options_.tell("PostgreSQL: the recovery of pipeline " + shard->name.pipeline + " that the connection broke in " +
                 (*happened ? "happened" : "did not happen"));
@@ -139,7 +190,10 @@ result<std::uint64_t> writer::expire(partitioned_shard& shard, wall_time before,
                                      std::uint32_t max_messages) {
   auto db = ready();
   if (!db) return tl::unexpected(std::move(db.error()));
-  return postgres::expire(**db, shard, before, now, max_messages);
+  if (auto fine = refuse_gone_back(shard); !fine) return tl::unexpected(std::move(fine.error()));
+  auto gone = postgres::expire(**db, shard, before, now, max_messages);
+  if (!gone) gone.error() = note_gone_back(**db, gone.error());
+  return gone;
 }
 
 /// The server is up again in a moment if one of its processes died, and then everybody can be told what happened.
@@ -152,6 +206,8 @@ result<std::vector<shard_committed>> writer::clear_doubt(std::unique_ptr<batch> 
     return fail(errc::in_doubt, "the connection broke while the server was committing, and it is away since",
                 "PostgreSQL");
   if (!db) return tl::unexpected(db.error());
+  if (!doubt_)
+    if (auto fine = refuse_gone_back(parts); !fine) return tl::unexpected(std::move(fine.error()));
   if (!doubt_) return fail(errc::unavailable, "the server broke off before it had committed", "PostgreSQL");
   auto answers = std::move(*std::exchange(doubt_, std::nullopt)->answers);
   report_adopted(parts, answers);
@@ -172,8 +228,7 @@ result<database*> writer::rejoined(std::chrono::milliseconds longest) {
     auto joined = rejoin(**db);
     if (joined) break;
     if (attempt == attempts_to_rejoin || !is_lock_timeout(joined.error())) {
-      if (joined.error().code == errc::in_doubt) joined.error().code = errc::unavailable; // it only looked
-      return tl::unexpected(std::move(joined.error()));
+      return tl::unexpected(never_in_doubt(std::move(joined)).error());
     }
     for (const auto* shard : shards_)
       if (auto ended = end_recorded_backend(**db, shard->number); !ended)
@@ -186,41 +241,67 @@ result<database*> writer::rejoined(std::chrono::milliseconds longest) {
 result<void> writer::rejoin(database& db) {
   if (recovery_in_doubt_)
     if (auto known = look_for_recovery(db); !known) return known;
-  const auto found = db.transact([&](pqxx::work& tx) { return look(db, tx); });
+  auto found = db.transact([&](pqxx::work& tx) { return look(db, tx); });
   if (!found) return tl::unexpected(found.error());
+  for (auto& [shard, why] : found->gone_back) {
+    shard->gone_back = std::move(why);
+    std::erase(shards_, shard);
+    found_gone_back_.push_back(shard);
+  }
   if (!doubt_) return {};
-  const bool happened = *found;
   options_.tell(std::string("PostgreSQL: the commit that the connection broke in ") +
-                (happened ? "happened" : "did not happen"));
-  if (happened)
+                (found->happened ? "happened" : "did not happen"));
+  if (found->happened)
     doubt_->answers = doubt_->what->publish();
   else
     doubt_.reset();
   return {};
 }
 
-/// Whether the commit in doubt happened; an error when the database is not what it was.
-result<bool> writer::look(database& db, pqxx::work& tx) {
-  if (shards_.empty()) return false;
+/// What became of the commit in doubt, and what the database lacks.
+result<writer::looked> writer::look(database& db, pqxx::work& tx) {
+  looked out;
+  if (shards_.empty()) return out;
   tx.exec("SET LOCAL lock_timeout = '" + std::to_string(options_.opening.patience.count()) + "ms'");
   const std::vector<owned_shard*> all(shards_.begin(), shards_.end());
-  if (auto held = hold(db, tx, fence::accept, all); !held) return tl::unexpected(std::move(held.error()));
+  auto held = hold_or_tell(db, tx, fence::accept, all);
+  if (!held) return tl::unexpected(std::move(held.error()));
   bool accepted = false;
   bool accepts = false;
-  for (auto* shard : shards_) {
-    position before = shard->heads.last;
-    if (doubt_)
-      for (const auto& staged : doubt_->what->shards())
-        if (&staged.shard() == shard) before = staged.last_before();
-    const position theirs = last_position(db, tx, *shard);
-    if (theirs < before) return tl::unexpected(went_back(before, theirs));
-    accepts = accepts || shard->heads.last > before;
-    accepted = accepted || (shard->heads.last > before && theirs > before);
-    if (accepted && theirs < shard->heads.last) return tl::unexpected(went_back(shard->heads.last, theirs));
-    record_backend(db, tx, *shard);
-    read_partitions(db, tx, *shard);
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    auto& shard = *shards_[i];
+    auto& back = (*held)[i];
+    const position before = confirmed(shard);
+    const bool in_doubt = shard.heads.last > before;
+    const position theirs = last_position(db, tx, shard);
+    accepts = accepts || in_doubt;
+    accepted = accepted || (in_doubt && theirs > before);
+    const auto least = accepted ? shard.heads.last : before;
+    if (back.empty() && theirs < least) back = went_back(least, theirs);
+    if (!back.empty()) {
+      out.gone_back.emplace_back(&shard, std::move(back));
+      continue;
+    }
+    record_backend(db, tx, shard);
+    read_partitions(db, tx, shard);
   }
-  return accepts ? accepted : doubt_ && doubt_->what->saved(db, tx);
+  out.happened = accepts ? accepted : doubt_ && doubt_->what->saved(db, tx);
+  return out;
+}
+
+/// The last position that somebody may have been told of.
+position writer::confirmed(const partitioned_shard& shard) const {
+  if (doubt_)
+    for (const auto& staged : doubt_->what->shards())
+      if (&staged.shard() == &shard) return staged.last_before();
+  return shard.heads.last;
+}
+
+/// After `errc::diverged`, from a fence: finds out which shards that goes for.
+error writer::note_gone_back(database& db, error why) {
+  if (why.code != errc::diverged) return why;
+  if (auto seen = never_in_doubt(rejoin(db)); !seen) return seen.error();
+  return why;
 }
 
 result<void> writer::make_room(database& db, std::span<const commit_part> parts) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "reseq/model/error.hpp"
@@ -35,7 +36,8 @@ struct writer_options {
 /// and sees whether the database still is what this process knows. Only then a commit in doubt can be told from one
 /// that did not happen, and only then anything else is written.
 ///
-/// A shard that was recovered is nobody's until it is opened again: it is not rejoined.
+/// A shard that was recovered is nobody's until it is opened again: it is not rejoined. Nor is one of which the
+/// database was found to lack something: of that only a recovery goes on, and it starts from what the database has now.
 ///
 /// A commit waits five seconds for what another session has locked; the next ones of its shards only a moment, until
 /// one of them has worked.
@@ -47,7 +49,10 @@ public:
                             std::span<const destination_spec> destinations);
   result<std::vector<left_behind>> left_behind_elsewhere();
   result<std::vector<shard_committed>> commit(std::span<const commit_part> parts, wall_time now);
+  result<recovery_findings> findings(const partitioned_shard& shard);
   result<void> recover(partitioned_shard& shard, const recovery& how, wall_time now);
+  /// Those found since the last call.
+  std::vector<const partitioned_shard*> take_gone_back() { return std::exchange(found_gone_back_, {}); }
   result<std::uint64_t> expire(partitioned_shard& shard, wall_time before, wall_time now, std::uint32_t max_messages);
 
 private:
@@ -59,8 +64,14 @@ private:
 
   struct recovery_in_doubt {
     partitioned_shard* shard;
+    std::uint64_t number; ///< of the row that it has now
     recovery how;
     wall_time at;
+  };
+
+  struct looked {
+    bool happened = false; ///< the commit in doubt did
+    std::vector<std::pair<partitioned_shard*, std::string>> gone_back;
   };
 
   result<std::vector<shard_committed>> try_commit(std::span<const commit_part> parts, wall_time now,
@@ -68,7 +79,10 @@ private:
   result<database*> ready(std::chrono::milliseconds patience = {});
   result<database*> rejoined(std::chrono::milliseconds longest);
   result<void> rejoin(database& db);
-  result<bool> look(database& db, pqxx::work& tx);
+  result<looked> look(database& db, pqxx::work& tx);
+  [[nodiscard]] position confirmed(const partitioned_shard& shard) const;
+  error note_gone_back(database& db, error why);
+  result<void> recover(database& db, partitioned_shard& shard, const recovery& how, wall_time now);
   result<void> make_room(database& db, std::span<const commit_part> parts);
   [[nodiscard]] bool is_locked_out(std::span<const commit_part> parts) const;
   void note_locks(std::span<const commit_part> parts, const result<void>& done);
@@ -85,6 +99,7 @@ private:
   std::vector<partitioned_shard*> shards_;
   std::optional<doubt> doubt_;
   std::optional<recovery_in_doubt> recovery_in_doubt_;
+  std::vector<const partitioned_shard*> found_gone_back_;
   std::vector<const partitioned_shard*> recovered_unheard_; ///< after a doubt that outlasted the answer
   std::uint64_t batches_ = 0;
   std::vector<const partitioned_shard*> locked_out_; ///< of commits that waited in vain for a lock
