@@ -229,6 +229,8 @@ net::host_port supervisor::cluster() const {
   return where;
 }
 
+std::set<std::string> supervisor::known_here_alone() const { return parts_->measured->diverged.known_here_alone(); }
+
 bool supervisor::drain(duration timeout) {
   const auto end = std::chrono::steady_clock::now() + timeout;
   auto& p = *parts_;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "reseq/config/settings.hpp"
@@ -30,6 +31,9 @@ public:
   /// Where it listens, with the ports in use.
   [[nodiscard]] net::host_port http() const;
   [[nodiscard]] net::host_port cluster() const;
+
+  /// Pipelines that have diverged, and of which this process alone knows what they gave: another start would not.
+  [[nodiscard]] std::set<std::string> known_here_alone() const;
 
   /// Accepts nothing more, finishes what is being sent, saves progress; returns when that is done or `timeout` is over.
   /// False: it was over, and what was not confirmed will be delivered again.

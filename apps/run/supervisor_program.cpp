@@ -124,6 +124,12 @@ int serve(configured with, const configuration_reader& reader, const registry& d
     say_ready(*running);
     std::optional<configured> fresh;
     const auto what = signals.wait([&] {
+      if (const auto alone = running->known_here_alone(); !alone.empty()) {
+        spdlog::error("the configuration is not read again: pipeline {} has diverged, and would forget what it gave; "
+                      "recover it first",
+                      *alone.begin());
+        return false;
+      }
       fresh = reader.read_again(have.now().settings);
       return fresh.has_value();
     });

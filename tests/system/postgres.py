@@ -608,6 +608,8 @@ class GoneBack(OnPostgres):
             eventually(f"{name} has diverged", lambda name=name: self.divergence(running, name))
         self.assertIn("1 to 10, recorded as lost", running.ctl("recover", "p", "--yes"))
         running.wait_for_line("pipeline p runs again once pipeline q is recovered, too")
+        running.signal(signal.SIGHUP)
+        running.wait_for_line("the configuration is not read again: pipeline q has diverged")
         self.assertEqual(running.logged("starting anew"), 0)
         self.assertIn("is recovered, and runs again", running.ctl_refusal("recover", "p", "--yes"))
         self.assertIn("1 to 10, recorded as lost", running.ctl("recover", "q", "--yes"))
