@@ -134,3 +134,22 @@ TEST_CASE("a shard of which the journal has gone back is told so and is written 
   CHECK(f.commits() == groups{{"a", "b"}, {"d"}});
   CHECK(f.journal->expired == numbers{2});
 }
+
+TEST_CASE("a recovery that may have been done is asked for again as it was, where nothing is behind any more") {
+  writer_fixture f;
+  f.journal->found = {epoch{1}, epoch{1}, position{10}, position{20}, {}};
+  const auto recovery = [&f] {
+    answered<store::recovery> asked;
+    f.system.send(f.writer, recover{writer_fixture::one, false, asked.reply(), "seen"});
+    return asked.get();
+  };
+  f.journal->failing = true;
+  CHECK(recovery().error().code == errc::unavailable);
+  f.journal->failing = false;
+  f.journal->found = {epoch{2}, epoch{1}, position{20}, position{20}, {}};
+  const auto done = recovery();
+  REQUIRE(done);
+  CHECK(done->owner == epoch{2});
+  CHECK(done->last == position{20});
+  CHECK(f.journal->recovered.size() == 1);
+}
