@@ -125,7 +125,7 @@ std::vector<core::pipeline_index> dispatcher_state::offered(const hello& who, we
 
 void dispatcher_state::join(const hello& who, const worker_actor& handle) {
   const auto address = handle.address();
-  drop(address, core::departure::lost); // a worker that says hello again begins anew
+  drop(address, core::departure::left); // a worker that says hello again begins anew
   welcome reply{true, {}, {}, {}, {}};
   auto offers = offered(who, reply);
   for (const auto& why : reply.refused) spdlog::warn("worker {}: {}", who.node, why);
@@ -178,7 +178,8 @@ void dispatcher_state::on_down(const caf::actor_addr& gone, const std::string& w
   if (found == peers.end()) return;
   const auto was = found->second;
   const bool expected = was.leaving || was.dismissed;
-  const auto how = !expected && now() - was.heard <= fresh ? core::departure::died : core::departure::lost;
+  const auto unexpected = now() - was.heard <= fresh ? core::departure::died : core::departure::lost;
+  const auto how = expected ? core::departure::left : unexpected;
   if (!was.leaving) {
     ++deaths;
     setup.measured->worker_deaths.Increment();
@@ -192,17 +193,16 @@ void dispatcher_state::log_end(const peer& gone, core::departure how, const std:
   const auto& now_are = table->counters();
   if (gone.leaving)
     spdlog::info("worker {} left", gone.node);
-  else if (how == core::departure::lost)
-    spdlog::warn("worker {} {} ({}); what it had is dispatched again", gone.node,
-                 gone.dismissed ? "ended, as it was told to" : "fell silent", why);
-  else if (now_are.crashed > published.crashed)
-    spdlog::warn("worker {} died ({}) of the only message that it had; that attempt has failed", gone.node, why);
+  else if (gone.dismissed)
+    spdlog::warn("worker {} ended, as it was told to ({}); what it had is dispatched again", gone.node, why);
   else
-    spdlog::warn("worker {} died ({}); what it had is dispatched again", gone.node, why);
+    spdlog::warn("worker {} {} ({}){}", gone.node, how == core::departure::died ? "died" : "fell silent", why,
+                 now_are.crashed > published.crashed ? " of the only message that it had; that attempt has failed"
+                                                     : "; what it had is dispatched again");
   if (now_are.suspected > published.suspected)
-    spdlog::warn(
-      "pieces of work that were in flight on two workers that died, and run on a worker of their own now: {}",
-      now_are.suspected - published.suspected);
+    spdlog::warn("pieces of work that were in flight on workers that died, or on several that fell silent, and run on "
+                 "a worker of their own now: {}",
+                 now_are.suspected - published.suspected);
 }
 
 void dispatcher_state::dismiss_hung() {

@@ -80,7 +80,7 @@ void dispatcher::want_of_neighbour() {
 }
 
 void dispatcher::join(std::uint32_t worker, std::uint32_t connection, std::uint32_t slots) {
-  down(worker, core::departure::lost);
+  down(worker, core::departure::left);
   auto offers = std::vector{pipeline_};
   if (next_door_) offers.push_back(*next_door_);
   const auto id = table_.join(slots, std::move(offers));
@@ -95,7 +95,7 @@ void dispatcher::down(std::uint32_t worker, core::departure how) {
   if (found == peers_.end()) return;
   const auto id = found->second.id;
   const auto crashed = table_.counters().crashed;
-  const bool alone = how == core::departure::died && strike(id);
+  const bool alone = how != core::departure::left && strike(id, how);
   std::erase_if(flights_, [&](const auto& entry) { return entry.second.worker == id; });
   addresses_.erase(id);
   peers_.erase(found);
@@ -106,7 +106,7 @@ void dispatcher::down(std::uint32_t worker, core::departure how) {
   perform();
 }
 
-bool dispatcher::strike(worker_id dead) {
+bool dispatcher::strike(worker_id dead, core::departure how) {
   std::size_t unanswered = 0;
   bool suspects = true;
   std::vector<wish*> had;
@@ -120,8 +120,13 @@ bool dispatcher::strike(worker_id dead) {
         had.push_back(wanted);
     }
   }
-  for (auto* wanted : had) ++wanted->deaths;
-  return suspects && unanswered == 1;
+  bool blamed = true;
+  for (auto* wanted : had) {
+    const bool may_have_killed = how == core::departure::died || ++wanted->losses > core::losses_borne;
+    if (may_have_killed) ++wanted->deaths;
+    blamed = blamed && may_have_killed;
+  }
+  return suspects && unanswered == 1 && blamed;
 }
 
 /// A suspect was on two workers that died, or its chain is quarantined, or was when it began to wait.
@@ -236,7 +241,7 @@ void dispatcher::answered(std::uint32_t worker, answer item) {
     if (item.end == core::attempt_end::done)
       take_result(of, chain, item, out);
     else if (auto* wanted = find(of, chain))
-      wanted->deaths = 0; // its worker has survived it
+      wanted->deaths = wanted->losses = 0; // its worker has survived it
   }
   if (--copy.unanswered == 0) flights_.erase(found);
   check_attempts(of, chain, failed);

@@ -82,6 +82,7 @@ private:
     std::uint64_t after; ///< so many copies had been sent: those were for an earlier wish
     std::optional<time_point> first_sent;
     std::uint32_t deaths = 0; ///< of workers that had it, since one last survived it
+    std::uint32_t losses = 0; ///< likewise: that fell silent
     std::uint32_t sent = 0;   ///< copies that were no hedges
     bool holds_back = false;
   };
@@ -114,7 +115,7 @@ private:
   void perform(news out = {});
   void check_given_up(const core::given_up& lost);
   /// What a death may have been the fault of; whether that is exactly one suspect.
-  bool strike(worker_id dead);
+  bool strike(worker_id dead, core::departure how);
   void check_suspicion(const core::dispatch& copy, core::chain_index chain, const wish& wanted) const;
   void check_company(const core::dispatch& copy) const;
   /// A pipeline of which something hangs leaves room for the other one. Whether something does.

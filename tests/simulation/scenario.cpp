@@ -51,6 +51,7 @@ outcome_rates draw_outcomes(choices& choose) {
   o.never_works = rate(choose, 150);
   o.refused = rate(choose, 250);
   o.poison = rate(choose, 200);
+  o.freezes = rate(choose, 1000);
   if (choose.chance(150)) o.deadly = choose.chance(500) ? 1000 : choose.below(1000);
   return o;
 }

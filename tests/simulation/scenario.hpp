@@ -50,6 +50,7 @@ struct outcome_rates {
   std::uint32_t never_works = 0; ///< permanent errors
   std::uint32_t refused = 0;     ///< by a receiver that will never take it; a message always, or never
   std::uint32_t poison = 0;      ///< kills whoever runs it; a message always, or never
+  std::uint32_t freezes = 0;     ///< permille of what kills: by silence first
   std::uint32_t deadly = 0;      ///< permille of messages that kill whoever runs the first own chain, until all is calm
   std::uint32_t next_door_hangs = 0; ///< permille of the neighbour's jobs, until all is calm
   std::uint32_t next_door_kills = 0; ///< permille of its messages that kill whoever runs them, until all is calm

@@ -85,7 +85,7 @@ void workers::work() {
   if (kills(chosen)) {
     world_.tell("worker ", worker, " is killed by position ", chosen.copy.at, ", chain ",
                 chosen.copy.chains[chosen.next]);
-    return end(worker, core::departure::died);
+    return end(worker, freezes(chosen.copy) ? core::departure::lost : core::departure::died);
   }
   const auto item = run(jobs[index]);
   if (++jobs[index].next == jobs[index].copy.chains.size())
@@ -155,6 +155,10 @@ bool workers::kills(const job& of) const {
 
 bool workers::is_poison(position at) const { return share(mix(at.value(), 77), 4) < world_.plan.outcomes.poison; }
 
+bool workers::freezes(const core::dispatch& copy) const {
+  return share(mix(copy.at.value(), 80), 4) < world_.plan.outcomes.freezes;
+}
+
 bool workers::is_deadly(position at, core::chain_index chain) const {
   const auto first = std::ranges::find(world_.plan.destinations, true, &destination_plan::own_chain);
   return !world_.calm && first != world_.plan.destinations.end() && chain.value() == first->id.value() &&
@@ -182,7 +186,7 @@ void workers::end(std::uint32_t worker, core::departure how) {
   p.jobs.clear();
   restart_later(worker);
   if (p.is == state::gone) return;
-  if (p.is == state::leaving) how = core::departure::lost; // it had said so
+  if (p.is == state::leaving) how = core::departure::left; // it had said so
   p.is = state::gone;
   world_.mail.cut(dispatcher_party, party_of(worker));
   if (world_.choose.chance(500)) world_.mail.cut(party_of(worker), dispatcher_party);
@@ -216,7 +220,7 @@ void workers::recover() {
       p.jobs.clear();
       p.is = state::gone;
       world_.mail.cut(dispatcher_party, party_of(w));
-      world_.mail.post(party_of(w), dispatcher_party, [this, w] { world_.boss->work.down(w, core::departure::lost); });
+      world_.mail.post(party_of(w), dispatcher_party, [this, w] { world_.boss->work.down(w, core::departure::left); });
       connect(w);
     }
   }

@@ -71,6 +71,8 @@ private:
   [[nodiscard]] bool kills(const job& of) const;
   /// Whether the transform does on this message: always, or never.
   [[nodiscard]] bool is_poison(position at) const;
+  /// If it kills its worker, that is silent before its connection is closed.
+  [[nodiscard]] bool freezes(const core::dispatch& copy) const;
   /// Whether the destination's own chain does.
   [[nodiscard]] bool is_deadly(position at, core::chain_index chain) const;
   /// Whether it is the neighbour's.

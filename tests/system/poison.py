@@ -51,6 +51,17 @@ class Killers(PoisonTest):
         self.assertEqual((self.attempts("failed"), self.attempts("timed_out")), (0, 0))
         self.assertLess(gaps.longest(), 3.0, "the pool was empty for longer than a restart takes")
 
+    def test_a_message_that_silences_its_worker_before_it_ends_is_held_too(self):
+        self.start({**GIVES_UP_SOON, "max_attempts": 2}, slots=4)
+        sent = dict(self.submit(number, {7: b"freeze"}) for number in range(1, 101))
+        held = self.running.wait_for_state("p", "d", "held")["blocked_by"]
+        self.assertEqual((held["id"], held["attempts"]), ("m7", 2))
+        self.assertEqual(held["last_error"], "its worker fell silent, and ran nothing else")
+        self.skip_held(7)
+        self.running.wait_until_settled("p", "d", 100)
+        del sent["m7"]
+        self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, passed=[7]))
+
     def test_several_killers_at_once_are_each_found_and_innocents_are_never_blamed(self):
         self.start({**GIVES_UP_SOON, "max_attempts": 1}, slots=16)
         poison = {number: b"segfault" for number in (3, 8, 9, 40)}

@@ -12,6 +12,15 @@ using detail::slot;
 
 namespace {
 
+const char* outcome_of(departure how) {
+  switch (how) {
+  case departure::died: return "worker died";
+  case departure::lost: return "worker lost";
+  case departure::left: return "worker left";
+  }
+  return "worker gone";
+}
+
 std::string timeout_text(duration limit) {
   return "no answer within " + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(limit).count()) +
          " ms";
@@ -181,7 +190,7 @@ void dispatch_table::state::time_out(slot which, time_point now) {
 }
 
 void dispatch_table::state::lose_copy(slot which, slot copy_slot, departure how, time_point now) {
-  const auto* outcome = how == departure::died ? "worker died" : "worker lost";
+  const auto* outcome = outcome_of(how);
   if (goes_on_without(which, copy_slot, outcome, {}, now)) return;
   if (queue[which].permanent) { // said by another copy, and no other is left to prove it wrong
     ++counters.failed;

@@ -22,17 +22,22 @@ constexpr auto recently = std::chrono::seconds{10};
 
 void dispatch_table::state::bury(slot worker, departure how, time_point now) {
   const auto had = tasks_at(worker);
+  if (how == departure::lost)
+    for (const auto which : had) note_loss(which);
   const auto room = suspects.owner(worker);
   const bool ran_suspects = room && !suspects.of(*room).clearing;
-  const auto killer = ran_suspects && how == departure::died ? only_task(worker) : no_slot;
+  const auto blamed = [&](slot which) { return may_have_killed(which, how); };
+  const bool killed = how == departure::died || (!had.empty() && std::all_of(had.begin(), had.end(), blamed));
+  const auto killer = ran_suspects && killed ? only_task(worker) : no_slot;
   if (killer != no_slot) convict(killer);
-  if (ran_suspects && how == departure::died) rest_after_death(worker, now);
+  if (ran_suspects && killed) rest_after_death(worker, now);
   if (killer != no_slot) {
     ++counters.crashed;
-    fail_attempt(killer, "crashed", "its worker died, and ran nothing else", now);
+    const auto* end = how == departure::died ? "died" : "fell silent";
+    fail_attempt(killer, "crashed", std::string{"its worker "} + end + ", and ran nothing else", now);
   } else {
     for (const auto which : had) {
-      if (how == departure::died) strike(which);
+      if (blamed(which)) strike(which);
       for (const auto copy_slot : attempt_copies{queue[which].copies})
         if (copies[copy_slot].worker == worker) lose_copy(which, copy_slot, how, now);
     }
@@ -50,7 +55,7 @@ void dispatch_table::state::bury(slot worker, departure how, time_point now) {
     auto group = set_apart(had, pipeline_index{p});
     if (!ran_suspects || *room != pipeline_index{p})
       suspects.add(pipeline_index{p}, std::move(group));
-    else if (how == departure::died && group.size() > 1)
+    else if (killed && group.size() > 1)
       suspects.add_halves(pipeline_index{p}, std::move(group));
     else
       suspects.add_first(pipeline_index{p}, std::move(group));
@@ -86,6 +91,11 @@ void dispatch_table::state::strike(slot which) {
   t.suspect = true;
   ++suspected;
   ++counters.suspected;
+}
+
+void dispatch_table::state::note_loss(slot which) {
+  auto& t = queue[which];
+  if (!t.lost_too_often()) ++t.losses;
 }
 
 void dispatch_table::state::isolate(slot which) {

@@ -88,9 +88,13 @@ struct task {
   bool permanent : 1 = false;  ///< an error that no other attempt can help
   bool suspect : 1 = false;    ///< it may kill workers: it does not run beside others
   std::uint8_t deaths : 2 = 0; ///< workers that died while they had it; only up to `deaths_of_a_suspect` are counted
+  std::uint8_t losses : 2 =
+    0; ///< workers that fell silent while they had it; only up to `losses_borne` + 1 are counted
 
   /// A suspect by itself, and not only because its chain is quarantined.
   [[nodiscard]] bool accused() const { return deaths == deaths_of_a_suspect; }
+  /// The next worker that falls silent with it, or the one that just did, counts as one that died.
+  [[nodiscard]] bool lost_too_often() const { return losses > losses_borne; }
 
   /// Others of its message, while due.
   [[nodiscard]] detail::slot& previous_due() { return copies.lent(0); }

@@ -120,11 +120,17 @@ struct dispatch_table::state {
   /// All tasks of which something unanswered goes with the worker; by ascending key, each once.
   std::vector<detail::slot> tasks_at(detail::slot worker) const;
   void strike(detail::slot which);
+  bool may_have_killed(detail::slot which, departure how) const {
+    return how == departure::died || (how == departure::lost && queue[which].lost_too_often());
+  }
+  /// The worker fell silent with it.
+  void note_loss(detail::slot which);
   /// It is no suspect any more.
   void clear(detail::slot which) {
     auto& t = queue[which];
     if (t.accused()) --suspected;
     t.deaths = 0;
+    t.losses = 0;
     t.suspect = false;
   }
   /// A suspect that is due waits for a worker of its own, or for its chain's turn, from now on.

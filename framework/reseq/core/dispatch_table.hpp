@@ -71,11 +71,18 @@ enum class attempt_end {
   permanent, ///< the transform said that no other attempt will help
 };
 
-/// How a worker went. Only a death says something about the work that it had.
+/// How a worker went, and what that says about the work that it had.
 enum class departure {
   died, ///< its connection was closed or reset: what it ran may have killed it
-  lost, ///< it fell silent, took its leave, was dismissed, or begins anew: its work is not to blame
+  lost, ///< it fell silent: most often that is the network, but what was there each of `losses_borne` + 1 times may do
+        ///< it
+  left, ///< it took its leave, was dismissed, or begins anew: its work is not to blame
 };
+
+/// So many workers that fell silent, since one last survived it, say nothing about a piece of work. Each further one
+/// counts as one that died of it: a process that dumps its core, or is frozen by what it runs, is silent before its
+/// connection is closed.
+inline constexpr std::uint8_t losses_borne = 2;
 
 /// Several messages of a chain were found to kill their workers, or enough were answered since.
 struct quarantine_change {
@@ -90,7 +97,8 @@ struct attempt_record {
   worker_id worker;
   time_point started;
   std::optional<time_point> ended; ///< absent while it runs
-  std::string outcome;             ///< "running", "failed", "timed out", "worker died", "worker lost", "crashed"
+  std::string outcome;             ///< "running", "failed", "timed out", "worker died", "worker lost",
+                                   ///< "worker left", "crashed"
   std::string error;
   bool hedge = false; ///< a further copy of the attempt before
 };
@@ -136,7 +144,7 @@ struct dispatch_counters {
                                ///< a failure of a copy that had timed out before
   std::uint64_t orphaned = 0;  ///< copies that went with their worker
   std::uint64_t crashed = 0;   ///< attempts: each killed its worker alone
-  std::uint64_t suspected = 0; ///< chains that were in flight on two workers that died
+  std::uint64_t suspected = 0; ///< chains that were in flight on two workers that died, or on several that fell silent
   std::uint64_t given_up = 0;
   std::uint64_t hedged = 0;        ///< second and third copies; each ends as one of:
   std::uint64_t hedges_won = 0;    ///< its answer was the first that counted
@@ -158,10 +166,10 @@ public:
   worker_id join(std::uint32_t slots, std::vector<pipeline_index> offers);
 
   /// The worker is gone. What it had in flight is due again at once, at its old rank, and that is no failed attempt.
-  /// But what was in flight on two workers that died is a suspect from then on: suspects run on a worker of their own,
-  /// which gets nothing else meanwhile; if that dies, too, half of them at a time. One that is alone on a worker when
-  /// it dies has failed an attempt, and is not tried again once it has used up its attempts; one that is answered is no
-  /// suspect any more. An unknown worker changes nothing.
+  /// But what was in flight on two workers that died (`losses_borne`: or fell silent) is a suspect from then on:
+  /// suspects run on a worker of their own, which gets nothing else meanwhile; if that dies, too, half of them at a
+  /// time. One that is alone on a worker when it dies has failed an attempt, and is not tried again once it has used up
+  /// its attempts; one that is answered is no suspect any more. An unknown worker changes nothing.
   ///
   /// A chain of which several messages have killed a worker alone is quarantined: all its messages run as suspects do,
   /// and by themselves, lowest position first: one, then one more for each that was answered. Those that have killed

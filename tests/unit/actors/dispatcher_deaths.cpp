@@ -40,20 +40,27 @@ TEST_CASE("a message that was in flight on two workers that died runs alone, and
   CHECK(fourth.mail->orders[0].message->id() == "m2");
 }
 
+namespace {
+
+/// So many workers in turn get what is due, and end after a second, in which they are heard of or not.
+void end_workers(fixture& f, int count, bool pulses) {
+  for (int death = 0; death < count; ++death) {
+    const auto w = f.join();
+    REQUIRE(w.mail->orders.size() == 1);
+    for (int i = 0; i < 6; ++i) {
+      f.system.pass(200ms);
+      if (pulses) f.pulse(w);
+    }
+    f.kill(w);
+  }
+}
+
+} // namespace
+
 TEST_CASE("a worker that was heard of lately has died, and one that was not has fallen silent, which suspects nobody") {
   fixture f;
   f.want(1, true);
-  const auto end_of_two_workers = [&f](bool pulses) {
-    for (int death = 0; death < 2; ++death) {
-      const auto w = f.join();
-      REQUIRE(w.mail->orders.size() == 1);
-      for (int i = 0; i < 6; ++i) {
-        f.system.pass(200ms);
-        if (pulses) f.pulse(w);
-      }
-      f.kill(w);
-    }
-  };
+  const auto end_of_two_workers = [&f](bool pulses) { end_workers(f, 2, pulses); };
   SECTION("silent") {
     end_of_two_workers(false);
     CHECK(f.status().suspects == 0);
@@ -67,10 +74,25 @@ TEST_CASE("a worker that was heard of lately has died, and one that was not has 
   CHECK(f.status().worker_deaths == 2);
 }
 
+TEST_CASE("what silences one worker after the other before they end runs alone, and is charged") {
+  fixture f;
+  f.want(1, true);
+  end_workers(f, 3, false);
+  CHECK(f.status().suspects == 0);
+  end_workers(f, 1, false);
+  CHECK(f.status().suspects == 1);
+  end_workers(f, 1, false);
+  const auto known = f.inspect(1);
+  REQUIRE(known);
+  CHECK(known->status.attempts == 1);
+  CHECK(known->status.history.back().outcome == "crashed");
+  CHECK(known->status.last_error == "its worker fell silent, and ran nothing else");
+}
+
 TEST_CASE("an end after a farewell suspects nobody") {
   fixture f;
   f.want(1, true);
-  for (int leave = 0; leave < 3; ++leave) {
+  for (int leave = 0; leave < 10; ++leave) {
     const auto w = f.join();
     f.say_farewell(w);
     f.kill(w);

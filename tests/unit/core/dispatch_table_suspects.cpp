@@ -35,7 +35,7 @@ struct pool : fixture {
     }
     for (const auto& [who, all] : copies) {
       if (std::ranges::any_of(all, [this](const dispatch& d) { return poison.contains(d.at.value()); })) {
-        table.leave(who, departure::died, now);
+        table.leave(who, ends_by, now);
         ++deaths;
         join(slots);
         continue;
@@ -50,6 +50,7 @@ struct pool : fixture {
   std::set<std::uint64_t> done;
   std::vector<worker_id> workers;
   int deaths = 0;
+  departure ends_by = departure::died;
 };
 
 } // namespace
@@ -75,6 +76,50 @@ TEST_CASE("what was in flight on two workers that died is a suspect") {
     CHECK(f.table.inspect(f.key(1))->history.back().outcome == "worker lost");
   }
   CHECK(f.table.inspect(f.key(1))->attempts == 0);
+}
+
+TEST_CASE("what was in flight on workers that fell silent, again and again, is a suspect, too") {
+  fixture f;
+  f.submit(1);
+  const auto lose = [&f](departure how) {
+    const auto worker = f.join(8);
+    f.only();
+    f.table.leave(worker, how, f.now);
+    return f.table.suspects();
+  };
+
+  SECTION("from the second loss on that counts as a death") {
+    for (int i = 0; i <= losses_borne; ++i) CHECK(lose(departure::lost) == 0);
+    CHECK(lose(departure::lost) == 1);
+    CHECK(f.table.inspect(f.key(1))->attempts == 0);
+    CHECK(lose(departure::lost) == 1);
+    CHECK(f.table.inspect(f.key(1))->attempts == 1);
+  }
+  SECTION("not when the workers took their leave") {
+    for (int i = 0; i < 10; ++i) CHECK(lose(departure::left) == 0);
+  }
+  SECTION("nor when a worker survived it in between") {
+    for (int i = 0; i <= losses_borne; ++i) CHECK(lose(departure::lost) == 0);
+    const auto worker = f.join(8);
+    f.answer(f.only(), attempt_end::failed);
+    f.table.leave(worker, departure::left, f.now);
+    f.pass(1min);
+    for (int i = 0; i <= losses_borne; ++i) CHECK(lose(departure::lost) == 0);
+  }
+}
+
+TEST_CASE("of suspects that silence their workers the one that does it is found, and the others are cleared") {
+  pool p({40});
+  p.ends_by = departure::lost;
+  p.join(64);
+  for (std::uint64_t at = 1; at <= 64; ++at) p.submit(at);
+  for (int i = 0; i < 40 && p.done.size() < 63; ++i) {
+    p.round(64);
+    p.pass(1ms);
+  }
+  CHECK(p.done.size() == 63);
+  CHECK(p.table.suspects() == 1);
+  CHECK(p.deaths == losses_borne + 2 + 7);
 }
 
 TEST_CASE("a worker that is kept for a suspect is told from those that others may get") {

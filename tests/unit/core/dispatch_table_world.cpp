@@ -58,7 +58,7 @@ void world::step() {
 void world::finish() {
   const auto good = table_.join(1000, {pipeline_index{0}, pipeline_index{1}, pipeline_index{2}});
   workers_[good] = {1000, {pipeline_index{0}, pipeline_index{1}, pipeline_index{2}}, 0, {}};
-  while (workers_.size() > 1) leave(workers_.begin()->first, departure::lost);
+  while (workers_.size() > 1) leave(workers_.begin()->first, departure::left);
   while (!tasks_.empty()) {
     std::vector<task_key> keys;
     for (const auto& [key, t] : tasks_) keys.push_back(key);
@@ -141,18 +141,35 @@ void world::leave() {
   if (deadly_ && below(2) == 0)
     for (const auto& [id, worker] : workers_)
       if (killer_on(id)) who = id;
-  leave(who, workers_die_ && below(4) > 0 ? departure::died : departure::lost);
+  if (!workers_die_) return leave(who, below(4) > 0 ? departure::left : departure::lost);
+  const auto dice = below(8);
+  leave(who, dice == 0 ? departure::left : dice < 3 ? departure::lost : departure::died);
+}
+
+/// Whatever it may have died of.
+std::set<task_key> world::blame(worker_id worker, departure how) {
+  std::set<task_key> blamed;
+  for (auto& [key, t] : tasks_) {
+    if (!is_at(key, worker)) continue;
+    if (how == departure::lost) ++t.losses;
+    if (how == departure::died || (how == departure::lost && t.losses > losses_borne)) blamed.insert(key);
+  }
+  return blamed;
 }
 
 void world::leave(worker_id worker, departure how) {
-  const auto killer = how == departure::died ? killer_on(worker) : std::nullopt;
+  const auto blamed = blame(worker, how);
+  const bool killed = how == departure::died || (!blamed.empty() && std::ranges::all_of(tasks_, [&](const auto& one) {
+                        return blamed.contains(one.first) || !is_at(one.first, worker);
+                      }));
+  const auto killer = killed ? killer_on(worker) : std::nullopt;
   if (killer) convict(*killer);
-  if (how == departure::died) rest_after_death_of(worker);
+  if (killed) rest_after_death_of(worker);
   table_.leave(worker, how, now_);
   workers_.erase(worker);
   std::vector<task_key> hopeless;
   for (auto& [key, t] : tasks_) {
-    if (how == departure::died && !killer && is_at(key, worker) && ++t.deaths >= 2) t.suspect = true;
+    if (!killer && blamed.contains(key) && ++t.deaths >= 2) t.suspect = true;
     if (t.now != phase::running || key == killer) continue;
     std::erase_if(t.copies, [&](dispatch_id copy) { return copies_.at(copy).worker == worker; });
     if (!t.copies.empty())
@@ -216,6 +233,7 @@ void world::answer(dispatch_id id, chain_index chain, attempt_end ending) {
     t.permanent = t.permanent || ending == attempt_end::permanent;
     t.suspect = false;
     t.deaths = 0;
+    t.losses = 0;
     if (t.copies.size() > 1) {
       std::erase(t.copies, id);
       go_on(key, t);

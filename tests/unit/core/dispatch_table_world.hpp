@@ -36,6 +36,7 @@ struct model_task {
   bool timed_out = false; // once
   bool crashed = false;   // once
   int deaths = 0;
+  int losses = 0;
   std::uint32_t failed = 0;
   std::optional<time_point> first_started;
   time_point until;                // timeout or end of the backoff
@@ -100,6 +101,7 @@ private:
   void join();
   void leave();
   void leave(worker_id worker, departure how);
+  std::set<task_key> blame(worker_id worker, departure how);
   static constexpr int too_much_guilt = 192;
 
   void convict(const task_key& key);
