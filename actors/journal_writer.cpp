@@ -18,6 +18,7 @@ constexpr auto probe_every = std::chrono::milliseconds{500};
 constexpr std::uint64_t bytes_beside = 300;    // what a message takes in memory beside its own
 constexpr std::uint32_t expire_at_once = 2000; // keeps each transaction short: producers wait behind it
 
+/// Commits of one kind may go on failing while others work.
 bool is_away(const error& why) { return why.code == errc::in_doubt || why.code == errc::unavailable; }
 
 } // namespace
@@ -164,12 +165,12 @@ void writer_state::failed(const std::vector<store::shard_commit>& commits, const
 }
 
 void writer_state::look_later(const error& why) {
-  away = is_away(why);
+  away = why.transient();
   if (away && !std::exchange(probing, true)) self->delayed_send(self, probe_every, probe{});
 }
 
 /// By an empty commit: nobody else may come and commit something. It tells what became of commits in doubt, and that a
-/// server which was away is back. (One whose disk is full takes an empty commit.)
+/// server which was away is back, or a disk has room again.
 void writer_state::look_again() {
   probing = away || !doubted.empty();
   if (!probing) return;

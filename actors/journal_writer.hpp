@@ -27,7 +27,7 @@ struct writer_options {
 /// While one transaction is being written, what arrives collects and becomes the next one: no timer, no added delay.
 /// After the commit the shards are told, then producers are answered. A failed commit fails everything in it; one in
 /// doubt does so too, and is looked up until it is known what became of it, so that the shards hear of what is there.
-/// A server that is away is asked until it is back. A submission that somebody else has refused meanwhile is left out.
+/// A server that is away, or a disk that is full, is asked until it is back, or has room. A submission that somebody else has refused meanwhile is left out.
 /// `metrics::journal` is told how commits go: while a table, or a privilege, is missing, commits that do not need it
 /// work, and the trouble is over only when one that needs it does, or an empty one, in which a store tries out
 /// everything. A shard of which the journal is found to have gone back is told so; others go on.
@@ -82,7 +82,7 @@ struct writer_state {
   std::set<std::pair<store::shard_handle, kind>> troubled; ///< what was in commits that failed and are probed for
   bool flushing = false;
   bool failing = false; ///< the last commit failed, and that was logged
-  bool away = false;    ///< because its server could not be reached
+  bool away = false;    ///< because of something that may be over by itself: it is probed for
   bool probing = false; ///< a look at whether that has changed is on its way
 };
 

@@ -102,6 +102,7 @@ net::http_response sum_up(const store::stored_message& about, const std::vector<
 
 void http_api::operate_message(const api_pipeline& of, const api::route& where, const net::http_request& request,
                                const net::responder& answer) {
+  if (auto trouble = journal_trouble()) return answer(std::move(*trouble)); // it would be done once that is over
   auto wanted = wanted_destinations(request.body);
   if (!wanted) return answer(api::error_response(wanted.error()));
   if (*wanted)
@@ -136,7 +137,7 @@ void http_api::operate_message(const api_pipeline& of, const api::route& where, 
 
 void http_api::operate_destination(const api_pipeline& of, destination_id which, operate::kind what,
                                    const net::responder& answer) {
-  if (auto trouble = journal_trouble()) return answer(std::move(*trouble)); // it would be done once that is over
+  if (auto trouble = journal_trouble()) return answer(std::move(*trouble));
   auto done = [&of, which, what, answer](const result<std::uint64_t>& outcome) {
     if (outcome)
       spdlog::info("destination {}: {} by an operator", label_of(of, which),

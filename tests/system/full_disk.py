@@ -35,7 +35,9 @@ class FullDisk(SystemTest):
         refused = self.submit_until_refused(running, sent)
         self.assertEqual(running.request("GET", "/livez").status, 200)
 
+
         os.remove(self.path("data/others"))
+        eventually("it says that it can accept", lambda: running.request("GET", "/readyz").status == 200)
         receipt = receipt_of(eventually("there is room", lambda: self.taken(running.submit("p", refused[1], refused[0]))))
         self.assertEqual((receipt.duplicate, receipt.position), (False, len(sent) + 1))
         sent[refused[0]] = digest(refused[1])

@@ -145,8 +145,9 @@ class Away(OnPostgres):
         self.assertEqual(running.metrics().total("reseq_journal_writable"), 0)
         self.assertIn("is away", running.get("/v1/pipelines/p")["journal"]["last_error"])
         self.assertTrue(running.ctl("why").startswith("The journal cannot be written, for "))
-        paused = running.request("POST", "/v1/pipelines/p/destinations/http/pause")
-        self.assertEqual(paused.status, 503, "an operation is promised that nobody can record")
+        for operation in ("destinations/http/pause", "held/retry", "messages/0:1/skip", "messages/0:1/retry"):
+            answer = running.post(f"/v1/pipelines/p/{operation}")
+            self.assertEqual(answer.status, 503, f"{operation} is promised, and nobody can record it")
 
     def test_a_server_that_hangs_is_told_of_as_well(self):
         """What it is committing waits for it; what waits behind that, and what comes then, is refused."""

@@ -116,17 +116,17 @@ TEST_CASE("trouble with one kind of commit lasts while the other kind works, and
   CHECK_FALSE(trouble());
 }
 
-TEST_CASE("a full disk is trouble until something was written: an empty commit would say nothing about it") {
+TEST_CASE("a full disk is looked at until there is room, whether or not somebody has something to write") {
   writer_fixture f;
   f.journal->failing = true;
   const auto refused = f.post({"a"});
   f.system.pass(std::chrono::seconds{10});
-  CHECK(f.journal->commits.size() == 1);
+  CHECK(f.journal->commits.size() > 10);
+  CHECK(f.journal->commits.size() < 30);
   CHECK_FALSE(refused.get());
   CHECK(f.counted->journal.look(f.system.now()));
   f.journal->failing = false;
-  f.post({"b"});
-  f.system.run();
+  f.system.pass(std::chrono::seconds{1});
   CHECK_FALSE(f.counted->journal.look(f.system.now()));
 }
 

@@ -331,6 +331,27 @@ TEST_CASE("a database that could not be synced is not taken for whole once a lat
   CHECK(reached > 0);
 }
 
+TEST_CASE("an empty commit works only where another one would, and leaves nothing behind") {
+  const scratch_directory directory;
+  faulty_disk disk(1);
+  opened shard(must(open_sqlite(directory.path() / "data", {})), specs(2));
+  REQUIRE(shard.commit({message_called("a")}));
+  REQUIRE(shard.commit({}));
+  const bool full = GENERATE(false, true);
+  const auto call = GENERATE(disk_call::write, disk_call::sync);
+  CAPTURE(full, static_cast<int>(call));
+  disk.arm({.call = call, .at = 1, .stays = true, .full = full});
+  for (int i = 0; i < 3; ++i) {
+    const auto refused = shard.commit({});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().transient());
+  }
+  disk.mend();
+  CHECK(shard.commit({}));
+  CHECK(must(shard.commit({message_called("a")})).receipts.at(0) == receipt{"a", true, position{1}});
+  CHECK(must(shard.commit({message_called("b")})).receipts.at(0) == receipt{"b", false, position{2}});
+}
+
 TEST_CASE("a call to the disk that fails once loses nothing that was confirmed and leaves nothing half") {
   const auto call = GENERATE(disk_call::open, disk_call::read, disk_call::write, disk_call::sync, disk_call::size,
                              disk_call::lock, disk_call::shm_map, disk_call::remove);

@@ -36,6 +36,7 @@ public:
   result<std::vector<shard_committed>> commit() {
     transaction tx(db_, transaction::kind::write);
     for (std::size_t i = 0; i < parts_.size() && db_.ok(); ++i) apply(i);
+    if (is_empty() && db_.ok()) try_out();
     for (auto& staged : staged_) write_indexes(db_, staged.shard(), staged.indexes());
     if (auto done = tx.commit(); !done) {
       for (auto& staged : staged_) staged.undo();
@@ -46,6 +47,23 @@ public:
   }
 
 private:
+  [[nodiscard]] bool is_empty() const {
+    return !staged_.empty() && std::ranges::all_of(parts_, [](const commit_part& part) {
+      return part.wanted->submissions.empty() && part.wanted->change.empty();
+    });
+  }
+
+  /// Pages that were touched are written, whatever is in them in the end.
+  void try_out() {
+    const auto& shard = staged_.front().shard();
+    db_.use("INSERT INTO unrouted VALUES (?, ?, '', x'', ?)")
+      .number(place(shard.number, 0))
+      .number(shard.number)
+      .signed_number(now_ms_)
+      .run();
+    db_.use("DELETE FROM unrouted WHERE place = ?").number(place(shard.number, 0)).run();
+  }
+
   staged_shard& stage(owned_shard& shard) {
     for (auto& staged : staged_)
       if (&staged.shard() == &shard) return staged;
