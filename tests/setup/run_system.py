@@ -2,8 +2,9 @@
 """Runs the system tests, a file after the other, and prints a line for each test: run_system.py PROGRAMS_DIR [FILE…]
 
 A system test is a unittest in tests/system/*.py. It finds the programs in the folder that RESEQ_TEST_PROGRAMS names.
-Its name, or its first line of documentation, is a sentence. Adds "PASSED FAILED", and "0 1 NAME" for each that failed, to
-the file that RESEQ_TEST_RESULTS names. Each file runs in a process, and a process group, of its own: what it leaves behind is ended with it.
+Its name, or its first line of documentation, is a sentence. Adds "PASSED FAILED", "0 1 NAME" for each that failed and
+"0 0 NAME: REASON" for each that was left out, to the file that RESEQ_TEST_RESULTS names. Each file runs in a process, and a
+process group, of its own: what it leaves behind is ended with it.
 """
 
 import glob
@@ -25,6 +26,7 @@ class LineResult(unittest.TestResult):
         super().__init__()
         self.passed = 0
         self.failed = []  # names
+        self.left_out = []  # names and reasons
         self._started = 0.0
 
     def startTest(self, test):
@@ -52,14 +54,19 @@ class LineResult(unittest.TestResult):
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
         self._print("skip", test, reason)
+        self.left_out.append(f"{self._name(test)}: {reason}")
 
     def _print(self, word, test, details=""):
-        name = test.shortDescription() or test.id().rsplit(".", 1)[-1].removeprefix("test_").replace("_", " ")
+        name = self._name(test)
         print(f"{word}  {name}, {time.monotonic() - self._started:.1f} s", flush=True)
         if word == "FAIL":
             self.failed.append(name)
         if details:
             print(details, flush=True)
+
+    @staticmethod
+    def _name(test) -> str:
+        return test.shortDescription() or test.id().rsplit(".", 1)[-1].removeprefix("test_").replace("_", " ")
 
 
 def run_one(path: str) -> int:
@@ -72,6 +79,7 @@ def run_one(path: str) -> int:
     with open(os.environ["RESEQ_TEST_RESULTS"], "a", encoding="ascii") as results:
         results.write(f"{result.passed} 0\n")
         results.writelines(f"0 1 {os.path.basename(path)}: {name}\n" for name in result.failed)
+        results.writelines(f"0 0 {os.path.basename(path)}: {one}\n" for one in result.left_out)
     return 1 if result.failed else 0
 
 

@@ -107,6 +107,13 @@ class Database(SystemTest):
 
 
 class Units(unittest.TestCase):
+    def test_systemd_starts_the_programs_again_however_often_they_end(self):
+        for name in ("reseq-supervisor.service", "reseq-worker.service"):
+            with open(os.path.join(CONF, "systemd", name), encoding="utf-8") as unit:
+                lines = unit.read().splitlines()
+            self.assertIn("StartLimitIntervalSec=0", lines, f"{name} stays down after five ends in ten seconds")
+            self.assertTrue(any(line.startswith("Restart=") for line in lines), name)
+
     @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd is not installed")
     def test_systemd_understands_the_units(self):
         for name in ("reseq-supervisor.service", "reseq-worker.service"):
