@@ -246,7 +246,7 @@ result<store::recovery> writer_state::plan(const recover& wish) {
   }
   for (auto& of : found->destinations) {
     for (const auto& lane : wish.seen.lanes)
-      if (lane.destination == of.id) of.seen = std::max(of.seen, lane.admitted);
+      if (lane.destination == of.id) of.seen = std::max(of.seen, lane.reached);
     for (const auto& [id, has] : wish.received)
       if (id == of.id) {
         of.seen = std::max(of.seen, has.last);

@@ -27,10 +27,11 @@ struct writer_options {
 /// While one transaction is being written, what arrives collects and becomes the next one: no timer, no added delay.
 /// After the commit the shards are told, then producers are answered. A failed commit fails everything in it; one in
 /// doubt does so too, and is looked up until it is known what became of it, so that the shards hear of what is there.
-/// A server that is away, or a disk that is full, is asked until it is back, or has room. A submission that somebody else has refused meanwhile is left out.
-/// `metrics::journal` is told how commits go: while a table, or a privilege, is missing, commits that do not need it
-/// work, and the trouble is over only when one that needs it does, or an empty one, in which a store tries out
-/// everything. A shard of which the journal is found to have gone back is told so; others go on.
+/// A server that is away, or a disk that is full, is asked until it is back, or has room. A submission that somebody
+/// else has refused meanwhile is left out. `metrics::journal` is told how commits go: while a table, or a privilege, is
+/// missing, commits that do not need it work, and the trouble is over only when one that needs it does, or an empty
+/// one, in which a store tries out everything. A shard of which the journal is found to have gone back is told so;
+/// others go on.
 struct writer_state {
   static inline const char* name = "journal";
 

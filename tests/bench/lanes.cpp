@@ -92,8 +92,9 @@ public:
     core::lane_updates updates;
     ++step_;
     for (std::uint32_t lane = 1; lane <= from.lanes(); ++lane) {
-      core::lane_update one{destination_id{lane}, core::lane_version{1}, core::lane_step{step_}, true, {}, {}, {}};
+      core::lane_update one{destination_id{lane}, core::lane_version{1}, core::lane_step{step_}, true, {}, {}, {}, {}};
       for (auto seq = from.admitted.first; seq <= from.admitted.last; ++seq) one.admitted.emplace_back(seq);
+      one.reached = from.admitted.last == 0 ? sequence{} : sequence{from.admitted.last};
       for (auto seq = from.completed.first; seq <= from.completed.last; ++seq) {
         one.ready.emplace_back(seq);
         if (!results_) continue;

@@ -43,6 +43,8 @@ public:
   result<core::key_backlog> search(const core::read_request& what);
 
   [[nodiscard]] epoch owner() const { return owner_; }
+  /// The last sequence that is assigned there.
+  [[nodiscard]] sequence last(destination_id d) const { return sequence{lane(d).places.size()}; }
   [[nodiscard]] const core::known_id* find(const std::string& id) const;
   [[nodiscard]] const core::progress_record& progress(destination_id d) const { return lane(d).progress; }
   [[nodiscard]] const std::map<sequence, core::held_record>& held(destination_id d) const { return lane(d).held; }

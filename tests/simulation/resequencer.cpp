@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "owner.hpp"
+#include "violation.hpp"
 #include "world.hpp"
 
 namespace reseq::simulation {
@@ -39,8 +40,9 @@ void resequencer::called(epoch owner, core::mirror_call call) {
 void resequencer::answer(epoch owner, const core::mirror_call& call, bool late) {
   if (!call.updates) {
     std::vector<core::lane_name> names;
-    for (const auto& d : world_.plan.destinations) names.push_back({d.id, d.settings.name});
+    for (const auto& d : world_.plan.destinations) names.push_back({d.id, d.settings.name, world_.disk.last(d.id)});
     const auto found = store_.open(owner, names);
+    require(found || found.error().code != errc::diverged, "Ahead", [&] { return found.error().what; });
     reply(
       [this, id = call.id, found] {
         found ? world_.boss->lanes.lanes_opened(id, *found) : world_.boss->lanes.lanes_failed(id, found.error());
@@ -117,6 +119,14 @@ void resequencer::plant() {
 bool resequencer::keeps_results() const {
   auto copy = store_;
   return !struck_ && !away_ && !copy.open(world_.disk.owner() + 1, {})->results.empty();
+}
+
+bool resequencer::lags() const {
+  if (struck_ || away_) return false;
+  return std::ranges::any_of(world_.plan.destinations, [this](const destination_plan& d) {
+    const auto seen = store_.look(std::array{core::lane_name{d.id, d.settings.name}}).lanes;
+    return (seen.empty() ? sequence{} : seen.front().reached) < world_.disk.last(d.id);
+  });
 }
 
 bool resequencer::keeps_sequences() const { return !struck_ && !away_ && store_.sequences() > 0; }

@@ -35,6 +35,8 @@ public:
   [[nodiscard]] bool keeps_results() const;
   /// The same of sequences.
   [[nodiscard]] bool keeps_sequences() const;
+  /// Whether it was not told how far a lane is, though it could be.
+  [[nodiscard]] bool lags() const;
 
 private:
   struct late_call {

@@ -249,6 +249,8 @@ void world::check_end() {
           [] { return "the resequencer keeps a result in the end"; });
   require(!plan.outside || !beside.keeps_sequences(), "Bounded memory",
           [] { return "the resequencer keeps a sequence in the end"; });
+  require(!plan.outside || !beside.lags(), "Divergence",
+          [] { return "the resequencer does not know how far a lane is in the end"; });
   require(!pool.result_is_kept(), "Bounded memory", [] { return "a result is kept in the end"; });
   require(boss->work.wanted().empty(), "Bounded memory",
           [&] { return "the dispatcher still has work in the end, of " + boss->work.wanted(); });

@@ -274,6 +274,20 @@ class Divergence(OnBoth):
         self.assertEqual(again.destination("p", "http")["state"], "diverged", "what was seen was forgotten")
         self.recover(again, sent)
 
+    def test_it_does_so_although_redis_was_lost_meanwhile_and_the_lane_was_idle_since(self):
+        destinations = [self.http_destination(), {"name": "other", "url": self.book.url("other")}]
+        running = self.start(destinations)
+        running.submit_all("p", [f"lost-{number}" for number in range(20)])
+        running.wait_until_settled("p", "http", 20)
+        self.redis.ask("FLUSHALL")
+        running.submit_all("p", ["later"], **{"Reseq-Destinations": "other"})
+        mark = "reseq:{p:0}:shard", "lane:http"
+        eventually("the idle lane is told anew", lambda: self.redis.ask("HGET", *mark))
+        self.assertEqual(running.stop(), 0)
+        self.store["postgres"] = self.database.create_database("restored")
+        after = self.start(destinations)
+        after.wait_for_line("pipeline p has diverged, and is stopped: Redis was told of sequence 20 of http")
+
     def recover(self, running, sent: dict) -> None:
         """It goes on behind what was lost, in the same process, and nothing is given a second time."""
         self.assertIn("reseqctl recover p", running.ctl("why"))

@@ -28,7 +28,7 @@ std::unique_ptr<lane_account> account_of(const mirrored_lane& lane) {
 } // namespace
 
 lane_mirror::mirrored::mirrored(const mirrored_lane& lane)
-  : releases(lane.releases), account(account_of(lane)), confirmed(lane.first) {}
+  : releases(lane.releases), reached(lane.assigned), account(account_of(lane)), confirmed(lane.first) {}
 
 lane_mirror::lane_mirror(const std::vector<mirrored_lane>& lanes, duration timeout) : timeout_(timeout) {
   for (const auto& one : lanes) touch(one.destination, lanes_.emplace(one.destination, mirrored(one)).first->second);
@@ -45,6 +45,7 @@ void lane_mirror::touch_if_news(destination_id id, mirrored& lane) {
 void lane_mirror::admitted(destination_id id, sequence seq) {
   auto& lane = lanes_.at(id);
   lane.account->admit(seq);
+  lane.reached = std::max(lane.reached, seq);
   touch_if_news(id, lane);
 }
 
@@ -151,7 +152,7 @@ lane_update lane_mirror::step_of(open_call& call, destination_id id, mirrored& l
     lane.step = lane_step{};
     lane.stands = standing::rebuilding;
   }
-  lane_update update{id, lane.version, ++lane.step, lane.releases, {}, {}, {}};
+  lane_update update{id, lane.version, ++lane.step, lane.releases, lane.reached, {}, {}, {}};
   auto answer = anew ? lane.account->tell_all(update) : lane.account->tell(update);
   call.expected.push_back({id, std::move(answer), lane.account->head()});
   return update;
@@ -201,6 +202,7 @@ void lane_mirror::answered(mirror_call_id id, const lane_answers& answers, time_
   if (answers.lanes.size() != call->expected.size()) return lost(*call, now);
   failures_ = 0;
   for (std::size_t i = 0; i < answers.lanes.size(); ++i) compare(call->expected[i], answers.lanes[i]);
+  if (!std::ranges::all_of(answers.lanes, &lane_answer::agrees)) tell_idle_lanes_again();
   if (answers.results != call->results) {
     ++drifts_[static_cast<std::size_t>(drift::results)];
     store_all_again();
@@ -215,6 +217,16 @@ void lane_mirror::compare(const expected_answer& expected, const lane_answer& an
   lane.stands = standing::following;
   if (expected.head > lane.confirmed) moved_.push_back(expected.lane);
   lane.confirmed = expected.head;
+}
+
+void lane_mirror::tell_idle_lanes_again() {
+  for (auto& [id, lane] : lanes_) {
+    if (lane.stands != standing::following || !lane.account->is_clear()) continue;
+    lane.stands = standing::adrift;
+    lane.account->let_go();
+    touch(id, lane);
+    moved_.push_back(id);
+  }
 }
 
 void lane_mirror::failed(mirror_call_id id, const error& why, time_point now) {

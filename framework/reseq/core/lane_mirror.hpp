@@ -44,6 +44,7 @@ struct mirrored_lane {
   destination_id destination;
   sequence first;       ///< nothing before it is admitted
   bool releases = true; ///< false with order by key: such a lane never waits
+  sequence assigned;    ///< by the journal, the last one
 };
 
 class lane_mirror {
@@ -105,6 +106,7 @@ private:
     standing stands = standing::adrift;
     lane_version version;
     lane_step step;
+    sequence reached;                      ///< the greatest that is known to be assigned
     std::unique_ptr<lane_account> account; ///< with what was told the call under way, and what the next one is told
     sequence confirmed;                    ///< everything before it was released, by answers
   };
@@ -140,6 +142,8 @@ private:
   /// Told anew, if it is adrift; else what has changed.
   lane_update step_of(open_call& call, destination_id id, mirrored& lane);
   void compare(const expected_answer& expected, const lane_answer& answer);
+  /// One lane's mark is gone: so may be those of lanes that have nothing to say and would not notice.
+  void tell_idle_lanes_again();
   void store_all_again();
   void lost(const open_call& call, time_point now);
   void wait_longer(time_point now);

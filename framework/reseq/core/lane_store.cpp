@@ -27,18 +27,22 @@ result<void> check(const lane_update& update) {
     return fail(errc::invalid, "versions and steps are numbered from 1", where);
   if (std::ranges::adjacent_find(update.admitted, std::greater_equal<>{}) != update.admitted.end())
     return fail(errc::invalid, "sequences are admitted in ascending order", where);
+  if (!update.admitted.empty() && update.reached < update.admitted.back())
+    return fail(errc::invalid, "more is admitted than was assigned", where);
   for (const auto* all : {&update.admitted, &update.ready, &update.settled})
     for (const auto seq : *all)
       if (seq == sequence{} || seq > greatest_sequence)
         return fail(errc::invalid, "there is no sequence " + std::to_string(seq.value()), where);
+  if (update.reached > greatest_sequence)
+    return fail(errc::invalid, "there is no sequence " + std::to_string(update.reached.value()), where);
   return {};
 }
 
 } // namespace
 
-error ahead(const lane_name& lane, sequence admitted) {
+error ahead(const lane_name& lane, sequence reached) {
   return {errc::diverged,
-          "Redis was told of sequence " + std::to_string(admitted.value()) + " of " + lane.name +
+          "Redis was told of sequence " + std::to_string(reached.value()) + " of " + lane.name +
             ", and the journal has assigned none after " + std::to_string(lane.assigned.value()),
           {}};
 }
@@ -56,29 +60,38 @@ result<void> check(const lane_updates& updates) {
 result<lanes_found> lane_store::open(epoch ours, std::span<const lane_name> lanes) {
   if (owner_ > ours) return fenced(owner_);
   for (const auto& lane : lanes)
-    if (const auto at = lanes_.find(lane.destination); at != lanes_.end() && at->second.admitted > lane.assigned)
-      return tl::unexpected(ahead(lane, at->second.admitted));
+    if (const auto at = lanes_.find(lane.destination); at != lanes_.end() && at->second.reached > lane.assigned)
+      return tl::unexpected(ahead(lane, at->second.reached));
   lanes_found found;
   for (const auto& [id, lane] : lanes_)
-    if (std::ranges::find(lanes, id, &lane_name::destination) != lanes.end())
-      found.lanes.push_back({id, lane.admitted});
+    if (std::ranges::find(lanes, id, &lane_name::destination) != lanes.end()) found.lanes.push_back({id, lane.reached});
   for (const auto& [key, kept] : results_) found.results.push_back(key);
   owner_ = ours;
-  lanes_.clear();
+  forget_lanes();
   return found;
+}
+
+void lane_store::forget_lanes() {
+  for (auto& [id, lane] : lanes_) lane.forget();
+}
+
+void lane_store::kept_lane::forget() {
+  const auto far = reached;
+  *this = {};
+  reached = far;
 }
 
 lanes_seen lane_store::look(std::span<const lane_name> lanes) const {
   lanes_seen seen{owner_, {}, results_.empty() ? position{} : results_.rbegin()->first.at};
   for (const auto& [id, lane] : lanes_)
-    if (std::ranges::find(lanes, id, &lane_name::destination) != lanes.end()) seen.lanes.push_back({id, lane.admitted});
+    if (std::ranges::find(lanes, id, &lane_name::destination) != lanes.end()) seen.lanes.push_back({id, lane.reached});
   return seen;
 }
 
 result<lane_answers> lane_store::apply(epoch ours, const lane_updates& updates) {
   if (auto fine = check(updates); !fine) return tl::unexpected(std::move(fine.error()));
   if (owner_ > ours) return fenced(owner_);
-  if (std::exchange(owner_, ours) != ours) lanes_.clear();
+  if (std::exchange(owner_, ours) != ours) forget_lanes();
 
   if (updates.forget_results) results_.clear();
   for (const auto& one : updates.results) results_.insert_or_assign(one.key, one);
@@ -100,7 +113,7 @@ lane_answer lane_store::apply(const lane_update& update) {
     return {};
   }
   if (!again) {
-    if (anew) at = {};
+    if (anew) at.forget();
     at.version = update.version;
     at.step = update.step;
     for (const auto seq : update.admitted) at.pending.insert(seq);
@@ -109,7 +122,7 @@ lane_answer lane_store::apply(const lane_update& update) {
       at.pending.erase(seq);
       at.ready.erase(seq);
     }
-    if (!update.admitted.empty()) at.admitted = std::max(at.admitted, update.admitted.back());
+    at.reached = std::max(at.reached, update.reached);
     at.released = update.releases ? release_head(at.pending, at.ready) : std::vector<sequence>{};
   }
   return {true, at.released, at.pending.size(), at.ready.size()};

@@ -38,15 +38,19 @@ public:
 
 private:
   struct kept_lane {
+    /// But for how far it was.
+    void forget();
+
     lane_version version;
     lane_step step;
-    sequence admitted;
+    sequence reached;
     std::vector<sequence> released; ///< by that step
     std::set<sequence> pending;
     std::set<sequence> ready;
   };
 
   lane_answer apply(const lane_update& update);
+  void forget_lanes();
 
   epoch owner_;
   std::map<destination_id, kept_lane> lanes_;
@@ -54,7 +58,7 @@ private:
 };
 
 /// What `open` says of a lane that was told of more than was assigned.
-error ahead(const lane_name& lane, sequence admitted);
+error ahead(const lane_name& lane, sequence reached);
 
 /// What no resequencer takes: `errc::invalid` says why.
 result<void> check(const lane_updates& updates);

@@ -39,6 +39,9 @@ struct lane_update {
   /// Whether the run of ready sequences at the head is released. Not with order by key, where each key has a head of
   /// its own, which only the owner knows: there a sequence leaves by `settled`.
   bool releases = true;
+  /// The greatest that the journal is known to have assigned, not less than what is admitted. The resequencer remembers
+  /// the greatest that it was ever told, whoever owned the lane: a journal that has assigned less has gone back.
+  sequence reached;
   std::vector<sequence> admitted; ///< became pending; ascending, and what releases: greater than all admitted before
   std::vector<sequence> ready;    ///< pending ones that have a result now; any order
   std::vector<sequence> settled;  ///< left otherwise than by a release, settled or with a parked key; any order
@@ -92,18 +95,18 @@ struct lane_answers {
 struct lanes_found {
   struct lane {
     destination_id destination;
-    sequence admitted; ///< the greatest
+    sequence reached; ///< the greatest that was told
 
     friend bool operator==(const lane&, const lane&) = default;
   };
-  std::vector<lane> lanes;       ///< by destination, ascending; those that were never taken are left out
+  std::vector<lane> lanes;       ///< by destination, ascending; those that were never told of are left out
   std::vector<work_key> results; ///< ascending
 };
 
 /// What stands there, whoever left it.
 struct lanes_seen {
   epoch owner;                          ///< the latest; 0: nobody has been there
-  std::vector<lanes_found::lane> lanes; ///< by destination, ascending; those that were never taken are left out
+  std::vector<lanes_found::lane> lanes; ///< by destination, ascending; those that were never told of are left out
   position last;                        ///< the greatest with a result
 };
 

@@ -10,7 +10,7 @@ namespace {
 
 std::unique_ptr<shard_mirror> make_mirror(const std::vector<shard_target>& targets, const resequencing& how) {
   std::vector<mirrored_lane> lanes;
-  for (const auto& t : targets) lanes.push_back({t.id, t.window.next(), !t.keys});
+  for (const auto& t : targets) lanes.push_back({t.id, t.window.next(), !t.keys, t.last});
   return std::make_unique<shard_mirror>(lanes, how);
 }
 

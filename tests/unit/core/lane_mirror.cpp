@@ -28,7 +28,7 @@ error away() { return {errc::unavailable, "away", {}}; }
 
 /// One lane, its mirror and a resequencer that does what it should.
 struct mirrored_shard {
-  explicit mirrored_shard(bool releases = true) : mirror({{billing, sequence{1}, releases}}, 200ms) {}
+  explicit mirrored_shard(bool releases = true) : mirror({{billing, sequence{1}, releases, {}}}, 200ms) {}
 
   std::optional<mirror_call> call() { return mirror.take(now).call; }
   void answer(const mirror_call& what) {
@@ -131,6 +131,26 @@ TEST_CASE("an answer that does not come in time sets everything adrift, and its 
   CHECK(anew->updates->lanes.at(0).admitted == std::vector{sequence{2}});
   shard.answer(*anew);
   CHECK(shard.mirror.follows(billing));
+}
+
+TEST_CASE("when one lane's mark is gone, lanes that have nothing to say are told anew, too, with how far they are") {
+  lane_mirror mirror({{billing, sequence{1}, true, {}}, {destination_id{2}, sequence{8}, true, sequence{7}}}, 200ms);
+  const auto names = std::vector<lane_name>{{billing, "billing"}, {destination_id{2}, "idle"}};
+  lane_store store;
+  const auto carry = [&] {
+    for (auto next = mirror.take(time_point{}).call; next; next = mirror.take(time_point{}).call)
+      next->updates ? mirror.answered(next->id, *store.apply(epoch{1}, *next->updates), time_point{})
+                    : static_cast<void>(mirror.opened(next->id, *store.open(epoch{1}, names), time_point{}));
+  };
+  mirror.admitted(billing, sequence{1});
+  carry();
+  store = {};
+  mirror.finished(billing, sequence{1});
+  carry();
+  CHECK(store.look(names).lanes ==
+        std::vector<lanes_found::lane>{{billing, sequence{1}}, {destination_id{2}, sequence{7}}});
+  CHECK((mirror.follows(billing) && mirror.follows(destination_id{2})));
+  CHECK(count(mirror, drift::version) == 1);
 }
 
 TEST_CASE("a release that differs sets the lane adrift") {
@@ -277,7 +297,7 @@ TEST_CASE("a result that is made anew before the old one is deleted takes its pl
 
 TEST_CASE("many lanes are told anew a part at a time, and each in one piece") {
   std::vector<mirrored_lane> lanes;
-  for (std::uint32_t id = 1; id <= 30; ++id) lanes.push_back({destination_id{id}, sequence{1}, true});
+  for (std::uint32_t id = 1; id <= 30; ++id) lanes.push_back({destination_id{id}, sequence{1}, true, {}});
   lane_mirror mirror(lanes, 200ms);
   for (const auto& one : lanes)
     for (std::uint64_t seq = 1; seq <= 1024; ++seq) mirror.admitted(one.destination, sequence{seq});

@@ -12,9 +12,9 @@ constexpr std::uint64_t window = 12;
 const epoch ours{3};
 
 std::vector<mirrored_lane> three_lanes() {
-  return {{destination_id{1}, sequence{1}, true},
-          {destination_id{2}, sequence{1}, true},
-          {destination_id{3}, sequence{1}, false}};
+  return {{destination_id{1}, sequence{1}, true, {}},
+          {destination_id{2}, sequence{1}, true, {}},
+          {destination_id{3}, sequence{1}, false, {}}};
 }
 
 std::vector<lane_name> names() {

@@ -57,8 +57,9 @@ struct mirror_fixture : shard_fixture {
     static_cast<void>(store.open(epoch{2}, names()));
     lane_updates said;
     said.results = results;
+    const sequence last{admitted};
     if (admitted > 0)
-      said.lanes.push_back({destination_id{1}, lane_version{1}, lane_step{1}, true, {sequence{admitted}}, {}, {}});
+      said.lanes.push_back({destination_id{1}, lane_version{1}, lane_step{1}, true, last, {last}, {}, {}});
     REQUIRE(store.apply(epoch{2}, said));
   }
   void load() {

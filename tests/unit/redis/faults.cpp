@@ -321,7 +321,7 @@ TEST_CASE("an operator finds the lanes by name") {
   REQUIRE(owner.as_expected(step(1, 1, 2, {7}, {1})));
   CHECK(server.ask_text(command("HGET").add(shard_key).add("epoch")) == "1");
   CHECK(server.ask_text(command("HGET").add(shard_key).add("lane:d1")) ==
-        "epoch=1 version=1 step=2 admitted=7 released=1-2");
+        "epoch=1 version=1 step=2 reached=7 released=1-2");
   const auto pending = server.ask(command("ZRANGE").add(pending_key).add("0").add("-1"));
   REQUIRE(pending.size() == 5);
   CHECK(pending[0].text() == "3");

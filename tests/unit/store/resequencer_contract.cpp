@@ -79,6 +79,9 @@ void check_release(const place_factory& make) {
     CHECK(owner.apply({step(1, 1, 1, {greatest + 1})}).error().code == errc::invalid);
     CHECK(owner.apply({step(1, 1, 1, {1}, {0})}).error().code == errc::invalid);
     CHECK(owner.apply({step(1, 1, 1, {2, 2})}).error().code == errc::invalid);
+    auto more = step(1, 1, 1, {1, 2});
+    more.reached = sequence{1};
+    CHECK(owner.apply({more}).error().code == errc::invalid);
     CHECK(owner.must_apply(step(1, 1, 1, {1})).pending == 1);
   }
   SECTION("an empty lane is taken and goes on") {
@@ -110,7 +113,7 @@ void check_release(const place_factory& make) {
     CHECK(by_key(3, {1, 7}, {1}, {}) == core::lane_answer{true, {}, 3, 1});
     lane_owner next(place->access(), 2);
     REQUIRE(next.found.lanes.size() == 1);
-    CHECK(next.found.lanes.front().admitted == sequence{9});
+    CHECK(next.found.lanes.front().reached == sequence{9});
   }
   SECTION("a batch goes through a thousand lanes, each on its own") {
     lane_owner wide(make()->access(), 1, 1000);
@@ -165,6 +168,24 @@ void check_fencing(const place_factory& make) {
     CHECK(numbers(old.must_apply(step(1, 1, 2, {}, {1})).released) == sequence_list{1});
     known[0].assigned = sequence{3};
     CHECK(place->access()->open(epoch{2}, known));
+  }
+  SECTION("how far a lane was is not forgotten by what takes it anew, nor by an owner that has not come to it") {
+    lane_owner old(place->access(), 1);
+    old.must_apply(step(1, 1, 1, range(1, 3)));
+    auto anew = step(1, 2, 1, {});
+    SECTION("and is the most that was told") {}
+    SECTION("or more, if more is assigned than is admitted") { anew.reached = sequence{9}; }
+    const auto far = std::max<std::uint64_t>(3, anew.reached.value());
+    old.must_apply(anew);
+    auto known = lanes(1);
+    for (std::uint64_t number = 2; number < 4; ++number) {
+      known[0].assigned = sequence{far - 1};
+      CHECK(place->access()->open(epoch{number}, known).error().code == errc::diverged);
+      known[0].assigned = sequence{far};
+      const auto found = must(place->access()->open(epoch{number}, known));
+      CHECK(found.lanes == std::vector<core::lanes_found::lane>{{destination_id{1}, sequence{far}}});
+      CHECK(must(place->access()->look(lanes(1))).lanes == found.lanes);
+    }
   }
   SECTION("anybody may look at what is there, and changes nothing by it") {
     CHECK(must(place->access()->look(lanes(2))).owner == epoch{});
@@ -356,15 +377,16 @@ void check_takeover(const place_factory& make) {
     CHECK(ids(must(now->load(std::vector{key(30), key(4, 2)}))) == std::vector<std::string>{"m30", "m4"});
     CHECK(now.must_apply(step(1, 1, 1, {7, 8, 9})).pending == 3);
     lane_owner next(place->access(), 8, 3);
-    CHECK(next.found.lanes == std::vector<core::lanes_found::lane>{{destination_id{1}, sequence{9}}});
+    CHECK(next.found.lanes == now.found.lanes);
   }
-  SECTION("a destination that is gone leaves nothing") {
+  SECTION("a destination that is gone leaves nothing but how far it was") {
     lane_owner old(place->access(), 1, 2);
     old.must_apply(step(2, 1, 1, range(1, 9)));
     lane_owner between(place->access(), 2, 1);
     CHECK(between.found.lanes.empty());
     lane_owner now(place->access(), 3, 2);
-    CHECK(now.found.lanes.empty());
+    CHECK(now.found.lanes == std::vector<core::lanes_found::lane>{{destination_id{2}, sequence{9}}});
+    CHECK(now.must_apply(step(2, 1, 1, {}, {1})).pending == 0);
   }
   SECTION("opening again under the same epoch begins anew") {
     const auto access = place->access();

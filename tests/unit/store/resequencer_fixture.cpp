@@ -25,6 +25,7 @@ core::lane_update step(std::uint32_t destination, std::uint64_t version, std::ui
   out.version = core::lane_version{version};
   out.step = core::lane_step{number};
   out.admitted = sequences(admitted);
+  if (!admitted.empty()) out.reached = out.admitted.back();
   out.ready = sequences(ready);
   out.settled = sequences(settled);
   return out;

@@ -83,7 +83,7 @@ result<core::lanes_seen> redis_resequencer::look(std::span<const core::lane_name
   if (!answers) return tl::unexpected(answers.error());
   const auto& found = answers->front();
   core::lanes_seen seen{epoch{decode_sequence(found[0].text()).value()}, {}, {}};
-  constexpr std::string_view field = " admitted=";
+  constexpr std::string_view field = " reached=";
   for (std::size_t i = 0; i < lanes.size(); ++i) {
     const auto mark = found[i + 1].text();
     if (const auto at = mark.find(field); at != std::string_view::npos)

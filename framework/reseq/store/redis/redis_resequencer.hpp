@@ -1,7 +1,7 @@
 /// The resequencer in Redis: for each lane two sorted sets, `pending` and `ready`; one hash with the shard's epoch and
 /// where each lane stands, one with the results. All under one hash tag:
 ///
-///     reseq:{orders:0}:shard                  epoch → 7, lane:billing → "epoch=7 version=1 step=42 admitted=1024
+///     reseq:{orders:0}:shard                  epoch → 7, lane:billing → "epoch=7 version=1 step=42 reached=1024
 ///     released=17-20" reseq:{orders:0}:results                17.0 → a result reseq:{orders:0}:lane:billing:pending
 ///     17, 18, 19 … by sequence reseq:{orders:0}:lane:billing:ready
 ///

@@ -4,7 +4,7 @@
 -- ARGV: the owner's epoch, the number of lanes, their fields in the shard's hash;
 --       whether to forget all results (0 or 1), the number of results to store, of each its field and value;
 --       the number of results to delete, their fields;
---       of each lane: version, step, whether it releases (0 or 1), the last sequence it admits (or 0), how many it
+--       of each lane: version, step, whether it releases (0 or 1), the last sequence that is assigned, how many it
 --       admits, makes ready and settles, and those sequences, each kind ascending, none twice.
 -- Answers the epoch that is in force and, if it is ours, how many results there are, and of each lane: what it released
 -- ("17-20 23", or false if its version or step is another one and nothing was changed), how many are pending and ready.
@@ -100,23 +100,20 @@ local answer = {ours, 0}
 local changed = {}
 for lane = 1, lanes do
   local pending, ready = KEYS[2 * lane + 1], KEYS[2 * lane + 2]
-  local version, step, releases, greatest = take(), take(), take() == '1', take()
+  local version, step, releases, reached = take(), take(), take() == '1', take()
   local admitted, finished, settled = tonumber(take()), tonumber(take()), tonumber(take())
 
-  local owner, was, stood, before, released
+  local owner, was, stood, before, released = nil, nil, nil, '0', nil
   if marks[lane] then
     owner, was, stood, before, released =
-      string.match(marks[lane], '^epoch=(%d+) version=(%d+) step=(%d+) admitted=(%d+) released=(.*)$')
+      string.match(marks[lane], '^epoch=(%d+) version=(%d+) step=(%d+) reached=(%d+) released=(.*)$')
   end
   if owner ~= ours then was, stood = nil, nil end
   local again = was == version and stood == step
   local anew = step == '1' and (not was or tonumber(version) > tonumber(was))
   local follows = was == version and tonumber(step) == tonumber(stood) + 1
   if anew or follows then
-    if anew then
-      redis.call('DEL', pending, ready)
-      before = '0'
-    end
+    if anew then redis.call('DEL', pending, ready) end
     add(pending, at + 1, at + admitted)
     at = at + admitted
     released = ''
@@ -130,9 +127,9 @@ for lane = 1, lanes do
       pass('ZREM', ready, settled)
     end
     if releases then released = release(pending, ready, finished) end
-    if tonumber(greatest) < tonumber(before) then greatest = before end
+    if tonumber(reached) < tonumber(before or '0') then reached = before end
     changed[#changed + 1] = ARGV[fields + lane]
-    changed[#changed + 1] = 'epoch=' .. ours .. ' version=' .. version .. ' step=' .. step .. ' admitted=' .. greatest ..
+    changed[#changed + 1] = 'epoch=' .. ours .. ' version=' .. version .. ' step=' .. step .. ' reached=' .. reached ..
       ' released=' .. released
   else
     at = at + admitted + finished + settled

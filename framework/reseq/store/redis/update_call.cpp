@@ -76,7 +76,7 @@ std::vector<sequence> in_order(std::vector<sequence> all) {
 
 void add_lane(command& to, const core::lane_update& lane) {
   to.number(lane.version.value()).number(lane.step.value()).number(lane.releases ? 1 : 0);
-  to.number(lane.admitted.empty() ? 0 : lane.admitted.back().value());
+  to.number(lane.reached.value());
   const auto ready = in_order(lane.ready);
   const auto settled = in_order(lane.settled);
   for (const auto* all : {&lane.admitted, &ready, &settled}) to.number(all->size());
