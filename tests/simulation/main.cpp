@@ -1,20 +1,27 @@
-// Runs schedules: one by its seed, or fresh ones for a while. See README.md.
+// Runs schedules: one by its seed, or fresh ones for a while, on several threads. See README.md.
+#include <ctime>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <chrono>
+#include <condition_variable>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <fstream>
 #include <iostream>
+#include <mutex>
 #include <optional>
 #include <random>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "schedule.hpp"
 
@@ -24,7 +31,8 @@ using namespace reseq::simulation;
 using clock_type = std::chrono::steady_clock;
 
 constexpr auto shrink_limit = std::chrono::seconds{20};
-constexpr unsigned schedule_limit_seconds = 20;
+/// Of processor time: on a busy machine a schedule may have to wait.
+constexpr double schedule_limit_seconds = 20;
 
 constexpr auto usage = R"(usage: test-simulation [OPTION]…
 
@@ -35,6 +43,7 @@ Runs a whole shard through random schedules of faults and checks what its receiv
   --base N      the first seed of these (default: a random one); the others follow it
   --seed N      one schedule, told sentence by sentence
   --shrink      with --seed: makes it as small as it gets while it still fails
+  --jobs N      threads that run fresh schedules (default: one for each processor)
   --brief       tells only the seed and the promise when a schedule fails
 
 Prints the first failing seed and its story, and exits with 1.
@@ -50,6 +59,7 @@ struct options {
   std::optional<std::uint64_t> seeds;
   std::optional<std::uint64_t> base;
   std::optional<std::uint64_t> seed;
+  std::uint64_t jobs = std::max(1U, std::thread::hardware_concurrency());
   bool shrink = false;
   bool brief = false;
   bool help = false;
@@ -83,24 +93,26 @@ std::optional<options> read_options(int argc, char** argv) {
       out.base = number;
     else if (name == "--seed")
       out.seed = number;
+    else if (name == "--jobs" && number > 0)
+      out.jobs = number;
     else
       return std::nullopt;
   }
   return out;
 }
 
-/// Names the schedule that a crash, or an endless loop, happened in; only what a signal handler may do.
-char running[64];
+/// Names the schedule that a crash happened in; only what a signal handler may do.
+thread_local char running[64];
 
-void crashed(int signal) {
-  const auto* how = signal == SIGALRM ? " does not end\n" : " crashes\n";
+void crashed(int /*signal*/) {
+  constexpr std::string_view how = " crashes\n";
   (void)!write(STDOUT_FILENO, running, std::strlen(running));
-  (void)!write(STDOUT_FILENO, how, std::strlen(how));
+  (void)!write(STDOUT_FILENO, how.data(), how.size());
   _exit(1);
 }
 
 void watch() {
-  for (const int signal : {SIGSEGV, SIGABRT, SIGFPE, SIGBUS, SIGALRM}) std::signal(signal, crashed);
+  for (const int signal : {SIGSEGV, SIGABRT, SIGFPE, SIGBUS}) std::signal(signal, crashed);
 }
 
 void about_to_run(std::uint64_t seed) {
@@ -115,7 +127,6 @@ void tell(const outcome& told) {
 void report(std::uint64_t seed, const outcome& failing, bool brief) {
   std::cout << "seed " << seed << " fails: " << failing.broken << std::endl;
   if (brief) return;
-  alarm(0);
   const auto smallest = shrink(failing, shrink_limit);
   std::cout << "made smaller, from " << failing.choices.size() << " choices to " << smallest.size() << ":\n";
   tell(run_tape(smallest, true));
@@ -140,35 +151,99 @@ void note_figure(double schedules_per_second, std::uint64_t base) {
         << "\ttest-simulation\t" << base << '\n';
 }
 
-int run_many(const options& with) {
-  const auto base = with.base ? *with.base : (std::uint64_t{std::random_device{}()} << 16U);
-  std::cout << "seeds from " << base << " on" << std::endl;
-  const auto start = clock_type::now();
-  const auto passed = [&] { return std::chrono::duration<double>(clock_type::now() - start).count(); };
-  std::uint64_t schedules = 0;
-  std::uint64_t steps = 0;
-  const auto figures = [&] {
-    const auto seconds = std::max(passed(), 1e-9);
-    std::cout << schedules << " schedules in " << seconds << " s: " << static_cast<double>(schedules) / seconds
-              << " schedules/s, " << static_cast<double>(steps) / seconds << " steps/s\n";
-  };
-  while (with.seeds ? schedules < *with.seeds : passed() < with.seconds) {
-    const auto seed = base + schedules;
-    about_to_run(seed);
-    if (schedules % 256 == 0) alarm(schedule_limit_seconds);
-    const auto done = run_seed(seed);
-    ++schedules;
-    steps += done.steps;
-    if (done.broken.empty()) continue;
-    figures();
-    report(seed, done, with.brief);
-    return 1;
+/// Fresh schedules on several threads, until there were enough or one fails.
+class fresh_schedules {
+public:
+  explicit fresh_schedules(const options& with)
+    : with_(with), base_(with.base ? *with.base : (std::uint64_t{std::random_device{}()} << 16U)) {}
+
+  int run() {
+    std::cout << "seeds from " << base_ << " on" << std::endl;
+    for (std::uint64_t i = 0; i < with_.jobs; ++i) runners_.emplace_back();
+    for (auto& one : runners_) one.thread = std::thread([this, &one] { run_some(one); });
+    watch_runners();
+    for (auto& one : runners_) one.thread.join();
+    const auto rate = tell_figures();
+    if (failed_) {
+      report(failed_seed_, *failed_, with_.brief);
+      return 1;
+    }
+    note_figure(rate, base_);
+    std::cout << "every promise was kept\n";
+    return 0;
   }
-  figures();
-  note_figure(static_cast<double>(schedules) / passed(), base);
-  std::cout << "every promise was kept\n";
-  return 0;
-}
+
+private:
+  struct runner {
+    std::thread thread;
+    std::atomic<std::uint64_t> seed{0};
+    std::uint64_t seen = 0; ///< the seed when it was last looked at
+    double since = 0;       ///< its processor time when it began with that, about
+  };
+
+  [[nodiscard]] double passed() const { return std::chrono::duration<double>(clock_type::now() - start_).count(); }
+
+  void watch_runners() {
+    std::unique_lock hold{mutex_};
+    while (!ended_.wait_for(hold, std::chrono::seconds{1}, [this] { return at_work_ == 0; }))
+      for (auto& one : runners_) see_whether_it_ends(one);
+  }
+
+  void run_some(runner& by) {
+    while (!failed_first_ && (with_.seeds || passed() < with_.seconds)) {
+      const auto number = next_++;
+      if (with_.seeds && number >= *with_.seeds) break;
+      by.seed = base_ + number;
+      about_to_run(by.seed);
+      auto done = run_seed(by.seed);
+      ++schedules_;
+      steps_ += done.steps;
+      if (done.broken.empty() || failed_first_.exchange(true)) continue;
+      failed_seed_ = by.seed;
+      failed_ = std::move(done);
+    }
+    const std::lock_guard hold{mutex_};
+    --at_work_;
+    ended_.notify_one();
+  }
+
+  void see_whether_it_ends(runner& one) {
+    clockid_t of = 0;
+    timespec used{};
+    if (pthread_getcpuclockid(one.thread.native_handle(), &of) != 0 || clock_gettime(of, &used) != 0)
+      return; // it ended
+    const auto now = static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
+    if (one.seen != one.seed) {
+      one.seen = one.seed;
+      one.since = now;
+    }
+    if (now - one.since < schedule_limit_seconds) return;
+    std::cout << "seed " << one.seen << " does not end" << std::endl;
+    _exit(1);
+  }
+
+  double tell_figures() const {
+    const auto seconds = std::max(passed(), 1e-9);
+    const auto rate = static_cast<double>(schedules_) / seconds;
+    std::cout << schedules_ << " schedules in " << seconds << " s: " << rate << " schedules/s, "
+              << static_cast<double>(steps_) / seconds << " steps/s\n";
+    return rate;
+  }
+
+  const options& with_;
+  const std::uint64_t base_;
+  const clock_type::time_point start_ = clock_type::now();
+  std::deque<runner> runners_;
+  std::atomic<std::uint64_t> next_{0};
+  std::atomic<std::uint64_t> schedules_{0};
+  std::atomic<std::uint64_t> steps_{0};
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  std::uint64_t at_work_{with_.jobs}; ///< under the mutex
+  std::atomic<bool> failed_first_{false};
+  std::uint64_t failed_seed_ = 0;
+  std::optional<outcome> failed_;
+};
 
 } // namespace
 
@@ -183,5 +258,5 @@ int main(int argc, char** argv) {
     return 0;
   }
   watch();
-  return with->seed ? run_one(*with->seed, with->shrink) : run_many(*with);
+  return with->seed ? run_one(*with->seed, with->shrink) : fresh_schedules(*with).run();
 }
