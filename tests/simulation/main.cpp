@@ -43,6 +43,7 @@ Runs a whole shard through random schedules of faults and checks what its receiv
   --base N      the first seed of these (default: a random one); the others follow it
   --seed N      one schedule, told sentence by sentence
   --shrink      with --seed: makes it as small as it gets while it still fails
+  --replays N   N fresh schedules, each three times: by its seed, again, and by its choices; nothing may differ
   --jobs N      threads that run fresh schedules (default: one for each processor)
   --brief       tells only the seed and the promise when a schedule fails
 
@@ -58,6 +59,7 @@ struct options {
   double seconds = is_set("RESEQ_TEST_FULL") ? 180 : 20;
   std::optional<std::uint64_t> seeds;
   std::optional<std::uint64_t> base;
+  std::optional<std::uint64_t> replays;
   std::optional<std::uint64_t> seed;
   std::uint64_t jobs = std::max(1U, std::thread::hardware_concurrency());
   bool shrink = false;
@@ -89,6 +91,8 @@ std::optional<options> read_options(int argc, char** argv) {
       out.seconds = static_cast<double>(number);
     else if (name == "--seeds")
       out.seeds = number;
+    else if (name == "--replays")
+      out.replays = number;
     else if (name == "--base")
       out.base = number;
     else if (name == "--seed")
@@ -127,7 +131,8 @@ void tell(const outcome& told) {
 void report(std::uint64_t seed, const outcome& failing, bool brief) {
   std::cout << "seed " << seed << " fails: " << failing.broken << std::endl;
   if (brief) return;
-  const auto smallest = shrink(failing, shrink_limit);
+  const auto still_fails = [&](const tape& smaller) { return run_tape(smaller).promise == failing.promise; };
+  const auto smallest = shrink(failing.choices, still_fails, shrink_limit);
   std::cout << "made smaller, from " << failing.choices.size() << " choices to " << smallest.size() << ":\n";
   tell(run_tape(smallest, true));
   std::cout << "again: test-simulation --seed " << seed << " [--shrink]\n";
@@ -151,11 +156,45 @@ void note_figure(double schedules_per_second, std::uint64_t base) {
         << "\ttest-simulation\t" << base << '\n';
 }
 
+std::uint64_t random_seed() { return std::uint64_t{std::random_device{}()} << 16U; }
+
+bool same(const outcome& a, const outcome& b) {
+  return a.story == b.story && a.steps == b.steps && a.broken == b.broken && a.choices == b.choices;
+}
+
+bool a_worker_dies(const tape& of) {
+  const auto told = run_tape(of, true).story;
+  return std::ranges::any_of(told, [](const std::string& line) { return line.ends_with(" dies"); });
+}
+
+bool can_be_made_smaller(const tape& whole) {
+  const auto smaller = shrink(whole, a_worker_dies, std::chrono::seconds{1});
+  return smaller.size() < whole.size() && a_worker_dies(smaller);
+}
+
+/// Whether what is said of failing schedules is true of any: that they replay exactly, and can be made smaller.
+int replay(std::uint64_t count, std::uint64_t base) {
+  std::uint64_t made_smaller = 0;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    about_to_run(base + i);
+    const auto once = run_seed(base + i, true);
+    const char* wrong = nullptr;
+    if (!same(once, run_seed(base + i, true)) || !same(once, run_tape(once.choices, true)))
+      wrong = "does not replay exactly";
+    else if (made_smaller < 5 && a_worker_dies(once.choices) && ++made_smaller && !can_be_made_smaller(once.choices))
+      wrong = "cannot be made smaller";
+    if (wrong == nullptr) continue;
+    std::cout << "seed " << base + i << ' ' << wrong << '\n';
+    return 1;
+  }
+  std::cout << count << " schedules replay exactly, " << made_smaller << " were made smaller\n";
+  return made_smaller > 0 ? 0 : 1;
+}
+
 /// Fresh schedules on several threads, until there were enough or one fails.
 class fresh_schedules {
 public:
-  explicit fresh_schedules(const options& with)
-    : with_(with), base_(with.base ? *with.base : (std::uint64_t{std::random_device{}()} << 16U)) {}
+  explicit fresh_schedules(const options& with) : with_(with), base_(with.base.value_or(random_seed())) {}
 
   int run() {
     std::cout << "seeds from " << base_ << " on" << std::endl;
@@ -258,5 +297,6 @@ int main(int argc, char** argv) {
     return 0;
   }
   watch();
+  if (with->replays) return replay(*with->replays, with->base.value_or(random_seed()));
   return with->seed ? run_one(*with->seed, with->shrink) : fresh_schedules(*with).run();
 }

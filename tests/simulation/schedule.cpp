@@ -35,8 +35,8 @@ outcome run(choices from, bool with_story) {
 /// Tries changes to a tape for as long as there is time, and keeps those that leave it failing.
 class shrinker {
 public:
-  shrinker(const outcome& failing, std::chrono::seconds limit)
-    : promise_(failing.promise), best_(failing.choices), end_(std::chrono::steady_clock::now() + limit) {}
+  shrinker(tape first, std::function<bool(const tape&)> fails, std::chrono::seconds limit)
+    : fails_(std::move(fails)), best_(std::move(first)), end_(std::chrono::steady_clock::now() + limit) {}
 
   tape run() {
     for (tape before; before != best_ && has_time();) {
@@ -53,7 +53,7 @@ private:
 
   bool keep(tape candidate) {
     while (!candidate.empty() && candidate.back() == 0) candidate.pop_back();
-    if (candidate == best_ || !has_time() || run_tape(candidate).promise != promise_) return false;
+    if (candidate == best_ || !has_time() || !fails_(candidate)) return false;
     best_ = std::move(candidate);
     return true;
   }
@@ -88,7 +88,7 @@ private:
       }
   }
 
-  std::string promise_;
+  std::function<bool(const tape&)> fails_;
   tape best_;
   std::chrono::steady_clock::time_point end_;
 };
@@ -99,6 +99,8 @@ outcome run_seed(std::uint64_t seed, bool with_story) { return run(choices{seed}
 
 outcome run_tape(const tape& recorded, bool with_story) { return run(choices{recorded}, with_story); }
 
-tape shrink(const outcome& failing, std::chrono::seconds limit) { return shrinker{failing, limit}.run(); }
+tape shrink(const tape& first, std::function<bool(const tape&)> fails, std::chrono::seconds limit) {
+  return shrinker{first, std::move(fails), limit}.run();
+}
 
 } // namespace reseq::simulation

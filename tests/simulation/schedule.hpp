@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,7 +22,7 @@ struct outcome {
 outcome run_seed(std::uint64_t seed, bool with_story = false);
 outcome run_tape(const tape& recorded, bool with_story = false);
 
-/// The smallest schedule found in `limit` that still breaks the same promise.
-tape shrink(const outcome& failing, std::chrono::seconds limit);
+/// The smallest schedule found in `limit` of which `fails` still holds, as it does of the first.
+tape shrink(const tape& first, std::function<bool(const tape&)> fails, std::chrono::seconds limit);
 
 } // namespace reseq::simulation
