@@ -2,6 +2,7 @@
 
 #include <iterator>
 #include <utility>
+#include <vector>
 
 namespace reseq::core {
 
@@ -42,8 +43,15 @@ void key_lane_account::mark(entry& e, state told) {
   e.told = told;
 }
 
-lane_answer key_lane_account::tell(lane_update& into) {
-  for (const auto seq : std::exchange(changed_, {})) {
+lane_answer key_lane_account::tell(lane_update& into, std::size_t most) {
+  auto left = changed_.begin();
+  while (left != changed_.end() && most > 0) {
+    ++left;
+    --most;
+  }
+  const std::vector<sequence> now_told(changed_.begin(), left);
+  changed_.erase(changed_.begin(), left);
+  for (const auto seq : now_told) {
     const auto found = known_.find(seq);
     auto& e = found->second;
     if (e.now < e.told) {
@@ -60,9 +68,9 @@ lane_answer key_lane_account::tell(lane_update& into) {
   return {true, {}, pending_, ready_};
 }
 
-lane_answer key_lane_account::tell_all(lane_update& into) {
+lane_answer key_lane_account::tell_all(lane_update& into, std::size_t most) {
   let_go();
-  return tell(into);
+  return tell(into, most);
 }
 
 } // namespace reseq::core

@@ -22,8 +22,8 @@ public:
   void let_go() override;
   [[nodiscard]] bool has_news() const override { return !changed_.empty(); }
   /// What was ready, left and is pending again leaves with this step, and comes with the next.
-  lane_answer tell(lane_update& into) override;
-  lane_answer tell_all(lane_update& into) override;
+  lane_answer tell(lane_update& into, std::size_t most) override;
+  lane_answer tell_all(lane_update& into, std::size_t most) override;
 
   [[nodiscard]] std::size_t size() const override { return known_.size(); }
   [[nodiscard]] bool is_clear() const override { return known_.empty(); }

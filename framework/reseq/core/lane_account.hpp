@@ -25,10 +25,11 @@ public:
   virtual void let_go() = 0;
   /// Whether the resequencer, which knows the rest, is to be told something.
   [[nodiscard]] virtual bool has_news() const = 0;
-  /// Fills in what has changed, as one step; how that must be answered. Some of it may be left for the next step.
-  virtual lane_answer tell(lane_update& into) = 0;
+  /// Fills in what has changed, as one step, with at most `most` that are new to the resequencer (at least 1); how that
+  /// must be answered. What is left is news still.
+  virtual lane_answer tell(lane_update& into, std::size_t most) = 0;
   /// The same of everything.
-  virtual lane_answer tell_all(lane_update& into) = 0;
+  virtual lane_answer tell_all(lane_update& into, std::size_t most) = 0;
 
   /// How many sequences telling everything takes, at most.
   [[nodiscard]] virtual std::size_t size() const = 0;

@@ -12,8 +12,6 @@ namespace {
 
 constexpr sequence no_limit{~std::uint64_t{0}};
 
-// How much one call tells anew. With a lane more it could take longer than anybody waits, for ever.
-constexpr std::size_t most_rebuilt = 10'000;
 constexpr std::uint64_t most_result_bytes = 4U << 20U;
 
 constexpr duration shortest_wait = std::chrono::milliseconds{50};
@@ -30,7 +28,8 @@ std::unique_ptr<lane_account> account_of(const mirrored_lane& lane) {
 lane_mirror::mirrored::mirrored(const mirrored_lane& lane)
   : releases(lane.releases), reached(lane.assigned), account(account_of(lane)), confirmed(lane.first) {}
 
-lane_mirror::lane_mirror(const std::vector<mirrored_lane>& lanes, duration timeout) : timeout_(timeout) {
+lane_mirror::lane_mirror(const std::vector<mirrored_lane>& lanes, duration timeout, std::size_t most_told)
+  : timeout_(timeout), most_told_(most_told) {
   for (const auto& one : lanes) touch(one.destination, lanes_.emplace(one.destination, mirrored(one)).first->second);
 }
 
@@ -131,8 +130,8 @@ lane_updates lane_mirror::collect(open_call& call) {
   for (auto at = touched_.begin(); at != touched_.end();) {
     auto& lane = lanes_.at(*at);
     if (lane.stands == standing::adrift) {
-      const auto size = lane.account->size();
-      if (rebuilt > 0 && rebuilt + size > most_rebuilt) {
+      const auto size = std::min(lane.account->size(), most_told_);
+      if (rebuilt > 0 && rebuilt + size > most_told_) {
         ++at;
         continue;
       }
@@ -153,7 +152,7 @@ lane_update lane_mirror::step_of(open_call& call, destination_id id, mirrored& l
     lane.stands = standing::rebuilding;
   }
   lane_update update{id, lane.version, ++lane.step, lane.releases, lane.reached, {}, {}, {}};
-  auto answer = anew ? lane.account->tell_all(update) : lane.account->tell(update);
+  auto answer = anew ? lane.account->tell_all(update, most_told_) : lane.account->tell(update, most_told_);
   call.expected.push_back({id, std::move(answer), lane.account->head()});
   return update;
 }

@@ -49,7 +49,9 @@ struct mirrored_lane {
 
 class lane_mirror {
 public:
-  lane_mirror(const std::vector<mirrored_lane>& lanes, duration timeout);
+  /// Of one lane a call tells at most `most_told` sequences that are new to the resequencer: with more it could take
+  /// longer than anybody waits, for ever.
+  lane_mirror(const std::vector<mirrored_lane>& lanes, duration timeout, std::size_t most_told = 10'000);
 
   // What happens in the lanes: a sequence that is not settled is admitted, in ascending order; then it has a result, at
   // most once; then it is settled, whether it was released or not. With order by key in any order, and one that leaves
@@ -152,6 +154,7 @@ private:
   std::map<destination_id, mirrored> lanes_;
   std::set<destination_id> touched_; ///< has something to say, or is adrift
   duration timeout_;
+  std::size_t most_told_;
   bool open_ = false;
 
   std::map<work_key, kept_result> kept_;

@@ -1,8 +1,20 @@
 #include "reseq/core/total_lane_account.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace reseq::core {
+namespace {
+
+/// Takes those before `cut` out of `from`.
+std::vector<sequence> take_before(std::vector<sequence>& from, sequence cut) {
+  const auto left = std::stable_partition(from.begin(), from.end(), [&](sequence seq) { return seq < cut; });
+  std::vector<sequence> taken(from.begin(), left);
+  from.erase(from.begin(), left);
+  return taken;
+}
+
+} // namespace
 
 void total_lane_account::admit(sequence seq) { let_go_ ? enter(seq) : admitted_.push_back(seq); }
 
@@ -22,31 +34,42 @@ void total_lane_account::settle(sequence seq) {
 }
 
 void total_lane_account::let_go() {
-  lane_update untold;
-  tell(untold);
+  while (has_news()) {
+    lane_update untold;
+    tell(untold, admitted_.size() + 1);
+  }
   let_go_ = true;
 }
 
 bool total_lane_account::has_news() const { return !admitted_.empty() || !finished_.empty() || !settled_.empty(); }
 
-lane_answer total_lane_account::tell(lane_update& into) {
-  into.admitted = std::exchange(admitted_, {});
-  into.ready = std::exchange(finished_, {});
-  into.settled = std::exchange(settled_, {});
+lane_answer total_lane_account::tell(lane_update& into, std::size_t most) {
+  if (admitted_.size() <= most) {
+    into.admitted = std::exchange(admitted_, {});
+    into.ready = std::exchange(finished_, {});
+    into.settled = std::exchange(settled_, {});
+  } else {
+    const auto cut = admitted_[most];
+    into.admitted = take_before(admitted_, cut);
+    into.ready = take_before(finished_, cut);
+    into.settled = take_before(settled_, cut);
+  }
   for (const auto seq : into.admitted) enter(seq);
   for (const auto seq : into.ready) make_ready(seq);
   for (const auto seq : into.settled) leave(seq);
   return expected();
 }
 
-lane_answer total_lane_account::tell_all(lane_update& into) {
+lane_answer total_lane_account::tell_all(lane_update& into, std::size_t most) {
   let_go();
   let_go_ = false;
   for (std::size_t i = 0; i < states_.size(); ++i) {
-    if (states_[i] != state::gone) into.admitted.push_back(head_ + i);
-    if (states_[i] == state::ready) into.ready.push_back(head_ + i);
+    if (states_[i] != state::gone) admitted_.push_back(head_ + i);
+    if (states_[i] == state::ready) finished_.push_back(head_ + i);
   }
-  return expected();
+  states_.clear();
+  pending_ = ready_ = 0;
+  return tell(into, most);
 }
 
 lane_answer total_lane_account::expected() {

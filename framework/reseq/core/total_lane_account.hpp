@@ -24,8 +24,8 @@ public:
 
   void let_go() override;
   [[nodiscard]] bool has_news() const override;
-  lane_answer tell(lane_update& into) override;
-  lane_answer tell_all(lane_update& into) override;
+  lane_answer tell(lane_update& into, std::size_t most) override;
+  lane_answer tell_all(lane_update& into, std::size_t most) override;
 
   [[nodiscard]] std::size_t size() const override { return pending_; }
   [[nodiscard]] bool is_clear() const override { return states_.empty() && !has_news(); }

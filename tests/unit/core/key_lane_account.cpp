@@ -18,9 +18,9 @@ numbers of(const std::vector<sequence>& all) {
   return out;
 }
 
-lane_update told(key_lane_account& account) {
+lane_update told(key_lane_account& account, std::size_t most = 1000) {
   lane_update update;
-  account.tell(update);
+  account.tell(update, most);
   return update;
 }
 
@@ -66,6 +66,21 @@ TEST_CASE(
   CHECK((account.pending() == 2 && account.ready() == 0));
 }
 
+TEST_CASE("no more is told in one step than may be, and what is left is told in the next") {
+  key_lane_account account;
+  for (std::uint64_t seq = 1; seq <= 5; ++seq) account.admit(sequence{seq});
+  account.finish(sequence{5});
+  lane_update anew;
+  CHECK(account.tell_all(anew, 2) == lane_answer{true, {}, 2, 0});
+  CHECK(of(anew.admitted) == numbers{1, 2});
+  CHECK(of(told(account, 2).admitted) == numbers{3, 4});
+  REQUIRE(account.has_news());
+  const auto last = told(account, 2);
+  CHECK(of(last.admitted) == numbers{5});
+  CHECK(of(last.ready) == numbers{5});
+  CHECK_FALSE(account.has_news());
+}
+
 TEST_CASE("what comes and leaves while nothing is told leaves nothing behind") {
   key_lane_account account;
   account.admit(sequence{1});
@@ -80,7 +95,7 @@ TEST_CASE("what comes and leaves while nothing is told leaves nothing behind") {
   account.settle(sequence{1});
   CHECK(account.size() == 1); // it was told of that
   lane_update anew;
-  account.tell_all(anew);
+  account.tell_all(anew, 1000);
   CHECK(anew.admitted.empty());
   CHECK(account.size() == 0);
 }

@@ -295,6 +295,35 @@ TEST_CASE("a result that is made anew before the old one is deleted takes its pl
   CHECK(count(shard.mirror, drift::results) == 0);
 }
 
+TEST_CASE("a lane that is wider than a call may be is told anew in several, and released as they come") {
+  mirrored_shard shard;
+  shard.admit(1, 25'000);
+  for (std::uint64_t seq = 1; seq <= 24'999; ++seq) shard.mirror.finished(billing, sequence{seq});
+  std::vector<std::size_t> told;
+  const auto tell = [&] {
+    told.clear();
+    for (auto next = shard.call(); next; next = shard.call()) {
+      if (next->updates) told.push_back(next->updates->lanes.at(0).admitted.size());
+      shard.answer(*next);
+    }
+  };
+  tell();
+  CHECK(told == std::vector<std::size_t>{1}); // memory has released the others meanwhile
+  shard.admit(25'001, 50'000);
+  shard.mirror.finished(billing, sequence{25'000});
+  tell();
+  CHECK(told == std::vector<std::size_t>{10'000, 10'000, 5'000});
+  CHECK(shard.mirror.limit(billing) == sequence{25'001});
+
+  shard.store = {};
+  shard.mirror.finished(billing, sequence{40'000});
+  tell();
+  CHECK(told == std::vector<std::size_t>{0, 10'000, 10'000, 5'000});
+  CHECK(shard.mirror.follows(billing));
+  CHECK(shard.store.sequences() == 25'000 + 1);
+  CHECK(count(shard.mirror, drift::version) == 1);
+}
+
 TEST_CASE("many lanes are told anew a part at a time, and each in one piece") {
   std::vector<mirrored_lane> lanes;
   for (std::uint32_t id = 1; id <= 30; ++id) lanes.push_back({destination_id{id}, sequence{1}, true, {}});

@@ -23,7 +23,7 @@ std::vector<lane_name> names() {
 
 } // namespace
 
-lane_mirror_world::lane_mirror_world(std::uint64_t seed) : random_(seed), mirror_(three_lanes(), timeout) {
+lane_mirror_world::lane_mirror_world(std::uint64_t seed) : random_(seed), mirror_(three_lanes(), timeout, 5) {
   for (const auto& one : three_lanes()) lanes_[one.destination].releases = one.releases;
   perform();
 }
