@@ -27,13 +27,13 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        return f"unix://{self._socket}"
+        return f"unix://{self.socket_path}"
 
     def start(self) -> None:
         log = open(os.path.join(self.folder, "server.log"), "ab")  # noqa: SIM115: the server's
         with log:
             self._process = subprocess.Popen(
-                ["redis-server", "--port", "0", "--unixsocket", self._socket, "--dir", self.folder, "--save", "",
+                ["redis-server", "--port", "0", "--unixsocket", self.socket_path, "--dir", self.folder, "--save", "",
                  *self._settings], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=self._in_child,
             )  # fmt: skip
         eventually("Redis answers", lambda: self.ask("PING") == "PONG")
@@ -42,7 +42,7 @@ class RedisServer:
         """What Redis answers to one command: text, a number, None or a list of these."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(PATIENCE_SECONDS)
-            connection.connect(self._socket)
+            connection.connect(self.socket_path)
             encoded = [word.encode() for word in words]
             connection.sendall(b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in encoded))
             with connection.makefile("rb") as answer:
@@ -69,7 +69,7 @@ class RedisServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
-    def _socket(self) -> str:
+    def socket_path(self) -> str:
         return os.path.join(self.folder, "redis.sock")
 
     @staticmethod

@@ -12,6 +12,7 @@ from client import Load
 from harness import FULL, SEED, SystemTest, Supervisor, pipeline, record_figure
 from postgres_server import PostgresServer
 from redis_server import RedisServer
+from reply_loser import ReplyLoser
 from waiting import eventually
 
 ROUNDS = 10 if FULL else 1
@@ -51,6 +52,9 @@ class Faults(OnBoth):
         super().setUp()
         self.file = self.path("out.jsonl")
         to_file = {"name": "file", "url": f"file://{self.file}", "max_unsaved": MAX_UNSAVED, "batch": 4}
+        self.loser = ReplyLoser(self.redis.socket_path, self.folder, PENDING.encode())
+        self.addCleanup(self.loser.close)
+        self.store["redis"] = f"unix://{self.loser.path}"
         by_key = {"name": "keys", "url": self.book.url("keys"), "order": "key", "connections": 4, "window": 64,
                   "max_unsaved": MAX_UNSAVED}  # fmt: skip
         self.running = self.start([self.http_destination(), to_file, by_key], worker={"slots": 4})
@@ -62,7 +66,7 @@ class Faults(OnBoth):
     def test_nothing_is_lost_doubled_or_out_of_order_whatever_becomes_of_redis(self):
         victims = [
             self.kill_redis, self.flush_all, self.flush_scripts, self.set_back, self.evict, self.stop_redis,
-            self.kill_supervisor, self.kill_both_servers,
+            self.lose_answer, self.kill_supervisor, self.kill_both_servers,
         ] * ROUNDS  # fmt: skip
         self.random.shuffle(victims)
         for victim in victims:
@@ -74,6 +78,8 @@ class Faults(OnBoth):
         self.count_rebuilds()
         for reason in ("version", "silence"):
             self.assertGreater(self.rebuilds[reason], 0, f"no lane was rebuilt ({reason}): this run has proved nothing")
+        self.assertGreaterEqual(self.loser.lost, ROUNDS, "no answer was lost: this run has proved nothing")
+        record_figure("Redis: answers that were really lost", str(self.loser.lost))
         record_figure(f"Redis: lanes told anew, by why, over {len(victims)} faults",
                       ", ".join(f"{reason} {count:.0f}" for reason, count in sorted(self.rebuilds.items())))  # fmt: skip
 
@@ -133,6 +139,17 @@ class Faults(OnBoth):
         self.let_some_arrive(20)
         self.redis.signal(signal.SIGCONT)
         self.wait_until_followed()
+
+    def lose_answer(self) -> None:
+        """Redis is there, and has done what it was asked: only what it released did not get back."""
+        lost, silent = self.loser.lost, self.silent()
+        self.loser.lose_next()
+        eventually("an answer is lost", lambda: self.loser.lost > lost)
+        eventually("the lanes are told anew for it", lambda: self.silent() > silent)
+        self.wait_until_followed()
+
+    def silent(self) -> float:
+        return self.running.metrics().by_label("reseq_lane_rebuilds_total", "reason").get("silence", 0)
 
     def kill_supervisor(self) -> None:
         self.count_rebuilds()
