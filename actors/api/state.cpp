@@ -122,13 +122,17 @@ void http_api::show_pipeline(const api_pipeline& of, const net::responder& answe
                                       })});
 }
 
-/// Of a held message whose key is parked the shard knows only the place: its id is in the journal.
+/// Of a held message whose key is parked, or that has not been read yet since the start, the shard knows only the place:
+/// its id is in the journal.
 void http_api::name_heads(const api_pipeline& of, core::destination_status status,
                           std::function<void(const core::destination_status&)> then) {
   using message = std::optional<store::stored_message>;
   std::vector<position> unnamed;
-  for (const auto& head : status.heads)
+  const auto note = [&](const core::blocked_by& head) {
     if (head.message_id.empty() && head.at != position{}) unnamed.push_back(head.at);
+  };
+  std::ranges::for_each(status.heads, note);
+  if (status.head && status.heads.empty()) note(*status.head);
   api::gather<message>(
     unnamed.size(),
     [&](std::size_t i, reply<message> done) {

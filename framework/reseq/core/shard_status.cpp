@@ -116,20 +116,24 @@ std::optional<blocked_by> shard::state::blocked(const shard_target& t) const {
   shown.since = t.window.head_since();
   shown.ready_behind = t.window.ready();
   const auto* slot = t.window.find(head);
+  if (slot != nullptr) {
+    shown.at = slot->at;
+    shown.message_id = slot->message->id();
+  }
+  // After a start that is known before the message has been read; after a retry it is tried again.
+  if (const auto held = t.held.find(head); held != t.held.end() && (!slot || slot->state != slot_state::pending)) {
+    shown.at = held->second.record.at;
+    shown.phase = held->second.durable ? "held" : "saving";
+    shown.attempts = held->second.record.attempts;
+    shown.last_error = held->second.record.last_error;
+    return shown;
+  }
   if (slot == nullptr) {
     shown.phase = head > t.end() ? "saving" : "reading";
     return shown;
   }
-  shown.at = slot->at;
-  shown.message_id = slot->message->id();
   if (slot->state == slot_state::pending) {
     shown.phase = "transform";
-    return shown;
-  }
-  if (const auto held = t.held.find(head); held != t.held.end()) {
-    shown.phase = held->second.durable ? "held" : "saving";
-    shown.attempts = held->second.record.attempts;
-    shown.last_error = held->second.record.last_error;
     return shown;
   }
   --shown.ready_behind;

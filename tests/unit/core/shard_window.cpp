@@ -130,6 +130,9 @@ TEST_CASE("a held message is held after a start, and its lane waits without work
   d.held = {{d.id, sequence{1}, position{1}, hold_reason::refused, 3, "no", {}}};
   shard_fixture f({d});
   CHECK(f.find(1) == "held");
+  const auto unread = f.status().head;
+  REQUIRE(unread);
+  CHECK((unread->phase == "held" && unread->at == position{1} && unread->attempts == 3 && unread->last_error == "no"));
   f.read_reply(1, 1, 2);
   CHECK(f.asked() == numbers{2});
   f.work(2);

@@ -1,0 +1,65 @@
+"""What the tests of held messages, of order by key, of pauses and of messages that kill workers show with the embedded
+store, with PostgreSQL and Redis."""
+
+import itertools
+import unittest
+
+import drain
+import held
+import keys
+import poison
+from harness import FULL
+from postgres_server import PostgresServer
+from redis_server import RedisServer
+
+
+class OnBoth:
+    """Before a test's own class: its supervisors use servers of that class, and a database of the test's own."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.database = PostgresServer()
+        cls.addClassCleanup(cls.database.close)
+        cls.redis = RedisServer()
+        cls.addClassCleanup(cls.redis.close)
+        cls.names = (f"journal{number}" for number in itertools.count(1))
+
+    def setUp(self):
+        self.redis.ask("FLUSHALL")
+        self.store = {
+            "kind": "postgres", "postgres": self.database.create_database(next(self.names)), "redis": self.redis.url,
+        }  # fmt: skip
+        super().setUp()
+
+    def config(self, pipelines: list, **tables) -> dict:
+        return super().config(pipelines, **{**tables, "store": {**self.store, **tables.get("store", {})}})
+
+
+class Exhausted(OnBoth, held.Exhausted):
+    pass
+
+
+class DeadLetters(OnBoth, held.DeadLetters):
+    pass
+
+
+class Refused(OnBoth, held.Refused):
+    pass
+
+
+class Keys(OnBoth, keys.Keys):
+    pass
+
+
+class Pause(OnBoth, drain.Pause):
+    pass
+
+
+@unittest.skipUnless(FULL, "only in full: it submits thousands of messages one after the other")
+class Killers(OnBoth, poison.Killers):
+    pass
+
+
+if __name__ == "__main__":
+    unittest.main()
