@@ -122,8 +122,8 @@ void http_api::show_pipeline(const api_pipeline& of, const net::responder& answe
                                       })});
 }
 
-/// Of a held message whose key is parked, or that has not been read yet since the start, the shard knows only the place:
-/// its id is in the journal.
+/// Of a held message whose key is parked, or that has not been read yet since the start, the shard knows only the
+/// place: its id is in the journal.
 void http_api::name_heads(const api_pipeline& of, core::destination_status status,
                           std::function<void(const core::destination_status&)> then) {
   using message = std::optional<store::stored_message>;

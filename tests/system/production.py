@@ -1,5 +1,5 @@
-"""What the tests of held messages, of order by key, of pauses and of messages that kill workers show with the embedded
-store, with PostgreSQL and Redis."""
+"""What the tests of held messages, of order by key and of pauses show with the embedded store, with PostgreSQL and Redis;
+in full also those of kills, of messages that kill workers, of stopping and of receivers."""
 
 import itertools
 import unittest
@@ -7,7 +7,9 @@ import unittest
 import drain
 import held
 import keys
+import kills
 import poison
+import receivers
 from harness import FULL
 from postgres_server import PostgresServer
 from redis_server import RedisServer
@@ -56,8 +58,26 @@ class Pause(OnBoth, drain.Pause):
     pass
 
 
-@unittest.skipUnless(FULL, "only in full: it submits thousands of messages one after the other")
+in_full = unittest.skipUnless(FULL, "only in full")
+
+
+@in_full
 class Killers(OnBoth, poison.Killers):
+    pass
+
+
+@in_full
+class Kills(OnBoth, kills.Kills):
+    pass
+
+
+@in_full
+class Drain(OnBoth, drain.Drain):
+    pass
+
+
+@in_full
+class Receivers(OnBoth, receivers.Receivers):
     pass
 
 
