@@ -128,6 +128,7 @@ template <class Value>
 pqxx::result run_once(pqxx::transaction_base& tx, const std::string& sql, const std::vector<Value>& values) {
 #if PQXX_VERSION_MAJOR < 7
   std::vector<const char*> texts;
+  texts.reserve(values.size());
   for (const auto& one : values) texts.push_back(one.text() ? one.text()->c_str() : nullptr);
   return tx.exec_params(sql, pqxx::prepare::make_dynamic_params(texts));
 #else
