@@ -176,8 +176,9 @@ public:
   /// Makes everything in `batch` durable in one transaction, or nothing of it. Ids known before, or earlier in the same
   /// batch, get their first receipt. Returns when it is durable. `errc::no_space`, `errc::unavailable`,
   /// `errc::fenced`, `errc::diverged`: nothing happened. `errc::in_doubt`: all of it happened or nothing, and it is not
-  /// known which; the next commit of its shards that succeeds, an empty one too, reports in `accepted` what did. One that
-  /// has nothing to do at all writes something nevertheless, and leaves nothing of it: it works where others would.
+  /// known which; the next commit of its shards that succeeds, an empty one too, reports in `accepted` what did. One
+  /// that has nothing to do at all writes something nevertheless, and leaves nothing of it: it works where others
+  /// would.
   virtual result<std::vector<shard_committed>> commit(std::span<const shard_commit> batch, wall_time now) = 0;
 
   /// The backlog of one destination from `from` on: contiguous sequences, at most `max_messages`, and no further

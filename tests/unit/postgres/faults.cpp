@@ -390,6 +390,33 @@ TEST_CASE("an owner in the middle of a commit does not keep the next one out, an
   CHECK(first->expire(first.state.handle, at_ms(1), at_ms(10'000), 10).error().code == errc::fenced);
 }
 
+TEST_CASE(
+  "what is written while somebody takes the shard over waits for that, whatever it saw before, and is refused") {
+  place at;
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit({submit("a")}));
+  core::journal_change change;
+  change.progress.push_back({destination_id{1}, sequence{1}, {}, sequence{1}, 0, false});
+  pqxx::connection other(postgres_server::shared().url(at.sql("SELECT current_database()")[0][0].c_str()));
+  pqxx::work takeover(other);
+  takeover.exec("SELECT FROM reseq.shard FOR UPDATE");
+  takeover.exec("UPDATE reseq.shard SET epoch = epoch + 1");
+
+  const bool saves = GENERATE(false, true);
+  CAPTURE(saves);
+  auto writing =
+    std::async(std::launch::async, [&] { return saves ? shard.commit({}, change) : shard.commit({submit("b")}); });
+  const auto waits = [&] {
+    return at.sql("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
+             .size() > 0;
+  };
+  while (writing.wait_for(0s) != std::future_status::ready && !waits()) std::this_thread::yield();
+  takeover.commit();
+  CHECK(code_of(writing.get()) == errc::fenced);
+  CHECK(at.sql("SELECT FROM reseq.message").size() == 1);
+  CHECK(at.sql("SELECT FROM reseq.progress WHERE watermark > 0").size() == 0);
+}
+
 TEST_CASE("a session that ended while nobody used it is another one's before anybody hears of it") {
   place at;
   at.options.reconnect_patience = 30s;
