@@ -22,6 +22,7 @@ AMBIGUOUS = {
     "both lengths": (b"Content-Length: 4\r\n" + CHUNKED, b"0\r\n\r\n", 400),
     "both lengths, chunks first": (CHUNKED + b"Content-Length: 4\r\n", b"0\r\n\r\n", 400),
     "two lengths": (b"Content-Length: 4\r\nContent-Length: 5\r\n", b"helloo", 400),
+    "the same length twice": (b"Content-Length: 5\r\nContent-Length: 5\r\n", b"hello", 400),
     "a list of lengths": (b"Content-Length: 5, 5\r\n", b"hello", 400),
     "a signed length": (b"Content-Length: +5\r\n", b"hello", 400),
     "a hexadecimal length": (b"Content-Length: 0x5\r\n", b"hello", 400),

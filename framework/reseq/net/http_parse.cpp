@@ -88,6 +88,7 @@ parsed<header_list> parse_fields(std::string_view lines) {
 struct facts {
   std::size_t hosts = 0;
   std::optional<std::uint64_t> length;
+  std::size_t lengths = 0;
   bool chunked = false;
   bool close = false;
   bool keep_alive = false;
@@ -101,6 +102,7 @@ std::optional<protocol_error> read_length(std::string_view value, facts& seen) {
     return protocol_error{400, "header Content-Length is not a number of bytes"};
   }
   if (seen.length && *seen.length != length) return protocol_error{400, "two Content-Length headers differ"};
+  ++seen.lengths;
   seen.length = length;
   return std::nullopt;
 }
@@ -230,6 +232,8 @@ parsed<request_head> parse_request_head(std::string_view head) {
   if (!seen) return tl::unexpected(seen.error());
   if (seen->hosts > 1) return refuse(400, "more than one Host header");
   if (seen->hosts == 0 && !*http_1_0) return refuse(400, "header Host is missing");
+  // Whoever stands before may have read the same number otherwise. In an answer it could do no harm.
+  if (seen->lengths > 1) return refuse(400, "more than one Content-Length header");
   const auto& method = read.request.method;
   if (*http_1_0 && !seen->length && (method == "POST" || method == "PUT" || method == "PATCH")) {
     return refuse(411, "header Content-Length is missing");
