@@ -6,7 +6,7 @@ import unittest
 
 from book import check_book_by_key
 from client import body_of, digest, receipt_of
-from harness import SystemTest, pipeline
+from harness import GIVES_UP_SOON, SystemTest, pipeline
 from recorder import Reply
 from waiting import eventually
 
@@ -204,6 +204,34 @@ class Keys(SystemTest):
         self.answer = lambda request: 200
         self.running.wait_until_settled("p", "d", 6)
         self.assertEqual([entry.previous for entry in self.book.entries()[-2:]], [4, 5])
+
+
+class HangingTransform(SystemTest):
+    def test_a_key_whose_transform_hangs_stops_no_other_and_goes_on_when_that_is_skipped(self):
+        book = self.receiver()
+        destination = {"name": "d", "url": book.url(), "order": "key", "window": WINDOW, "max_unsaved": MAX_UNSAVED}
+        retry = {**GIVES_UP_SOON, "timeout": "300ms", "jitter": "1ms", "max_timeout": "300ms", "max_attempts": 2}
+        pipelines = [pipeline("p", [destination], [{"use": "obey"}], retry)]
+        running = self.supervisor(self.config(pipelines), command=("test-misbehaves", "supervisor"))
+        sent = {}
+        lines = []
+        for number in range(OF_BAD * 4):
+            key = "bad" if number % 4 == 0 else f"k{number % 100}"
+            body = b"hang" if number == 0 else body_of(f"m{number}")
+            sent[f"m{number}"] = (key, digest(body))
+            lines.append(json.dumps({"id": f"m{number}", "key": key, "payload": body.decode()}))
+        headers = {"Content-Type": "application/x-ndjson"}
+        answer = running.request("POST", "/v1/pipelines/p/messages/batch", "\n".join(lines).encode(), headers)
+        self.assertEqual(answer.status, 200, answer.body)
+
+        others = {message_id for message_id, (key, _) in sent.items() if key != "bad"}
+        eventually("all other keys have arrived", lambda: others <= {entry.message_id for entry in book.entries()})
+        self.assertFalse({entry.message_id for entry in book.entries()} - others, "something came before what hangs")
+        eventually("what hangs is held", lambda: running.destination("p", "d")["held"] == 1)
+        self.assertEqual(running.post("/v1/pipelines/p/messages/0:1/skip").status, 200)
+        running.wait_until_settled("p", "d", len(sent))
+        del sent["m0"]
+        self.assert_nothing_wrong(check_book_by_key(book.entries(), sent, max_unsaved=MAX_UNSAVED))
 
 
 if __name__ == "__main__":
