@@ -38,7 +38,7 @@ int main(int argc, char** argv) {{
 """
 
 
-@unittest.skipUnless(FULL, "builds everything again")
+@unittest.skipUnless(FULL, "only in full: builds everything again")
 class OwnProgram(SystemTest):
     def test_it_builds_and_runs_as_the_readme_says(self):
         out = self.path("billing.ndjson")

@@ -1,5 +1,5 @@
-"""What the tests of held messages, of order by key and of pauses show with the embedded store, with PostgreSQL and Redis;
-in full also those of kills, of messages that kill workers, of stopping and of receivers."""
+"""What the tests of held messages and of pauses show with the embedded store, with PostgreSQL and Redis; in full also those
+of order by key, of kills, of messages that kill workers, of stopping and of receivers."""
 
 import itertools
 import unittest
@@ -50,15 +50,16 @@ class Refused(OnBoth, held.Refused):
     pass
 
 
-class Keys(OnBoth, keys.Keys):
-    pass
-
-
 class Pause(OnBoth, drain.Pause):
     pass
 
 
 in_full = unittest.skipUnless(FULL, "only in full")
+
+
+@in_full
+class Keys(OnBoth, keys.Keys):
+    pass
 
 
 @in_full

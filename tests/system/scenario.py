@@ -25,7 +25,7 @@ class Scenario(SystemTest):
     def test_ten_times_faster(self):
         self.run_at(0.025, 4000 if FULL else 240)
 
-    @unittest.skipUnless(FULL, "takes minutes")
+    @unittest.skipUnless(FULL, "only in full: takes minutes")
     def test_as_fast_as_it_is(self):
         self.run_at(0.25, 1200)
 
