@@ -3,8 +3,8 @@
 
 A system test is a unittest in tests/system/*.py. It finds the programs in the folder that RESEQ_TEST_PROGRAMS names.
 Its name, or its first line of documentation, is a sentence. Adds "PASSED FAILED", "0 1 NAME" for each that failed and
-"0 0 NAME: REASON" for each that was left out for want of something, to the file that RESEQ_TEST_RESULTS names. Each file runs in a process, and a
-process group, of its own: what it leaves behind is ended with it.
+"0 0 NAME: REASON" for each that was left out for want of something, to the file that RESEQ_TEST_RESULTS names. Each file
+runs in a process, and a process group, of its own: what it leaves behind is ended with it.
 """
 
 import glob
