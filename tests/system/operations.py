@@ -94,6 +94,17 @@ class Database(SystemTest):
         self.assertEqual((asked.returncode, asked.stderr), (0, ""))
         return asked.stdout
 
+    def test_every_table_is_described(self):
+        self.make_roles()
+        self.start()
+        with open(os.path.join(CONF, "sql", "README.md"), encoding="utf-8") as file:
+            described = set(re.findall(r"^\| `(\w+)` \|", file.read(), re.MULTILINE))
+        there = self.server.sql(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'reseq'::regnamespace AND relkind IN ('r', 'p') "
+            "AND NOT relispartition", "reseq",
+        )  # fmt: skip
+        self.assertEqual(described - {"delivered"}, {row[0] for row in there})
+
     def test_the_reader_reads_and_changes_nothing(self):
         self.make_roles()
         running = self.start()
