@@ -97,8 +97,7 @@ void writer_state::write() {
   auto done = journal->commit(commits, wall_now());
   measured->commits.Increment();
   const auto back = journal->take_gone_back();
-  for (const auto& [shard, why] : back)
-    refused.insert_or_assign(shard, error{errc::unavailable, "has diverged: " + why, "journal"});
+  refuse_all(back);
   if (done)
     worked(commits);
   else if (done.error().code == errc::diverged)
@@ -125,9 +124,14 @@ error writer_state::told(store::shard_handle shard, const error& why) const {
            : error{errc::unavailable, "was to be written together with a shard that has diverged", "journal"};
 }
 
+/// Before anybody is answered, who is told of it.
+void writer_state::refuse_all(const std::vector<store::gone_back>& found) {
+  for (const auto& [shard, why] : found)
+    refused.insert_or_assign(shard, error{errc::unavailable, "has diverged: " + why, "journal"});
+}
+
 void writer_state::tell(const std::vector<store::gone_back>& found) {
   for (const auto& [shard, why] : found) {
-    refused.try_emplace(shard, error{errc::unavailable, "has diverged: " + why, "journal"});
     if (const auto owner = shards.find(shard); owner != shards.end()) self->send(owner->second, journal_gone_back{why});
     let_go(shard);
   }
@@ -274,7 +278,9 @@ void writer_state::expire() {
     spdlog::warn("journal: retention failed and will be tried again: {}", gone.error().text());
     look_later(gone.error()); // in a quiet hour nobody else notices that the server is away
   }
-  tell(journal->take_gone_back());
+  const auto back = journal->take_gone_back();
+  refuse_all(back);
+  tell(back);
   self->delayed_send(self, more ? caf::timespan{std::chrono::milliseconds{10}} : caf::timespan{expire_every}, wake{});
 }
 

@@ -63,6 +63,7 @@ struct writer_state {
   void let_go(store::shard_handle shard);
   void write();
   [[nodiscard]] error told(store::shard_handle shard, const error& why) const;
+  void refuse_all(const std::vector<store::gone_back>& found);
   void tell(const std::vector<store::gone_back>& found);
   [[nodiscard]] result<store::recovery> plan(const recover& wish);
   void expire();
