@@ -32,10 +32,8 @@ class RedisServer:
     def start(self) -> None:
         log = open(os.path.join(self.folder, "server.log"), "ab")  # noqa: SIM115: the server's
         with log:
-            self._process = subprocess.Popen(
-                ["redis-server", "--port", "0", "--unixsocket", self.socket_path, "--dir", self.folder, "--save", "",
-                 *self._settings], stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=self._in_child,
-            )  # fmt: skip
+            self._process = subprocess.Popen(["redis-server", *self._arguments()], stdin=subprocess.DEVNULL, stdout=log,
+                                             stderr=log, preexec_fn=self._in_child)  # fmt: skip
         eventually("Redis answers", lambda: self.ask("PING") == "PONG")
 
     def ask(self, *words: str):
@@ -53,8 +51,11 @@ class RedisServer:
         return self.info("memory", "used_memory_peak")
 
     def info(self, section: str, name: str) -> int:
+        return int(self.info_text(section, name))
+
+    def info_text(self, section: str, name: str) -> str:
         lines = dict(line.split(":", 1) for line in self.ask("INFO", section).splitlines() if ":" in line)
-        return int(lines[name])
+        return lines[name]
 
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
@@ -71,6 +72,9 @@ class RedisServer:
     @property
     def socket_path(self) -> str:
         return os.path.join(self.folder, "redis.sock")
+
+    def _arguments(self) -> list:
+        return ["--port", "0", "--unixsocket", self.socket_path, "--dir", self.folder, "--save", "", *self._settings]
 
     @staticmethod
     def _in_child() -> None:

@@ -5,6 +5,8 @@ import unittest
 import book
 import client
 from book import Entry, check_book, check_book_by_key
+from client import Receipt
+from delivered_lines import Line, check_ledger
 
 
 def entry(sequence: int, epoch: int = 1, **changes) -> Entry:
@@ -191,6 +193,34 @@ class BookCheckerByKey(unittest.TestCase):
         self.assertIn("message m8 came with key k0 and another body", told)
         self.assertIn("message m12 came with key k1 and another body", told)
         self.assertIn("sequence 14 says that 12 went before it", told)
+
+
+class LedgerChecker(unittest.TestCase):
+    RECEIPTS = {f"m{number}": Receipt(f"m{number}", False, 10 * number) for number in range(1, 21)}
+
+    def lines(self) -> list:
+        return [Line(number, 10 * number, f"m{number}", SENT[f"m{number}"], "text/plain") for number in range(1, 21)]
+
+    def assert_complains(self, lines: list, about_places: list):
+        complaints = check_ledger("table", lines, SENT, self.RECEIPTS)
+        self.assertEqual([one.split(":")[0] for one in complaints], [f"table, place {place}" for place in about_places])
+
+    def test_each_message_once_in_order_is_fine(self):
+        self.assert_complains(self.lines(), [])
+
+    def test_what_is_missing_doubled_or_swapped_is_found(self):
+        self.assert_complains(self.lines()[:-1], [20])
+        self.assert_complains(self.lines()[:10] + self.lines()[11:], range(11, 21))
+        self.assert_complains([*self.lines(), self.lines()[-1]], [21])
+        swapped = self.lines()
+        swapped[3], swapped[4] = swapped[4], swapped[3]
+        self.assert_complains(swapped, [4, 5])
+
+    def test_another_body_position_id_or_type_is_found(self):
+        for change in ({"sha256": "x"}, {"position": 71}, {"message_id": "m8"}, {"content_type": "text/html"}):
+            lines = self.lines()
+            lines[6] = lines[6]._replace(**change)
+            self.assert_complains(lines, [7])
 
 
 if __name__ == "__main__":

@@ -45,14 +45,42 @@ class OnPostgres(SystemTest):
         return self.server.sql(statement, "journal")
 
 
-class Kills(OnPostgres):
-    def setUp(self):
-        super().setUp()
+class UnderLoad(OnPostgres):
+    """Producers that do not give up, a receiver and a file."""
+
+    def start_under_load(self, *more_destinations: dict) -> None:
         self.file = self.path("out.jsonl")
         to_file = {"name": "file", "url": f"file://{self.file}", "max_unsaved": MAX_UNSAVED, "batch": 4}
-        self.running = self.start([self.http_destination(), to_file], worker={"slots": 4})
+        self.running = self.start([self.http_destination(), to_file, *more_destinations], worker={"slots": 4})
         self.load = Load(lambda: self.running.http, "p", SEED)
         self.addCleanup(self.load.stop)
+
+    def let_some_arrive(self, count: int) -> None:
+        wanted = len(self.book.confirmed()) + count
+        eventually(f"{wanted} deliveries have arrived", lambda: len(self.book.confirmed()) >= wanted)
+        self.moment.wait(self.random.uniform(0, 0.02))
+
+    def check(self, sent: dict) -> None:
+        for name in ("http", "file"):
+            eventually(f"{name} has accepted all", lambda: self.running.destination("p", name)["accepted"] >= len(sent))
+            accepted = self.running.destination("p", name)["accepted"]
+            self.assertEqual(accepted, len(sent), f"{name}: other messages were accepted than have receipts")
+            self.running.wait_until_settled("p", name, accepted, 60)
+        self.assertEqual(self.running.stop(), 0)
+        positions = sorted(receipt.position for receipt in self.load.receipts.values())
+        self.assertEqual(positions, list(range(1, len(positions) + 1)), "positions are not dense and unique")
+        entries = self.book.entries("http")
+        self.assert_nothing_wrong(check_book(entries, sent, max_unsaved=MAX_UNSAVED))
+        lines = file_entries(self.file)
+        self.assertEqual([line.sequence for line in lines], list(range(1, len(sent) + 1)))
+        self.assert_nothing_wrong(check_book(lines, sent))
+        print(f"      seed {SEED}: {len(sent)} messages, {len(entries) - len(sent)} delivered again", flush=True)
+
+
+class Kills(UnderLoad):
+    def setUp(self):
+        super().setUp()
+        self.start_under_load()
 
     def test_nothing_is_lost_doubled_or_out_of_order_whatever_is_killed(self):
         victims = [self.kill_supervisor, self.kill_committing_backend, self.stop_at_once, self.kill_server] * ROUNDS
@@ -68,11 +96,6 @@ class Kills(OnPostgres):
         happened = sum(one.logged(DOUBT.replace("|did not happen", "")) for one in self.programs)
         self.assertGreater(doubts, 0, "no commit was in doubt: this run has proved nothing about them")
         record_figure(f"PostgreSQL: commits in doubt, of them done, over {len(victims)} kills", f"{doubts}, {happened}")
-
-    def let_some_arrive(self, count: int) -> None:
-        wanted = len(self.book.confirmed()) + count
-        eventually(f"{wanted} deliveries have arrived", lambda: len(self.book.confirmed()) >= wanted)
-        self.moment.wait(self.random.uniform(0, 0.02))
 
     def kill_supervisor(self) -> None:
         self.running.kill()
@@ -93,22 +116,6 @@ class Kills(OnPostgres):
     def kill_server(self) -> None:
         self.server.stop(signal.SIGKILL)
         self.server.start()
-
-    def check(self, sent: dict) -> None:
-        for name in ("http", "file"):
-            eventually(f"{name} has accepted all", lambda: self.running.destination("p", name)["accepted"] >= len(sent))
-            accepted = self.running.destination("p", name)["accepted"]
-            self.assertEqual(accepted, len(sent), f"{name}: other messages were accepted than have receipts")
-            self.running.wait_until_settled("p", name, accepted, 60)
-        self.assertEqual(self.running.stop(), 0)
-        positions = sorted(receipt.position for receipt in self.load.receipts.values())
-        self.assertEqual(positions, list(range(1, len(positions) + 1)), "positions are not dense and unique")
-        entries = self.book.entries("http")
-        self.assert_nothing_wrong(check_book(entries, sent, max_unsaved=MAX_UNSAVED))
-        lines = file_entries(self.file)
-        self.assertEqual([line.sequence for line in lines], list(range(1, len(sent) + 1)))
-        self.assert_nothing_wrong(check_book(lines, sent))
-        print(f"      seed {SEED}: {len(sent)} messages, {len(entries) - len(sent)} delivered again", flush=True)
 
 
 class Away(OnPostgres):

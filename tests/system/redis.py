@@ -31,13 +31,17 @@ class OnBoth(SystemTest):
         super().setUp()
         self.database = PostgresServer()
         self.addCleanup(self.database.close)
-        self.redis = RedisServer()
+        self.redis = self.start_redis()
         self.addCleanup(self.redis.close)
         self.store = {
             "kind": "postgres", "postgres": self.database.create_database("journal"), "redis": self.redis.url,
             "keep_results_over": "0ms",
         }  # fmt: skip
         self.book = self.receiver()
+
+    def start_redis(self):
+        """That of the lanes."""
+        return RedisServer()
 
     def start(self, destinations: list, work: dict = None, **tables) -> Supervisor:
         work = work or {"use": "delay", "min": "1ms", "max": "8ms"}
@@ -47,121 +51,42 @@ class OnBoth(SystemTest):
         return {"name": "http", "url": self.book.url(), "max_unsaved": MAX_UNSAVED}
 
 
-class Faults(OnBoth):
-    def setUp(self):
-        super().setUp()
+class UnderLoad(OnBoth):
+    """Producers that do not give up, and three destinations, of which one has order by key."""
+
+    def start_under_load(self, *more_destinations: dict) -> None:
         self.file = self.path("out.jsonl")
         to_file = {"name": "file", "url": f"file://{self.file}", "max_unsaved": MAX_UNSAVED, "batch": 4}
-        self.loser = ReplyLoser(self.redis.socket_path, self.folder, PENDING.encode())
-        self.addCleanup(self.loser.close)
-        self.store["redis"] = f"unix://{self.loser.path}"
         by_key = {"name": "keys", "url": self.book.url("keys"), "order": "key", "connections": 4, "window": 64,
                   "max_unsaved": MAX_UNSAVED}  # fmt: skip
-        self.running = self.start([self.http_destination(), to_file, by_key], worker={"slots": 4})
+        destinations = [self.http_destination(), to_file, by_key, *more_destinations]
+        self.running = self.start(destinations, worker={"slots": 4})
         self.load = Load(lambda: self.running.http, "p", SEED, key_of=key_of)
         self.addCleanup(self.load.stop)
         self.moment = threading.Event()  # never set
         self.rebuilds = Counter()
-
-    def test_nothing_is_lost_doubled_or_out_of_order_whatever_becomes_of_redis(self):
-        victims = [
-            self.kill_redis, self.flush_all, self.flush_scripts, self.set_back, self.evict, self.stop_redis,
-            self.lose_answer, self.kill_supervisor, self.kill_both_servers,
-        ] * ROUNDS  # fmt: skip
-        self.random.shuffle(victims)
-        for victim in victims:
-            self.let_some_arrive(self.random.randrange(10, 40))
-            victim()
-        self.let_some_arrive(30)
-        sent = self.load.stop()
-        self.check(sent)
-        self.count_rebuilds()
-        for reason in ("version", "silence"):
-            self.assertGreater(self.rebuilds[reason], 0, f"no lane was rebuilt ({reason}): this run has proved nothing")
-        self.assertGreaterEqual(self.loser.lost, ROUNDS, "no answer was lost: this run has proved nothing")
-        record_figure("Redis: answers that were really lost", str(self.loser.lost))
-        record_figure(f"Redis: lanes told anew, by why, over {len(victims)} faults",
-                      ", ".join(f"{reason} {count:.0f}" for reason, count in sorted(self.rebuilds.items())))  # fmt: skip
 
     def let_some_arrive(self, count: int) -> None:
         wanted = len(self.book.confirmed()) + count
         eventually(f"{wanted} deliveries have arrived", lambda: len(self.book.confirmed()) >= wanted)
         self.moment.wait(self.random.uniform(0, 0.02))
 
-    def kill_redis(self) -> None:
-        self.redis.kill()
-        self.let_some_arrive(10)  # without it
-        self.redis.start()
-        self.wait_until_followed()
-
-    def flush_all(self) -> None:
-        self.redis.ask("FLUSHALL")
-
-    def flush_scripts(self) -> None:
-        self.redis.ask("SCRIPT", "FLUSH")
-
-    def set_back(self) -> None:
-        """As a replica is that is promoted and lacks what was written last."""
-        self.redis.ask("SAVE")
-        self.let_some_arrive(20)
-        self.redis.kill()
-        self.redis.start()
-        self.wait_until_followed()
-
-    def evict(self) -> None:
-        """Which keys go is up to chance: until it was one of a lane's, or the results."""
-        self.redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-random")
-        before = self.lost_contents()
-        for _ in range(EVICTIONS):
-            self.evict_some()
-            if self.lost_contents() > before:
-                return
-        self.fail(f"seed {SEED}: no lane has lost its contents, nor were results lost: this run has proved nothing")
-
-    def evict_some(self) -> None:
-        evicted = self.redis.info("stats", "evicted_keys")
-
-        def is_evicting() -> bool:
-            self.redis.ask("CONFIG", "SET", "maxmemory", str(self.redis.info("memory", "used_memory") - 1))
-            return self.redis.info("stats", "evicted_keys") > evicted
-
-        eventually("Redis evicts something", is_evicting)
-        self.let_some_arrive(5)
-        self.redis.ask("CONFIG", "SET", "maxmemory", "0")
-        self.wait_until_followed()
-
-    def lost_contents(self) -> float:
-        rebuilds = self.running.metrics().by_label("reseq_lane_rebuilds_total", "reason")
-        return rebuilds.get("contents", 0) + rebuilds.get("results", 0)
-
-    def stop_redis(self) -> None:
-        self.redis.signal(signal.SIGSTOP)
-        self.let_some_arrive(20)
-        self.redis.signal(signal.SIGCONT)
-        self.wait_until_followed()
-
-    def lose_answer(self) -> None:
-        """Redis is there, and has done what it was asked: only what it released did not get back."""
-        lost, silent = self.loser.lost, self.silent()
-        self.loser.lose_next()
-        eventually("an answer is lost", lambda: self.loser.lost > lost)
-        eventually("the lanes are told anew for it", lambda: self.silent() > silent)
-        self.wait_until_followed()
-
-    def silent(self) -> float:
-        return self.running.metrics().by_label("reseq_lane_rebuilds_total", "reason").get("silence", 0)
-
     def kill_supervisor(self) -> None:
         self.count_rebuilds()
         self.running.kill()
         self.running = self.restart(self.running)
 
-    def kill_both_servers(self) -> None:
-        self.redis.kill()
-        self.database.stop(signal.SIGKILL)
-        self.redis.start()
-        self.database.start()
-        self.wait_until_followed()
+    def evict_some(self, redis: RedisServer) -> None:
+        redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-random")
+        evicted = redis.info("stats", "evicted_keys")
+
+        def is_evicting() -> bool:
+            redis.ask("CONFIG", "SET", "maxmemory", str(redis.info("memory", "used_memory") - 1))
+            return redis.info("stats", "evicted_keys") > evicted
+
+        eventually("Redis evicts something", is_evicting)
+        self.let_some_arrive(5)
+        redis.ask("CONFIG", "SET", "maxmemory", "0")
 
     def wait_until_followed(self) -> None:
         """Redis has lanes again, and they move."""
@@ -187,6 +112,93 @@ class Faults(OnBoth):
         for lane in (PENDING, PENDING.replace("http", "keys"), PENDING.replace("http:pending", "keys:ready")):
             eventually(f"nothing is in {lane} for ever", lambda lane=lane: self.redis.ask("ZCARD", lane) == 0)
         print(f"      seed {SEED}: {len(sent)} messages, {len(entries) - len(sent)} delivered again", flush=True)
+
+
+class Faults(UnderLoad):
+    def setUp(self):
+        super().setUp()
+        self.loser = ReplyLoser(self.redis.socket_path, self.folder, PENDING.encode())
+        self.addCleanup(self.loser.close)
+        self.store["redis"] = f"unix://{self.loser.path}"
+        self.start_under_load()
+
+    def test_nothing_is_lost_doubled_or_out_of_order_whatever_becomes_of_redis(self):
+        victims = [
+            self.kill_redis, self.flush_all, self.flush_scripts, self.set_back, self.evict, self.stop_redis,
+            self.lose_answer, self.kill_supervisor, self.kill_both_servers,
+        ] * ROUNDS  # fmt: skip
+        self.random.shuffle(victims)
+        for victim in victims:
+            self.let_some_arrive(self.random.randrange(10, 40))
+            victim()
+        self.let_some_arrive(30)
+        sent = self.load.stop()
+        self.check(sent)
+        self.count_rebuilds()
+        for reason in ("version", "silence"):
+            self.assertGreater(self.rebuilds[reason], 0, f"no lane was rebuilt ({reason}): this run has proved nothing")
+        self.assertGreaterEqual(self.loser.lost, ROUNDS, "no answer was lost: this run has proved nothing")
+        record_figure("Redis: answers that were really lost", str(self.loser.lost))
+        record_figure(f"Redis: lanes told anew, by why, over {len(victims)} faults",
+                      ", ".join(f"{reason} {count:.0f}" for reason, count in sorted(self.rebuilds.items())))  # fmt: skip
+
+    def kill_redis(self) -> None:
+        self.redis.kill()
+        self.let_some_arrive(10)  # without it
+        self.redis.start()
+        self.wait_until_followed()
+
+    def flush_all(self) -> None:
+        self.redis.ask("FLUSHALL")
+
+    def flush_scripts(self) -> None:
+        self.redis.ask("SCRIPT", "FLUSH")
+
+    def set_back(self) -> None:
+        """As a replica is that is promoted and lacks what was written last."""
+        self.redis.ask("SAVE")
+        self.let_some_arrive(20)
+        self.redis.kill()
+        self.redis.start()
+        self.wait_until_followed()
+
+    def evict(self) -> None:
+        """Which keys go is up to chance: until it was one of a lane's, or the results."""
+        before = self.lost_contents()
+        for _ in range(EVICTIONS):
+            self.evict_some(self.redis)
+            self.wait_until_followed()
+            if self.lost_contents() > before:
+                return
+        self.fail(f"seed {SEED}: no lane has lost its contents, nor were results lost: this run has proved nothing")
+
+    def lost_contents(self) -> float:
+        rebuilds = self.running.metrics().by_label("reseq_lane_rebuilds_total", "reason")
+        return rebuilds.get("contents", 0) + rebuilds.get("results", 0)
+
+    def stop_redis(self) -> None:
+        self.redis.signal(signal.SIGSTOP)
+        self.let_some_arrive(20)
+        self.redis.signal(signal.SIGCONT)
+        self.wait_until_followed()
+
+    def lose_answer(self) -> None:
+        """Redis is there, and has done what it was asked: only what it released did not get back."""
+        lost, silent = self.loser.lost, self.silent()
+        self.loser.lose_next()
+        eventually("an answer is lost", lambda: self.loser.lost > lost)
+        eventually("the lanes are told anew for it", lambda: self.silent() > silent)
+        self.wait_until_followed()
+
+    def silent(self) -> float:
+        return self.running.metrics().by_label("reseq_lane_rebuilds_total", "reason").get("silence", 0)
+
+    def kill_both_servers(self) -> None:
+        self.redis.kill()
+        self.database.stop(signal.SIGKILL)
+        self.redis.start()
+        self.database.start()
+        self.wait_until_followed()
 
 
 class Away(OnBoth):

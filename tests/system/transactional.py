@@ -1,12 +1,11 @@
 """Tables and streams as destinations, under load, while everything around them is killed: each message is there once."""
 
-import json
-import os
 import signal
 import threading
 import unittest
 
-from client import Load, digest
+from client import Load
+from delivered_lines import check_ledger, entries_of, newest_entry, rows_of
 from harness import FULL, SEED, SystemTest, pipeline, record_figure
 from postgres_server import PostgresServer
 from redis_server import RedisServer
@@ -47,8 +46,7 @@ class Transactional(SystemTest):
             return 0
 
     def stream_sequence(self) -> int:
-        newest = self.redis.ask("XREVRANGE", "ledger", "+", "-", "COUNT", "1")
-        return int(newest[0][0].split("-")[0]) if newest else 0
+        return newest_entry(self.redis)
 
     def let_some_arrive(self, count: int) -> None:
         for name, sequence in (("table", self.table_sequence), ("stream", self.stream_sequence)):
@@ -97,29 +95,9 @@ class Transactional(SystemTest):
             eventually(f"{name} has accepted all", lambda of=name: self.running.destination("p", of)["accepted"] >= len(sent))
             self.running.wait_until_settled("p", name, len(sent), 60)
         self.assertEqual(self.running.stop(), 0)
-        self.check("table", self.rows(), sent)
-        self.check("stream", self.entries(), sent)
+        for name, lines in (("table", rows_of(self.server, self.database)), ("stream", entries_of(self.redis))):
+            self.assert_nothing_wrong(check_ledger(name, lines, sent, self.load.receipts))
         record_figure(f"{what}: messages, each once in table and stream, over {len(victims)} kills", str(len(sent)))
-
-    def rows(self) -> list:
-        rows = self.server.sql("SELECT sequence, position, message_id, encode(payload, 'hex'), headers->>'content-type' "
-                               "FROM public.ledger ORDER BY sequence", self.database)  # fmt: skip
-        return [(int(row[0]), int(row[1]), row[2], digest(bytes.fromhex(row[3])), row[4]) for row in rows]
-
-    def entries(self) -> list:
-        out = []
-        for name, words in self.redis.ask("XRANGE", "ledger", "-", "+"):
-            fields = dict(zip(words[::2], words[1::2]))
-            self.assertEqual(name, fields["sequence"] + "-0")
-            headers = json.loads(fields["headers"])
-            out.append((int(fields["sequence"]), int(fields["position"]), fields["message_id"],
-                        digest(fields["payload"].encode(errors="surrogateescape")), headers["content-type"]))  # fmt: skip
-        return out
-
-    def check(self, name: str, seen: list, sent: dict) -> None:
-        self.assertEqual([one[0] for one in seen], list(range(1, len(sent) + 1)), f"seed {SEED}: {name}: sequences")
-        expected = sorted((self.load.receipts[key].position, key, body, "text/plain") for key, body in sent.items())
-        self.assertEqual([one[1:] for one in seen], expected, f"seed {SEED}: {name}: messages")
 
     def test_each_message_is_there_once_with_an_embedded_journal(self):
         self.server.create_database("books")
