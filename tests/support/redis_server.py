@@ -1,5 +1,6 @@
 """A Redis of a test's own: in a temporary directory, on a unix socket, ended with the test."""
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -7,7 +8,9 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 
+from unix_relay import end
 from waiting import PATIENCE_SECONDS, eventually
 
 PR_SET_PDEATHSIG = 1
@@ -46,6 +49,24 @@ class RedisServer:
             with connection.makefile("rb") as answer:
                 return read_answer(answer)
 
+    @contextlib.contextmanager
+    def evictions(self):
+        """A list to which meanwhile the names of the keys are added that it evicts."""
+        names = []
+        self.ask("CONFIG", "SET", "notify-keyspace-events", "Ee")
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self.socket_path)
+            connection.sendall(b"PSUBSCRIBE __keyevent@*__:evicted\r\n")
+            with connection.makefile("rb") as answers:
+                read_answer(answers)
+                reading = threading.Thread(target=_add_names, args=(answers, names), daemon=True)
+                reading.start()
+                try:
+                    yield names
+                finally:
+                    end(connection)
+                    reading.join()
+
     def memory_peak(self) -> int:
         """The most bytes that it has used since it was started."""
         return self.info("memory", "used_memory_peak")
@@ -80,6 +101,12 @@ class RedisServer:
     def _in_child() -> None:
         """The server ends with the test, however that ends."""
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _add_names(events, names: list) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            names.append(read_answer(events)[3])
 
 
 def read_answer(file):
