@@ -1,42 +1,66 @@
 #include "journal.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "reseq/core/progress.hpp"
+#include "reseq/store/codec.hpp"
 #include "violation.hpp"
 #include "world.hpp"
 
 namespace reseq::simulation {
+
+namespace {
+
+/// Of several ids the same, now and then.
+std::uint64_t key_of(const std::string& id) { return std::hash<std::string>{}(id) % 61 << 58U; }
+
+} // namespace
 
 journal::journal(world& with) : world_(with), lanes_(with.plan.destinations.size()) {
   for (const auto& d : with.plan.destinations) lane(d.id).progress.destination = d.id;
 }
 
 epoch journal::open() {
-  in_doubt_ = false;
-  read_heads();
-  handed_out_ = position{messages_.size()};
-  return ++owner_;
+  doubt_.reset();
+  adopted_.clear();
+  opened_ = {};
+  owned_ = std::make_unique<store::owned_shard>(1, world_.plan.behind);
+  owned_->owner = ++owner_;
+  auto records = recorded();
+  owned_->behind.start(indexed_);
+  for (const auto& d : world_.plan.destinations) owned_->behind.start(d.id, sequence{lane(d.id).enrolment.size()});
+  for (auto at = indexed_ + 1; at.value() <= messages_.size(); ++at) {
+    const auto& [message, enrolled] = messages_[at.value() - 1];
+    owned_->behind.add(at, key_of(message->id()), enrolled);
+  }
+  owned_->heads.last = position{messages_.size()};
+  owned_->has_unrouted = !unrouted_.empty();
+  std::vector<store::destination_spec> specs;
+  for (const auto& d : world_.plan.destinations) specs.push_back({d.settings.name, d.settings.max_pending});
+  records.describe(specs, *owned_, opened_);
+  return owner_;
 }
 
-void journal::read_heads() {
-  heads_.last = position{messages_.size()};
+store::recorded_shard journal::recorded() const {
+  store::recorded_shard records;
   for (const auto& d : world_.plan.destinations) {
     const auto& l = lane(d.id);
-    const sequence limit{l.progress.settled_messages() + d.settings.max_pending};
-    heads_.destinations[d.id] = {d.settings.name, sequence{l.places.size()}, limit};
+    auto& record = records.at(d.id);
+    record.name = d.settings.name;
+    record.progress = l.progress;
+    for (const auto& [seq, held] : l.held) record.held.push_back(held);
+    for (const auto& [key, from] : l.parked) record.parked.push_back({d.id, key, from});
   }
+  return records;
 }
 
 std::vector<core::destination_setup> journal::setups() const {
   std::vector<core::destination_setup> all;
   for (const auto& d : world_.plan.destinations) {
-    const auto& l = lane(d.id);
-    core::destination_setup one{d.id, d.settings, sequence{l.places.size()}, l.progress, {}, {}, d.own_chain};
-    for (const auto& [seq, record] : l.held) one.held.push_back(record);
-    for (const auto& [key, from] : l.parked) one.parked.push_back({d.id, key, from});
-    all.push_back(std::move(one));
+    const auto& state = opened_.destinations[d.id.value() - 1];
+    all.push_back({d.id, d.settings, state.last, state.progress, state.held, state.parked, d.own_chain});
   }
   return all;
 }
@@ -54,33 +78,92 @@ void journal::go_back_with(destination_id d) {
   book.gone_back(before, l.progress);
 }
 
-result<journal::committed> journal::commit(const std::vector<submission>& submissions,
-                                           const core::journal_change& change) {
+result<std::vector<store::shard_committed>> journal::commit(const std::vector<store::shard_commit>& parts) {
   const auto& rates = world_.plan.faults;
-  if (world_.fault(rates.commit_fails)) {
-    world_.tell("a commit fails: nothing of it happened");
-    return fail(errc::unavailable, "nothing happened");
+  const bool fails = world_.fault(rates.commit_fails);
+  const bool in_doubt = !fails && world_.fault(rates.commit_in_doubt);
+  const bool happens = !fails && (!in_doubt || world_.choose.chance(500));
+  clear_doubt();
+  auto batch = std::make_unique<store::staged_batch>();
+  for (const auto& wanted : parts) {
+    auto decided = stage(*batch, wanted);
+    if (happens) write(*batch->find(*owned_), wanted, decided);
+    world_.tell("a commit accepts ", decided.accepted_from.size(), " of ", wanted.submissions.size(),
+                " submissions and saves ", wanted.change.progress.size(), " lanes",
+                happens ? "" : ": nothing of it happened", in_doubt ? ", and is in doubt" : "");
   }
-  const bool in_doubt = world_.fault(rates.commit_in_doubt);
-  apply(change);
-  if (std::exchange(in_doubt_, false)) read_heads();
-  std::unordered_map<std::string, core::known_id> known;
-  for (const auto& wanted : submissions)
-    if (const auto* found = find(wanted.message->id())) known.emplace(wanted.message->id(), *found);
-  auto decided = core::sequence_batch(heads_, submissions, known);
-  check(decided, submissions.size());
-  for (std::size_t i = 0; i < decided.accepted.size(); ++i)
-    store(submissions[decided.accepted_from[i]], decided.accepted[i]);
-  for (const auto index : decided.unrouted)
-    ids_.emplace(submissions[index].message->id(), core::known_id{{}, submissions[index].fingerprint});
-  world_.tell("a commit accepts ", decided.accepted.size(), " of ", submissions.size(), " submissions and saves ",
-              change.progress.size(), " lanes", in_doubt ? "; it happened, and is reported as failed" : "");
   if (in_doubt) {
-    in_doubt_ = true;
+    doubt_ = {std::move(batch), happens};
     return fail(errc::in_doubt, "the connection broke in COMMIT");
   }
-  heads_.take(decided.next);
-  return committed{std::move(decided.receipts), not_handed_out()};
+  auto answers = batch->finish(fails ? fail(errc::unavailable, "nothing happened") : result<void>{});
+  if (answers && !answers->empty()) {
+    auto& accepted = answers->front().accepted;
+    accepted.insert(accepted.begin(), adopted_.begin(), adopted_.end());
+    adopted_.clear();
+  }
+  return answers;
+}
+
+/// Decides what comes of it, in the owner's memory.
+core::sequenced journal::stage(store::staged_batch& batch, const store::shard_commit& wanted) {
+  auto& staged = batch.stage(*owned_);
+  staged.settle(wanted.change);
+  auto& answer = batch.answer();
+  auto decided = staged.sequence(wanted.submissions, look_up(staged, wanted.submissions));
+  check(decided, wanted.submissions.size());
+  answer = {decided.receipts, std::move(decided.accepted)};
+  for (const auto& accepted : answer.accepted) staged.stored(accepted, key_of(accepted.message->id()));
+  if (!decided.unrouted.empty()) staged.stored_unrouted();
+  decided.accepted = answer.accepted;
+  return decided;
+}
+
+store::known_ids journal::look_up(const store::staged_shard& staged, const std::vector<submission>& wanted) const {
+  store::known_ids known;
+  for (const auto& one : wanted) {
+    const auto& id = one.message->id();
+    const auto key = key_of(id);
+    auto candidates = staged.find(key);
+    const auto [first, end] = id_index_.equal_range(key);
+    for (auto at = first; at != end; ++at) candidates.push_back(at->second);
+    for (const auto at : candidates)
+      if (messages_[at.value() - 1].message->id() == id) known.emplace(id, ids_.at(id));
+    if (owned_->has_unrouted && unrouted_.contains(id)) known.emplace(id, ids_.at(id));
+  }
+  return known;
+}
+
+void journal::write(store::staged_shard& staged, const store::shard_commit& wanted, const core::sequenced& decided) {
+  apply(wanted.change);
+  for (std::size_t i = 0; i < decided.accepted.size(); ++i)
+    store(wanted.submissions[decided.accepted_from[i]], decided.accepted[i]);
+  for (const auto index : decided.unrouted) {
+    const auto& one = wanted.submissions[index];
+    unrouted_.insert(one.message->id());
+    ids_.emplace(one.message->id(), core::known_id{{}, one.fingerprint});
+  }
+  write_indexes(staged.indexes());
+}
+
+void journal::write_indexes(const store::write_behind::slice& slice) {
+  for (const auto& chunk : slice.chunks) {
+    auto& l = lane(chunk.destination);
+    require(chunk.first.value() == l.enrolment.size() + 1, "No loss", [&] { return "the index has a gap"; });
+    const auto decoded = store::decode_positions(chunk.positions);
+    l.enrolment.insert(l.enrolment.end(), decoded.begin(), decoded.end());
+  }
+  for (const auto& [key, at] : slice.ids) id_index_.emplace(key, at);
+  if (slice.indexed) indexed_ = *slice.indexed;
+}
+
+/// As after the owner has got a connection again, and waited for what the old one had under way.
+void journal::clear_doubt() {
+  if (!doubt_) return;
+  auto before = std::move(*std::exchange(doubt_, std::nullopt));
+  if (!before.happened) return before.staged->undo();
+  for (auto& part : before.staged->publish())
+    adopted_.insert(adopted_.end(), part.accepted.begin(), part.accepted.end());
 }
 
 void journal::check(const core::sequenced& decided, std::size_t wanted) const {
@@ -115,16 +198,6 @@ void journal::store(const submission& wanted, const core::accepted_message& acce
   }
 }
 
-std::vector<core::accepted_message> journal::not_handed_out() {
-  std::vector<core::accepted_message> news;
-  while (handed_out_.value() < messages_.size()) {
-    const auto& m = messages_[handed_out_.value()];
-    ++handed_out_;
-    news.push_back({handed_out_, m.message, m.enrolled});
-  }
-  return news;
-}
-
 void journal::apply(const core::journal_change& change) {
   for (const auto& done : change.operations) {
     operations_.push_back(done);
@@ -143,8 +216,6 @@ void journal::apply(const core::journal_change& change) {
     auto& l = lane(record.destination);
     world_.book_of(record.destination).saved(l.progress, record, l.parked);
     l.progress = record;
-    const auto& limit = world_.plan.of(record.destination).settings.max_pending;
-    heads_.destinations[record.destination].limit = sequence{record.settled_messages() + limit};
   }
   for (const auto& [destination, seq] : change.unheld) lane(destination).held.erase(seq);
   for (const auto& record : change.held) {
@@ -173,17 +244,33 @@ void journal::check_heads(const core::journal_change& change) const {
   std::ranges::for_each(change.dead_letters, check);
 }
 
+position journal::look_up(destination_id d, sequence seq) const {
+  const auto& l = lane(d);
+  const auto at = l.places[seq.value() - 1];
+  position found;
+  if (seq.value() <= l.enrolment.size())
+    found = l.enrolment[seq.value() - 1];
+  else if (const auto tail = owned_->behind.tail(d, seq, 1); tail && !tail->positions.empty())
+    found = tail->positions.front();
+  require(found == at || (found == position{} && doubt_), "No loss", [&] {
+    return world_.plan.of(d).settings.name + "/" + std::to_string(seq.value()) + " is at position " +
+           std::to_string(at.value()) + ", and is looked for at " + std::to_string(found.value());
+  });
+  return found;
+}
+
 result<std::vector<core::backlog_item>> journal::read(const core::read_request& what) {
   if (world_.fault(world_.plan.faults.read_fails)) {
     world_.tell("a read of d", what.destination, "'s backlog fails");
     return fail(errc::unavailable, "the journal is away");
   }
-  const auto& places = lane(what.destination).places;
+  const auto last = this->last(what.destination);
   std::vector<core::backlog_item> items;
   std::uint64_t bytes = 0;
-  for (auto seq = what.from; seq.value() <= places.size() && items.size() < what.max_messages; ++seq) {
+  for (auto seq = what.from; seq <= last && items.size() < what.max_messages; ++seq) {
     if (!items.empty() && bytes >= what.max_bytes) break;
-    const auto at = places[seq.value() - 1];
+    const auto at = look_up(what.destination, seq);
+    if (at == position{}) break;
     const auto& message = messages_[at.value() - 1].message;
     bytes += message->size_bytes();
     items.push_back({seq, at, message});
@@ -197,15 +284,15 @@ result<core::key_backlog> journal::search(const core::read_request& what) {
     world_.tell("a search of d", what.destination, "'s backlog fails");
     return fail(errc::unavailable, "the journal is away");
   }
-  const auto& places = lane(what.destination).places;
   const auto lowest = std::ranges::min_element(what.keys, {}, &core::key_cursor::from)->from;
-  const auto until = std::min({what.until, sequence{places.size()}, lowest + world_.choose.below(20)});
+  const auto until = std::min({what.until, last(what.destination), lowest + world_.choose.below(20)});
   core::key_backlog out{{}, sequence{lowest - sequence{1}}};
   std::uint64_t bytes = 0;
   for (auto seq = lowest; seq <= until && out.items.size() < what.max_messages; ++seq) {
     if (!out.items.empty() && bytes >= what.max_bytes) break;
+    const auto at = look_up(what.destination, seq);
+    if (at == position{}) break;
     out.searched = seq;
-    const auto at = places[seq.value() - 1];
     const auto& message = messages_[at.value() - 1].message;
     const auto wanted = std::ranges::find(what.keys, message->key(), &core::key_cursor::key);
     if (wanted == what.keys.end() || seq < wanted->from) continue;

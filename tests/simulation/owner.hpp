@@ -13,40 +13,29 @@
 #include "reseq/core/dispatch_table.hpp"
 #include "reseq/core/shard.hpp"
 #include "reseq/model/submission.hpp"
+#include "reseq/store/group_commit.hpp"
 #include "workers.hpp"
 
 namespace reseq::simulation {
 
 class world;
 
-/// What a producer is told, in the end.
-using receipts = std::function<void(result<std::vector<result<receipt>>>)>;
-
 /// As `actors/journal_writer`: group commit.
 class writer {
 public:
-  explicit writer(world& with) : world_(with) {}
+  explicit writer(world& with);
 
-  void submit(std::vector<submission> wanted, receipts done);
+  void submit(std::vector<submission> wanted, store::group_commit::answer_to done);
   void save(core::journal_change change);
   void taken(std::uint64_t bytes);
 
 private:
-  struct waiting {
-    std::size_t count = 0;
-    receipts done;
-  };
-
-  void schedule();
+  void go_on();
   void commit();
+  void tell(store::group_commit::news& news);
 
   world& world_;
-  std::vector<submission> submissions_;
-  std::vector<waiting> submits_;
-  std::optional<core::journal_change> change_;
-  std::uint64_t batch_bytes_ = 0;
-  std::uint64_t untaken_bytes_ = 0;
-  bool flushing_ = false;
+  store::group_commit group_;
 };
 
 /// As `actors/dispatcher`, with the shard's pipeline, and perhaps another one.

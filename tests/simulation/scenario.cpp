@@ -160,6 +160,7 @@ scenario draw_scenario(choices& choose) {
   s.chaos_steps = 20 + choose.below(300);
   s.max_untaken_bytes = choose.chance(200) ? 1 + choose.below(60) : 1'000'000;
   s.max_batch_bytes = choose.chance(200) ? 1 + choose.below(60) : 1'000'000;
+  s.behind = {1 + choose.below(6), 1 + choose.below(40)};
   s.faults = draw_faults(choose);
   s.outcomes = draw_outcomes(choose);
   if (choose.chance(500)) draw_resequencer(choose, s);

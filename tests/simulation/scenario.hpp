@@ -9,6 +9,7 @@
 #include "reseq/core/shard.hpp"
 #include "reseq/model/ids.hpp"
 #include "reseq/model/settings.hpp"
+#include "reseq/store/write_behind.hpp"
 
 namespace reseq::simulation {
 
@@ -24,7 +25,7 @@ struct fault_rates {
   std::uint32_t answers_for_others = 0;   ///< an answer
   std::uint32_t transform_fails = 0;      ///< an attempt
   std::uint32_t commit_fails = 0;         ///< a commit: nothing of it happened
-  std::uint32_t commit_in_doubt = 0;      ///< a commit: it happened, and is reported as failed
+  std::uint32_t commit_in_doubt = 0;      ///< a commit: nobody knows whether it happened
   std::uint32_t read_fails = 0;           ///< a read of a backlog
   std::uint32_t receiver_fails = 0;       ///< a request
   std::uint32_t receiver_goes_away = 0;   ///< a step: until it comes back
@@ -80,6 +81,7 @@ struct scenario {
   std::uint32_t chaos_steps = 0;             ///< before everybody recovers
   std::uint64_t max_untaken_bytes = 0;
   std::uint64_t max_batch_bytes = 0;
+  store::write_behind_limits behind; ///< small, so that the indexes are written behind several times
   fault_rates faults;
   outcome_rates outcomes;
 

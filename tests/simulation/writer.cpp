@@ -1,72 +1,66 @@
-#include <iterator>
+#include <chrono>
 #include <utility>
 
 #include "owner.hpp"
 #include "world.hpp"
 
 namespace reseq::simulation {
+namespace {
 
-void writer::submit(std::vector<submission> wanted, receipts done) {
-  submits_.push_back({wanted.size(), std::move(done)});
-  for (auto& s : wanted) {
-    batch_bytes_ += s.message->size_bytes();
-    submissions_.push_back(std::move(s));
-  }
-  if (batch_bytes_ >= world_.plan.max_batch_bytes && untaken_bytes_ < world_.plan.max_untaken_bytes)
-    commit();
-  else
-    schedule();
+constexpr store::shard_handle ours{1};
+constexpr auto look_every = std::chrono::milliseconds{500};
+
+} // namespace
+
+writer::writer(world& with) : world_(with), group_({with.plan.max_untaken_bytes, with.plan.max_batch_bytes, 0}) {
+  group_.add(ours);
+}
+
+void writer::submit(std::vector<submission> wanted, store::group_commit::answer_to done) {
+  group_.submit(ours, std::move(wanted), std::move(done));
+  go_on();
 }
 
 void writer::save(core::journal_change change) {
-  change_ = std::move(change);
-  schedule();
+  group_.save(ours, std::move(change));
+  go_on();
 }
 
 void writer::taken(std::uint64_t bytes) {
-  untaken_bytes_ -= bytes;
-  schedule();
+  group_.taken(bytes);
+  go_on();
 }
 
-void writer::schedule() {
-  const bool nothing = submits_.empty() && !change_;
-  if (flushing_ || nothing || untaken_bytes_ >= world_.plan.max_untaken_bytes) return;
-  flushing_ = true;
-  world_.mail.post(writer_party, writer_party, [this] {
-    flushing_ = false;
-    if (untaken_bytes_ < world_.plan.max_untaken_bytes) commit(); // else `taken` asks for another
-  });
+void writer::go_on() {
+  using step = store::group_commit::step;
+  auto next = group_.next();
+  for (; next == step::now; next = group_.next()) commit();
+  if (next == step::soon)
+    world_.mail.post(writer_party, writer_party, [this] {
+      group_.flushed();
+      go_on();
+    });
+  if (group_.wants_look())
+    world_.mail.ring_at(world_.now + look_every, writer_party, [this] {
+      group_.look_again();
+      go_on();
+    });
 }
 
 void writer::commit() {
-  if (submits_.empty() && !change_) return;
-  const auto submissions = std::exchange(submissions_, {});
-  const auto submits = std::exchange(submits_, {});
-  const auto change = std::exchange(change_, std::nullopt);
-  batch_bytes_ = 0;
-  auto outcome = world_.disk.commit(submissions, change.value_or(core::journal_change{}));
-  if (change)
-    world_.mail.post(writer_party, shard_party,
-                     [this, durable = outcome.has_value()] { world_.boss->lanes.saved(durable); });
-  if (!outcome) {
-    for (const auto& request : submits) request.done(tl::unexpected(outcome.error()));
-    schedule();
-    return;
-  }
-  auto next = outcome->receipts.begin();
-  for (const auto& request : submits) {
-    const auto end = std::next(next, static_cast<std::ptrdiff_t>(request.count));
-    request.done(std::vector<result<receipt>>(next, end));
-    next = end;
-  }
-  if (!outcome->accepted.empty()) {
-    std::uint64_t bytes = 0;
-    for (const auto& m : outcome->accepted) bytes += m.message->size_bytes();
-    untaken_bytes_ += bytes;
-    world_.mail.post(writer_party, shard_party,
-                     [this, bytes, news = std::move(outcome->accepted)] { world_.boss->lanes.accepted(news, bytes); });
-  }
-  schedule();
+  const auto parts = group_.begin();
+  auto outcome = group_.finish(world_.disk.commit(parts));
+  for (auto& news : outcome.shards) tell(news);
+}
+
+void writer::tell(store::group_commit::news& news) {
+  if (news.saved)
+    world_.mail.post(writer_party, shard_party, [this, durable = *news.saved] { world_.boss->lanes.saved(durable); });
+  if (!news.accepted.empty())
+    world_.mail.post(writer_party, shard_party, [this, bytes = news.bytes, accepted = std::move(news.accepted)] {
+      world_.boss->lanes.accepted(accepted, bytes);
+    });
+  for (auto& [to, what] : news.receipts) to(std::move(what));
 }
 
 } // namespace reseq::simulation

@@ -136,12 +136,6 @@ void store_unrouted(database& db, pqxx::work& tx, staged_shard& staged, const st
 
 } // namespace
 
-staged_shard& batch::stage(owned_shard& shard) {
-  for (auto& staged : staged_)
-    if (&staged.shard() == &shard) return staged;
-  return staged_.emplace_back(shard);
-}
-
 result<void> batch::hold_fences(database& db, pqxx::work& tx, std::span<const commit_part> parts) {
   std::vector<owned_shard*> accepting;
   std::vector<owned_shard*> writing;
@@ -163,10 +157,10 @@ result<void> batch::write(database& db, pqxx::work& tx, std::span<const commit_p
     if (auto applied = apply(db, tx, part); !applied) return applied;
   const bool empty = std::ranges::all_of(
     parts, [](const commit_part& part) { return part.wanted->submissions.empty() && part.wanted->change.empty(); });
-  if (empty && !staged_.empty()) try_out(db, tx, staged_.front());
-  for (auto& staged : staged_) write_indexes(db, tx, staged.shard(), staged.indexes());
-  if (!staged_.empty() && !accepts()) {
-    const auto& shard = staged_.front().shard();
+  if (empty && !shards().empty()) try_out(db, tx, staged_.shards().front());
+  for (auto& staged : staged_.shards()) write_indexes(db, tx, staged.shard(), staged.indexes());
+  if (!shards().empty() && !accepts()) {
+    const auto& shard = shards().front().shard();
     db.run(tx, write_last_save, shard.number, shard.owner.value(), number_);
   }
   return {};
@@ -182,23 +176,23 @@ void batch::try_out(database& db, pqxx::work& tx, staged_shard& staged) {
 }
 
 bool batch::accepts() const {
-  return std::ranges::any_of(staged_, [](const auto& one) { return one.shard().heads.last > one.last_before(); });
+  return std::ranges::any_of(shards(), [](const auto& one) { return one.shard().heads.last > one.last_before(); });
 }
 
 bool batch::saved(database& db, pqxx::work& tx) const {
-  if (staged_.empty()) return false;
-  const auto& shard = staged_.front().shard();
+  if (shards().empty()) return false;
+  const auto& shard = shards().front().shard();
   return !db.run(tx, find_last_save, shard.number, shard.owner.value(), number_).empty();
 }
 
 result<void> batch::apply(database& db, pqxx::work& tx, const commit_part& part) {
   const shard_commit& wanted = *part.wanted;
-  staged_shard& staged = stage(*part.shard);
+  staged_shard& staged = staged_.stage(*part.shard);
   if (!wanted.change.empty()) {
     if (auto written = write_change(db, tx, staged.shard(), wanted.change); !written) return written;
     staged.settle(wanted.change);
   }
-  auto& answer = answers_.emplace_back();
+  auto& answer = staged_.answer();
   if (wanted.submissions.empty()) return {};
 
   auto decided = staged.sequence(wanted.submissions, look_up(db, tx, keys_, staged.shard(), wanted.submissions));
@@ -213,17 +207,6 @@ result<void> batch::apply(database& db, pqxx::work& tx, const commit_part& part)
   if (!answer.accepted.empty()) rows.insert(db, tx, staged.shard(), answer.accepted.front().at, now_ms_);
   if (!decided.unrouted.empty()) store_unrouted(db, tx, staged, wanted.submissions, decided.unrouted, now_ms_);
   return {};
-}
-
-void batch::undo() {
-  for (auto& staged : staged_) staged.undo();
-  staged_.clear();
-}
-
-std::vector<shard_committed> batch::publish() {
-  for (auto& staged : staged_) staged.publish();
-  staged_.clear();
-  return std::move(answers_);
 }
 
 void write_indexes(database& db, pqxx::work& tx, const owned_shard& shard, const write_behind::slice& slice) {

@@ -12,7 +12,7 @@
 #include "reseq/core/sequencer.hpp"
 #include "reseq/store/sqlite/changes.hpp"
 #include "reseq/store/sqlite/schema.hpp"
-#include "reseq/store/staged_shard.hpp"
+#include "reseq/store/staged_batch.hpp"
 
 namespace reseq::store::sqlite {
 
@@ -37,25 +37,20 @@ public:
     transaction tx(db_, transaction::kind::write);
     for (std::size_t i = 0; i < parts_.size() && db_.ok(); ++i) apply(i);
     if (is_empty() && db_.ok()) try_out();
-    for (auto& staged : staged_) write_indexes(db_, staged.shard(), staged.indexes());
-    if (auto done = tx.commit(); !done) {
-      for (auto& staged : staged_) staged.undo();
-      return tl::unexpected(std::move(done.error()));
-    }
-    for (auto& staged : staged_) staged.publish();
-    return std::move(answers_);
+    for (auto& staged : batch_.shards()) write_indexes(db_, staged.shard(), staged.indexes());
+    return batch_.finish(tx.commit());
   }
 
 private:
   [[nodiscard]] bool is_empty() const {
-    return !staged_.empty() && std::ranges::all_of(parts_, [](const commit_part& part) {
+    return !batch_.shards().empty() && std::ranges::all_of(parts_, [](const commit_part& part) {
       return part.wanted->submissions.empty() && part.wanted->change.empty();
     });
   }
 
   /// Pages that were touched are written, whatever is in them in the end.
   void try_out() {
-    const auto& shard = staged_.front().shard();
+    const auto& shard = batch_.shards().front().shard();
     db_.use("INSERT INTO unrouted VALUES (?, ?, '', x'', ?)")
       .number(place(shard.number, 0))
       .number(shard.number)
@@ -65,24 +60,22 @@ private:
   }
 
   staged_shard& stage(owned_shard& shard) {
-    for (auto& staged : staged_)
-      if (&staged.shard() == &shard) return staged;
-    check_epoch(db_, shard);
-    return staged_.emplace_back(shard);
+    if (batch_.find(shard) == nullptr) check_epoch(db_, shard);
+    return batch_.stage(shard);
   }
 
   void apply(std::size_t part) {
     const shard_commit& wanted = *parts_[part].wanted;
     staged_shard& staged = stage(*parts_[part].shard);
     if (!wanted.change.empty()) apply_change(staged, wanted.change);
-    answers_.emplace_back();
+    auto& answer = batch_.answer();
     if (wanted.submissions.empty()) return;
 
     auto decided = staged.sequence(wanted.submissions, look_up(staged, wanted.submissions));
-    for (std::size_t i = 0; i < decided.accepted.size(); ++i)
-      store(staged, wanted.submissions[decided.accepted_from[i]], decided.accepted[i]);
+    answer = {std::move(decided.receipts), std::move(decided.accepted)};
+    for (std::size_t i = 0; i < answer.accepted.size(); ++i)
+      store(staged, wanted.submissions[decided.accepted_from[i]], answer.accepted[i]);
     for (const auto index : decided.unrouted) store_unrouted(staged, wanted.submissions[index]);
-    answers_.back() = {std::move(decided.receipts), std::move(decided.accepted)};
   }
 
   void apply_change(staged_shard& staged, const core::journal_change& change) {
@@ -165,8 +158,7 @@ private:
   const id_keys& keys_;
   std::span<const commit_part> parts_;
   std::int64_t now_ms_;
-  std::vector<staged_shard> staged_;
-  std::vector<shard_committed> answers_;
+  staged_batch batch_;
 };
 
 } // namespace
