@@ -4,6 +4,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <thread>
 
 #include <sys/socket.h>
@@ -24,6 +25,49 @@ sigset_t waited_for() {
   for (const auto one : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set, one);
   return set;
 }
+
+/// Signals that come while everything stops.
+class stopping_watch {
+public:
+  using event = stop_signals::event;
+
+  stopping_watch(event why, time_point end) : wanted_(why), end_(end) {
+    if (why == event::stop) stop_wanted_since_ = std::chrono::steady_clock::now();
+  }
+
+  /// Waits a moment for one.
+  void look() {
+    const auto set = waited_for();
+    const timespec moment{0, 20'000'000};
+    const auto got = sigtimedwait(&set, nullptr, &moment);
+    const auto now = std::chrono::steady_clock::now();
+    if (got == SIGTERM || got == SIGINT) ask_to_stop(now);
+    if (got == SIGHUP) reload_wanted_ = true;
+    if (now < end_) return;
+    spdlog::warn("stopping took too long; what was not confirmed will be delivered again");
+    std::_Exit(wanted_ == event::stop ? 0 : 1); // 1: it is to be started again
+  }
+
+  [[nodiscard]] event wanted() const { return wanted_; }
+  [[nodiscard]] bool reload_wanted() const { return reload_wanted_ && wanted_ == event::restart; }
+
+private:
+  void ask_to_stop(time_point now) {
+    if (!stop_wanted_since_) {
+      spdlog::info("it is to stop: nothing is started anew");
+      stop_wanted_since_ = now;
+      wanted_ = event::stop;
+    } else if (now - *stop_wanted_since_ > same_wish) {
+      spdlog::warn("a second signal: stopping at once");
+      std::_Exit(1);
+    }
+  }
+
+  event wanted_;
+  time_point end_;
+  std::optional<time_point> stop_wanted_since_;
+  bool reload_wanted_ = false;
+};
 
 } // namespace
 
@@ -46,28 +90,17 @@ stop_signals::event stop_signals::wait(const std::function<bool()>& reload) {
 
 void stop_signals::ask_restart() { kill(getpid(), SIGUSR1); }
 
-void stop_signals::run_until_stopped(const std::function<void()>& stop, duration limit, int code_if_late) {
+stop_signals::event stop_signals::run_until_stopped(event why, const std::function<void()>& stop, duration limit) {
   std::atomic<bool> stopped{false};
-  const auto start = std::chrono::steady_clock::now();
-  std::thread watcher{[&stopped, code_if_late, start, end = start + limit] {
-    const auto set = waited_for();
-    const timespec moment{0, 20'000'000};
-    while (!stopped) {
-      const auto got = sigtimedwait(&set, nullptr, &moment);
-      const bool another = std::chrono::steady_clock::now() - start > same_wish;
-      if ((got == SIGTERM || got == SIGINT) && another) {
-        spdlog::warn("a second signal: stopping at once");
-        std::_Exit(1);
-      }
-      if (std::chrono::steady_clock::now() >= end) {
-        spdlog::warn("stopping took too long; what was not confirmed will be delivered again");
-        std::_Exit(code_if_late);
-      }
-    }
+  stopping_watch watch{why, std::chrono::steady_clock::now() + limit};
+  std::thread watcher{[&] {
+    while (!stopped) watch.look();
   }};
   stop(); // on this thread: an actor system can only be destroyed by the thread that made it
   stopped = true;
   watcher.join();
+  if (watch.reload_wanted()) kill(getpid(), SIGHUP);
+  return watch.wanted();
 }
 
 void notify_service_manager(const char* state) {

@@ -22,10 +22,11 @@ public:
   /// Makes `wait` return. Any thread.
   static void ask_restart();
 
-  /// Runs `stop` on the calling thread. A SIGTERM or SIGINT that comes more than 300 ms later, or the end of `limit`,
-  /// ends the process at once meanwhile, since what is durable is safe and the rest comes again: with exit code 1 and
-  /// `code_if_late`.
-  void run_until_stopped(const std::function<void()>& stop, duration limit, int code_if_late = 0);
+  /// Runs `stop` on the calling thread because of `why`, and answers what is to be done then: that, or `event::stop` if
+  /// a SIGTERM or SIGINT has come meanwhile. One that comes more than 300 ms after the first ends the process at once
+  /// with exit code 1, and so does the end of `limit`, with 0 if it was to stop: what is durable is safe, and the rest
+  /// comes again. A SIGHUP is left for the next `wait`.
+  event run_until_stopped(event why, const std::function<void()>& stop, duration limit);
 };
 
 /// Tells the service manager (`NOTIFY_SOCKET`, see sd_notify(3)) `state`, for example "READY=1". Does nothing without

@@ -123,7 +123,7 @@ int serve(configured with, const configuration_reader& reader, const registry& d
     }
     say_ready(*running);
     std::optional<configured> fresh;
-    const auto what = signals.wait([&] {
+    const auto why = signals.wait([&] {
       if (const auto alone = running->known_here_alone(); !alone.empty()) {
         spdlog::error("the configuration is not read again: pipeline {} has diverged, and would forget what it gave; "
                       "recover it first",
@@ -133,8 +133,9 @@ int serve(configured with, const configuration_reader& reader, const registry& d
       fresh = reader.read_again(have.now().settings);
       return fresh.has_value();
     });
-    notify_service_manager(what == stop_signals::event::stop ? "STOPPING=1" : "RELOADING=1");
-    signals.run_until_stopped(
+    notify_service_manager(why == stop_signals::event::stop ? "STOPPING=1" : "RELOADING=1");
+    const auto then = signals.run_until_stopped(
+      why,
       [&] {
         const auto until = std::chrono::steady_clock::now() + settings.node.drain_timeout;
         workers.ask_to_stop(); // meanwhile: nothing that they may yet answer is sent any more
@@ -142,8 +143,8 @@ int serve(configured with, const configuration_reader& reader, const registry& d
         workers.stop(until);
         running.reset();
       },
-      settings.node.drain_timeout + grace, what == stop_signals::event::stop ? 0 : 1); // 1: it is to be started again
-    if (what == stop_signals::event::stop) return 0;
+      settings.node.drain_timeout + grace);
+    if (then == stop_signals::event::stop) return 0;
     if (fresh) have.take(std::move(*fresh));
     start_logging(have.now().settings.log, reader.who().name.c_str());
     spdlog::info("starting anew");

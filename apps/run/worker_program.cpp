@@ -26,6 +26,7 @@ int run_worker(const config::settings& settings, const registry& definitions, st
     return false;
   });
   signals.run_until_stopped(
+    stop_signals::event::stop,
     [&] {
       spdlog::info("told to stop: what it has is answered first");
       if ((*started)->drain(settings.node.drain_timeout))

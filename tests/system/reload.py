@@ -3,11 +3,13 @@ named."""
 
 import signal
 import socket
+import time
 import unittest
 
 from book import check_book
 from client import Load, body_of
 from harness import SEED, SystemTest, merged, pipeline, write_config
+from recorder import Reply
 from waiting import eventually
 
 
@@ -82,6 +84,38 @@ class Reload(SystemTest):
             self.wait_until_started_anew()
         self.assertEqual(self.running.submit("p", body_of("m"), "m").status, 202)
         self.running.wait_until_settled("p", "d", 1)
+
+    def test_a_stop_that_is_wanted_at_the_same_time_is_not_lost(self):
+        write_config(merged(self.running.config, {"worker": {"slots": 3}}), self.folder, "supervisor-a")
+        self.running.signal(signal.SIGHUP)
+        self.running.signal(signal.SIGTERM)
+        self.assertEqual(self.running.wait(), 0)
+
+    def test_a_stop_that_is_wanted_meanwhile_finishes_what_is_under_way(self):
+        self.book.answer = lambda request: Reply(200, after=self.book.never)
+        sent = self.running.submit_all("p", ["a"])
+        eventually("it is under way", lambda: self.book.entries("d"))
+        self.reload(worker={"slots": 3})
+        asked = time.monotonic()
+        self.running.wait_for_line("stopping: finishing what is under way")
+        eventually("signals are no longer taken for the same wish", lambda: time.monotonic() - asked > 0.5)
+        self.running.signal(signal.SIGTERM)
+        self.running.wait_for_line("it is to stop: nothing is started anew")
+        self.book.never.set()
+        self.assertEqual(self.running.wait(), 0)
+        self.assert_nothing_wrong(check_book(self.book.entries("d"), sent))
+        self.assertEqual(self.running.logged("starting anew"), 0)
+
+    def test_what_has_changed_meanwhile_is_used(self):
+        self.book.answer = lambda request: Reply(200, after=self.book.never)
+        self.running.submit_all("p", ["a"])
+        eventually("it is under way", lambda: self.book.entries("d"))
+        self.reload(worker={"slots": 3})
+        self.running.wait_for_line("stopping: finishing what is under way")
+        self.reload(worker={"slots": 4})
+        self.book.never.set()
+        eventually("it has started anew twice", lambda: self.running.logged("ready http=") == 3)
+        eventually("all slots are there", lambda: self.running.metrics().total("reseq_worker_slots") == 4)
 
 
 if __name__ == "__main__":
