@@ -248,6 +248,11 @@ void dispatcher::answered(std::uint32_t worker, answer item) {
   perform(std::move(out));
 }
 
+std::uint64_t dispatcher::copies_of(core::work_key what) const {
+  const auto found = copies_.find(what);
+  return found == copies_.end() ? 0 : found->second;
+}
+
 std::string dispatcher::wanted() const { return jobs_.empty() ? "" : name(jobs_.begin()->first); }
 
 void dispatcher::take_result(const place& of, core::chain_index chain, answer& item, news& out) {
@@ -321,6 +326,7 @@ void dispatcher::assign() {
       require(wanted != nullptr, promise, [] { return "work was dispatched that nobody wants"; });
       check_suspicion(copy, chain, *wanted);
       copy.hedge ? check_hedge(copy, *wanted) : check_first_copy(copy, *wanted);
+      if (is_ours(of)) ++copies_[{copy.at, chain}];
       if (!wanted->first_sent) wanted->first_sent = world_.now;
     }
     if (is_ours(of)) ++(copy.hedge ? hedges_ : first_copies_);

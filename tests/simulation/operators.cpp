@@ -84,6 +84,7 @@ void operators::ask(kind what, destination_id d, std::optional<sequence> seq) {
       break;
     case kind::retry:
       world_.tell("an operator retries d", name());
+      lanes.retries(d, seq);
       machine.retry(token, d, seq, world_.now, wall);
       break;
     case kind::skip:

@@ -53,6 +53,8 @@ public:
   /// What something is still wanted of, for people; empty when there is nothing.
   [[nodiscard]] std::string wanted() const;
   [[nodiscard]] const core::dispatch_table& table() const { return table_; }
+  /// How often the shard's own work has been dispatched.
+  [[nodiscard]] std::uint64_t copies_of(core::work_key what) const;
 
 private:
   /// A message of one of the pipelines.
@@ -130,6 +132,7 @@ private:
   std::map<std::uint32_t, peer> peers_; ///< by worker
   std::unordered_map<worker_id, std::uint32_t> addresses_;
   std::map<dispatch_id, flight> flights_;
+  std::map<core::work_key, std::uint64_t> copies_;                                 ///< of the shard's own pipeline
   std::map<std::pair<core::pipeline_index, core::chain_index>, bool> quarantined_; ///< now, of those that ever were
   std::uint64_t sent_ = 0;                                                         ///< copies
   std::uint64_t first_copies_ = 0; ///< of the shard's own pipeline, as hedges
@@ -154,6 +157,8 @@ public:
   void loaded(result<std::vector<core::stored_result>> found);
   void delivered(destination_id d, core::request_id request, const core::receiver_answer& answer);
   void drain();
+  /// An operator is about to have it tried again, or all that are held.
+  void retries(destination_id d, std::optional<sequence> seq);
   /// Performs what the machine wants done after any of the above, or after an operator's call on `machine()`.
   void perform();
 
@@ -166,12 +171,14 @@ public:
 
 private:
   void note_excluded(const core::work_key& what, const core::work_result& done);
+  void check_retries(const core::journal_change& change);
   void send(core::send_request request);
   void check_bounds();
   void schedule();
 
   world& world_;
   core::shard machine_;
+  std::map<std::pair<destination_id, sequence>, std::uint64_t> retried_; ///< how often it had been dispatched before
   std::map<core::work_key, core::asking> asked_; ///< the last time; an answer to an earlier one does not count
   std::optional<time_point> scheduled_;
   std::uint64_t most_messages_ = 0;

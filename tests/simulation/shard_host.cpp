@@ -122,8 +122,31 @@ void shard_host::drain() {
   perform();
 }
 
+void shard_host::retries(destination_id d, std::optional<sequence> seq) {
+  const core::chain_index chain{world_.plan.of(d).own_chain ? d.value() : 0};
+  const auto status = machine_.status(d);
+  for (const auto& held : status->held)
+    if (!seq || *seq == held.seq) retried_[{d, held.seq}] = world_.boss->work.copies_of({held.at, chain});
+}
+
+/// What an operator has tried again is tried before it is given up again.
+void shard_host::check_retries(const core::journal_change& change) {
+  for (const auto& record : change.held) {
+    const auto retried = retried_.extract({record.destination, record.seq});
+    const bool given_up =
+      record.reason == core::hold_reason::exhausted || record.reason == core::hold_reason::permanent;
+    if (!retried || !given_up) continue;
+    const core::chain_index chain{world_.plan.of(record.destination).own_chain ? record.destination.value() : 0};
+    require(world_.boss->work.copies_of({record.at, chain}) > retried.mapped(), "Operators", [&] {
+      return world_.plan.of(record.destination).settings.name + "/" + std::to_string(record.seq.value()) +
+             " was to be tried again, and is held without that";
+    });
+  }
+}
+
 void shard_host::perform() {
   auto todo = machine_.take();
+  if (todo.save) check_retries(*todo.save);
   for (const auto& wanted : todo.work) asked_.insert_or_assign({wanted.at, wanted.chain}, wanted.asked);
   if (!todo.work.empty() || !todo.heads.empty() || !todo.holding.empty() || !todo.withdrawn.empty())
     world_.mail.post(shard_party, dispatcher_party,

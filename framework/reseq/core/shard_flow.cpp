@@ -40,6 +40,7 @@ void shard::state::admit(shard_target& t, position at, const message_ptr& messag
 void shard::state::want(shard_target& t, sequence seq, lane_slot& slot, time_point now) {
   const work_key key{slot.at, t.chain};
   const bool head = t.is_head(seq);
+  const bool anew = !t.retried.empty() && t.retried.erase(seq) > 0;
   slot.uses_job = true;
   const auto found = jobs.want(key, {index_of(t), seq});
   if (found.known) {
@@ -50,9 +51,25 @@ void shard::state::want(shard_target& t, sequence seq, lane_slot& slot, time_poi
   }
   if (found.ask)
     out.work.push_back({slot.at, t.chain, slot.message, head, *found.ask});
+  else if (anew)
+    ask_anew(t, slot);
   else if (head)
     out.heads.push_back({slot.at, t.chain});
   if (head) t.announced = seq;
+}
+
+/// What other lanes have waited for may have used up its attempts: as a head it would be given up at once.
+void shard::state::ask_anew(shard_target& t, const lane_slot& slot) {
+  const work_key key{slot.at, t.chain};
+  bool head = false;
+  for (const auto& [lane, seq] : jobs.waiting(key)) {
+    auto& other = targets[lane];
+    head = head || other.is_head(seq);
+    if (other.holding == seq) other.holding = {}; // whoever works on it from now on was not told
+    touch(other);
+  }
+  withdraw(key);
+  out.work.push_back({slot.at, t.chain, slot.message, head, jobs.ask_again(key)});
 }
 
 void shard::state::skip_settled(shard_target& t, time_point now) {

@@ -122,6 +122,19 @@ std::vector<job_waiter> shard_jobs::give_up(work_key key, asking asked) {
   return taken_;
 }
 
+asking shard_jobs::ask_again(work_key key) { return jobs_[find(key)].asked = ++last_asked_; }
+
+std::vector<job_waiter> shard_jobs::waiting(work_key key) const {
+  std::vector<job_waiter> all;
+  const auto which = find(key);
+  if (which == no_slot || !jobs_[which].one_waits) return all;
+  all.push_back(jobs_[which].one());
+  if (!jobs_[which].has_rare) return all;
+  const auto& others = rare_.at(which).others;
+  all.insert(all.end(), others.begin(), others.end());
+  return all;
+}
+
 std::optional<asking> shard_jobs::wait_again(work_key key, job_waiter who) { return wait(find_or_add(key), who); }
 
 } // namespace reseq::core

@@ -51,6 +51,12 @@ public:
   /// Empty when nobody waits.
   std::vector<job_waiter> give_up(work_key key, asking asked);
 
+  /// What has come of work that somebody waits for is not to count: a worker is to be asked once more, and what was
+  /// asked before withdrawn.
+  asking ask_again(work_key key);
+  /// Who waits for it.
+  [[nodiscard]] std::vector<job_waiter> waiting(work_key key) const;
+
   /// Waits again after `give_up`, without becoming another user. Whether to ask a worker.
   std::optional<asking> wait_again(work_key key, job_waiter who);
 

@@ -124,11 +124,13 @@ void shard::state::retry_held(shard_target& t, sequence seq, time_point now, wal
   changes.held.insert_or_assign({t.id, seq}, std::nullopt);
   changes.operations.push_back({"retry", t.id, seq, wall});
   touch(t);
+  t.retried.insert(seq);
   if (t.keys) t.keys->window.unhold(seq, now);
   if (t.find(seq) == nullptr) return; // admitted later, as one that was never held
   if (!t.keys) t.window.unhold(seq);
   t.holding = {}; // whoever works on it from now on was not told
   if (auto& slot = *t.find(seq); slot.state == slot_state::pending) want(t, seq, slot, now);
+  t.retried.erase(seq);
 }
 
 void shard::state::answer_later(std::uint64_t token, std::uint64_t changed) {

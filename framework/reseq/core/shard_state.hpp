@@ -91,6 +91,7 @@ struct shard_target {
   std::vector<sequence_range> lost; ///< ascending: what lies ahead, and has no messages
   bool filled = false;              ///< the window has been filled once
   std::map<sequence, held_message> held;
+  std::set<sequence> retried;         ///< no longer held, and to be tried anew when they come into the window
   std::unique_ptr<keyed_target> keys; ///< with order by key, instead of `window` and `delivery`
 
   sequence announced;           ///< the head that the dispatcher was told of
@@ -122,6 +123,7 @@ struct shard::state {
   // Into the window.
   void admit(shard_target& t, position at, const message_ptr& message, std::uint64_t bytes, time_point now);
   void want(shard_target& t, sequence seq, lane_slot& slot, time_point now);
+  void ask_anew(shard_target& t, const lane_slot& slot);
   void skip_settled(shard_target& t, time_point now);
   void pass_lost(shard_target& t, time_point now);
   [[nodiscard]] bool is_at_lost(const shard_target& t) const;

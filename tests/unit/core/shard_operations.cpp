@@ -62,6 +62,35 @@ TEST_CASE("work given up for one lane's head starts anew for a lane that is not 
   CHECK(f.find(1, 1) == "held");
 }
 
+TEST_CASE("a retried message is tried anew although another lane waits for what is worked out of it") {
+  shard_fixture f({setup(1), setup(2)});
+  f.accept({2});
+  f.accept({1, 2});
+  f.give_up_at(2);
+  f.save();
+  f.tested.retry(7, one, sequence{1}, t0, f.wall);
+  f.take();
+  REQUIRE(f.asked() == numbers{2});
+  CHECK(f.todo.work[0].head);
+  CHECK(f.todo.work[0].asked == asking{4});
+  REQUIRE(f.todo.withdrawn == std::vector{work_key{position{2}, chain_index{0}}});
+  f.work(2);
+  CHECK(f.sent() == numbers{1});
+  CHECK(f.find(2, 2) == "ready");
+}
+
+TEST_CASE("all that wait for a retried message are asked for at once") {
+  shard_fixture f({setup(1), setup(2)});
+  f.accept({1, 2});
+  f.give_up_at(1);
+  f.save();
+  f.tested.retry(7, one, std::nullopt, t0, f.wall);
+  f.tested.retry(8, destination_id{2}, std::nullopt, t0, f.wall);
+  f.take();
+  CHECK(f.asked() == numbers{1});
+  CHECK(f.todo.withdrawn.empty());
+}
+
 TEST_CASE(
   "a retried exhausted message is worked out again as the head, and its operator answered when that is durable") {
   auto f = with_exhausted_head();
