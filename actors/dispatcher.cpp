@@ -60,7 +60,7 @@ dispatcher_state::make_behavior(dispatcher_actor::stateful_pointer<dispatcher_st
     },
     [this](core::pipeline_index index, const shard_actor& owner) { pipelines.at(index.value()).shard = owner; },
     [this](work_wanted& wanted) { on(wanted); },
-    [this](const ask_task& question) { question.done(inspect(question.key)); },
+    [this](const ask_task& question) { question.done(inspect(question)); },
     [this](const ask_dispatcher& question) { question.done(status()); },
     [this](const wake& timer) {
       if (scheduled == timer.at) scheduled.reset();
@@ -77,7 +77,6 @@ void dispatcher_state::on(work_wanted& wanted) {
   for (const auto& [at, chain] : wanted.withdrawn) table->withdraw({wanted.pipeline, at, chain}, now());
   for (auto& work : wanted.work) {
     table->submit({wanted.pipeline, work.at, work.chain}, work.head, now(), {std::move(work.message), work.asked});
-    if (!given_up.empty()) given_up.erase({wanted.pipeline, work.at, work.chain});
   }
   for (const auto& [at, chain] : wanted.heads) table->make_head({wanted.pipeline, at, chain}, now());
   for (const auto& [at, chain] : wanted.holding) table->hold_back({wanted.pipeline, at, chain}, now());
@@ -335,17 +334,18 @@ void dispatcher_state::schedule() {
   self->delayed_send(self, std::max(*due - now(), duration::zero()), wake{*due});
 }
 
-std::optional<named_task_status> dispatcher_state::inspect(const core::task_key& key) const {
-  if (auto known = table->inspect(key)) return with_names(std::move(*known));
-  const auto past = given_up.find(key);
-  return past == given_up.end() ? std::nullopt : std::optional{past->second};
+std::optional<named_task_status> dispatcher_state::inspect(const ask_task& question) const {
+  if (question.given_up) {
+    const auto past = given_up.find(question.key);
+    return past == given_up.end() ? std::nullopt : std::optional{past->second};
+  }
+  auto known = table->inspect(question.key);
+  return known ? std::optional{with_names(std::move(*known))} : std::nullopt;
 }
 
 /// What is held is looked at by people, who want to know where it failed.
 void dispatcher_state::remember(const core::task_key& key, core::task_status status) {
-  auto past = with_names(std::move(status));
-  past.given_up = true;
-  if (!given_up.insert_or_assign(key, std::move(past)).second) return;
+  if (!given_up.insert_or_assign(key, with_names(std::move(status))).second) return;
   given_up_order.push_back(key);
   if (given_up_order.size() <= most_remembered) return;
   given_up.erase(given_up_order.front());
@@ -353,7 +353,7 @@ void dispatcher_state::remember(const core::task_key& key, core::task_status sta
 }
 
 named_task_status dispatcher_state::with_names(core::task_status status) const {
-  named_task_status made{std::move(status), {}, false};
+  named_task_status made{std::move(status), {}};
   for (const auto& one : made.status.history) {
     const auto label = node_names.find(one.worker);
     made.workers.push_back(label == node_names.end() ? std::string{"?"} : label->second);

@@ -80,7 +80,7 @@ struct dispatcher_state {
   void assign();
   [[nodiscard]] order make_order(core::dispatch copy) const;
   void schedule();
-  [[nodiscard]] std::optional<named_task_status> inspect(const core::task_key& key) const;
+  [[nodiscard]] std::optional<named_task_status> inspect(const ask_task& question) const;
   [[nodiscard]] named_task_status with_names(core::task_status status) const;
   void remember(const core::task_key& key, core::task_status status);
   [[nodiscard]] dispatcher_status status() const;
@@ -93,7 +93,7 @@ struct dispatcher_state {
   std::map<caf::actor_addr, peer> peers;
   std::unordered_map<worker_id, caf::actor_addr> addresses;
   std::map<worker_id, std::string> node_names;          ///< also of the last that have gone, for attempt histories
-  std::map<core::task_key, named_task_status> given_up; ///< the last ones, until they are asked for again
+  std::map<core::task_key, named_task_status> given_up; ///< the last ones: another destination may want the same work
   std::deque<core::task_key> given_up_order;            ///< the oldest first
   quarantine_log quarantines;
   core::dispatch_counters published;

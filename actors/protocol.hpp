@@ -207,10 +207,10 @@ struct ask_sequences {
 struct named_task_status {
   core::task_status status;
   std::vector<std::string> workers; ///< their names, one for each attempt in the history
-  bool given_up = false; ///< it was; else it is worked on, perhaps for another destination that wants the same
 };
 struct ask_task {
   core::task_key key;
+  bool given_up = false; ///< those that it was given up after, the last time; else those of what is worked on now
   reply<std::optional<named_task_status>> done;
 };
 

@@ -16,11 +16,8 @@ namespace {
 
 using statuses = std::vector<core::destination_status>;
 
-/// Whether the dispatcher tells of the task that is asked for: where the message is held it is over, and one that is
-/// worked on is another destination's.
-bool is_known(const result<std::optional<named_task_status>>& task, bool held) {
-  return task && *task && ((*task)->given_up || !held);
-}
+/// Whether the dispatcher knows of what was asked for.
+bool is_known(const result<std::optional<named_task_status>>& task) { return task && *task; }
 
 std::string dump(const json& what) {
   return what.dump(-1, ' ', false, json::error_handler_t::replace); // errors of transforms may be any bytes
@@ -70,6 +67,22 @@ bool read_number(std::string_view text, Number& into) {
   return failed == std::errc{} && end == text.data() + text.size();
 }
 
+/// No name begins so: behind it stands the number of a destination that has left the configuration.
+constexpr char left = '~';
+
+std::string cursor_of(const api_pipeline& of, core::enrolment last) {
+  auto label = of.name_of(last.destination);
+  if (label.empty()) label = left + std::to_string(last.destination.value());
+  return label + "/" + std::to_string(last.seq.value());
+}
+
+std::optional<destination_id> destination_in_cursor(const api_pipeline& of, std::string_view label) {
+  if (const auto known = of.destinations.find(std::string(label)); known != of.destinations.end()) return known->second;
+  std::uint32_t number = 0;
+  if (!label.starts_with(left) || !read_number(label.substr(1), number)) return std::nullopt;
+  return destination_id{number};
+}
+
 result<letters_page> page_of(const api_pipeline& of, std::string_view query) {
   letters_page page;
   while (!query.empty()) {
@@ -82,14 +95,12 @@ result<letters_page> page_of(const api_pipeline& of, std::string_view query) {
         return fail(errc::invalid, "takes a number from 1 to " + std::to_string(most_letters), "limit");
     } else if (name == "after") {
       const auto label = value.substr(0, value.find('/'));
-      const auto known = of.destinations.find(std::string(label));
-      std::uint32_t number = known == of.destinations.end() ? 0 : known->second.value();
+      const auto which = destination_in_cursor(of, label);
       std::uint64_t seq = 0;
-      if ((number == 0 && !read_number(label, number)) ||
-          !read_number(value.substr(std::min(label.size() + 1, value.size())), seq))
+      if (!which || !read_number(value.substr(std::min(label.size() + 1, value.size())), seq))
         return fail(errc::invalid, "takes a destination of this pipeline and a sequence, as \"next\" says them",
                     "after");
-      page.after = core::enrolment{destination_id{number}, sequence{seq}};
+      page.after = core::enrolment{*which, sequence{seq}};
     } else {
       return fail(errc::invalid, "there is no such parameter; there are limit and after", std::string(name));
     }
@@ -158,8 +169,8 @@ void http_api::show_destination(const api_pipeline& of, destination_id which, co
     if (!status.head || (status.head->phase != "transform" && status.head->phase != "held"))
       return answer(api::json_response(200, dump(made)));
     const bool held = status.head->phase == "held";
-    const auto add_attempts = [made, answer, held](const result<std::optional<named_task_status>>& task) mutable {
-      if (is_known(task, held)) {
+    const auto add_attempts = [made, answer](const result<std::optional<named_task_status>>& task) mutable {
+      if (is_known(task)) {
         const auto attempts = api::to_json(**task);
         auto& head = made["blocked_by"];
         head["attempts"] = attempts["failed"];
@@ -170,6 +181,7 @@ void http_api::show_destination(const api_pipeline& of, destination_id which, co
       answer(api::json_response(200, dump(made)));
     };
     caf::anon_send(setup_.dispatcher, ask_task{{of.index, status.head->at, status.head->chain},
+                                               held,
                                                reply<std::optional<named_task_status>>(add_attempts)});
   };
   caf::anon_send(of.actor,
@@ -257,15 +269,16 @@ void http_api::describe(const api_pipeline& of, const store::stored_message& wha
     api::gather<attempts>(
       found.size(),
       [&](std::size_t i, reply<attempts> done) {
-        caf::anon_send(setup_.dispatcher,
-                       ask_task{{of.index, at, chain_of(of, found[i].destination)}, std::move(done)});
+        caf::anon_send(
+          setup_.dispatcher,
+          ask_task{{of.index, at, chain_of(of, found[i].destination)}, found[i].state == "held", std::move(done)});
       },
       [made, found, answer, &of](const std::vector<result<attempts>>& tasks) mutable {
         for (std::size_t i = 0; i < found.size(); ++i) {
           json one{{"destination", of.name_of(found[i].destination)},
                    {"sequence", found[i].seq.value()},
                    {"state", found[i].state}};
-          if (is_known(tasks[i], found[i].state == "held")) one["attempts"] = api::to_json(**tasks[i]);
+          if (is_known(tasks[i])) one["attempts"] = api::to_json(**tasks[i]);
           made["destinations"].push_back(std::move(one));
         }
         answer(api::json_response(200, dump(made)));
@@ -343,9 +356,7 @@ void http_api::show_dead_letters(const api_pipeline& of, const net::http_request
     json next;
     if (found->size() == limit) {
       const auto& last = found->back().record;
-      const auto label = of.name_of(last.destination);
-      next =
-        (label.empty() ? std::to_string(last.destination.value()) : label) + "/" + std::to_string(last.seq.value());
+      next = cursor_of(of, {last.destination, last.seq});
     }
     answer(api::json_response(200, dump({{"dead_letters", std::move(list)}, {"next", std::move(next)}})));
   };

@@ -99,9 +99,9 @@ struct dispatcher_fixture {
   void kill(const worker& who) { system.kill(who.handle); }
   void say_farewell(const worker& who) { system.send(who.handle, caf::close_atom::value, dispatcher); }
 
-  std::optional<actors::named_task_status> inspect(std::uint64_t at, std::uint32_t chain = 0) {
+  std::optional<actors::named_task_status> inspect(std::uint64_t at, bool given_up = false) {
     answered<std::optional<actors::named_task_status>> asked;
-    system.send(dispatcher, actors::ask_task{{orders, position{at}, core::chain_index{chain}}, asked.reply()});
+    system.send(dispatcher, actors::ask_task{{orders, position{at}, core::chain_index{0}}, given_up, asked.reply()});
     return asked.get().value();
   }
 

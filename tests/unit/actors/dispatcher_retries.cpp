@@ -102,7 +102,8 @@ TEST_CASE("a head that used up its attempts is given up, and its shard is told")
   CHECK(news.given_up[0].attempts >= 5);
   CHECK(news.given_up[0].attempts == failed);
   CHECK(news.given_up[0].last_error == "no luck");
-  const auto past = f.inspect(1); // people look at what is held
+  CHECK_FALSE(f.inspect(1));
+  const auto past = f.inspect(1, true); // people look at what is held
   REQUIRE(past);
   CHECK(past->status.attempts == failed);
   REQUIRE(past->status.history.size() == std::min<std::size_t>(failed, 8));
@@ -112,9 +113,10 @@ TEST_CASE("a head that used up its attempts is given up, and its shard is told")
   f.system.pass(10min);
   CHECK(w.mail->orders.size() == orders);
 
-  f.want(1, true); // an operator's retry
+  f.want(1, true); // an operator's retry, or another destination's
   CHECK(w.mail->orders.size() == orders + 1);
   CHECK(f.inspect(1)->status.attempts == 0);
+  CHECK(f.inspect(1, true)->status.attempts == failed);
 }
 
 TEST_CASE("an error for good is no reason to give up before it is a head") {
