@@ -1,8 +1,8 @@
 #include "actors/worker.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <set>
+#include <span>
 #include <utility>
 
 #include <caf/actor_cast.hpp>
@@ -19,6 +19,7 @@ constexpr auto connect_timeout = std::chrono::seconds{5};
 constexpr auto welcome_timeout = std::chrono::seconds{5};
 constexpr auto first_retry = std::chrono::milliseconds{50};
 constexpr auto last_retry = std::chrono::milliseconds{2000};
+constexpr auto ask_for_threads_every = std::chrono::milliseconds{100};
 
 /// How a job's answers get to the actor, from any thread.
 struct answer_way {
@@ -206,18 +207,30 @@ void worker_state::retry(const std::string& why) {
 }
 
 void worker_state::on(orders& work) {
-  std::ranges::move(work.items, std::back_inserter(waiting));
+  for (auto& job : work.items) waiting.push_back(make_task(std::move(job)));
   start_waiting();
 }
 
 void worker_state::start_waiting() {
-  std::vector<std::unique_ptr<executor::task>> tasks;
-  for (auto free = pool->slots() - pool->busy(); free > 0 && !waiting.empty(); --free) {
-    tasks.push_back(make_task(std::move(waiting.front())));
-    waiting.pop_front();
-  }
-  if (!tasks.empty() && pool->run(tasks) < tasks.size())
-    spdlog::error("no thread could be started for a job; its timeout will send it elsewhere");
+  const auto free = std::min(waiting.size(), pool->slots() - pool->busy());
+  if (free == 0) return;
+  const auto taken = pool->run(std::span(waiting).first(free));
+  waiting.erase(waiting.begin(), waiting.begin() + static_cast<std::ptrdiff_t>(taken));
+  if (taken < free)
+    lack_threads();
+  else if (std::exchange(lacks_threads, false))
+    spdlog::info("there are threads for all jobs again");
+}
+
+/// Another program may have them all for a moment. Who waits longer than its timeout is sent elsewhere.
+void worker_state::lack_threads() {
+  if (!std::exchange(lacks_threads, true))
+    spdlog::error("the system gives no thread for a job, which waits until it does: is there a limit of processes, "
+                  "tasks or memory below what worker.slots needs?");
+  const auto now = self->clock().now();
+  if (now < asks_for_threads) return;
+  asks_for_threads = now + ask_for_threads_every;
+  self->delayed_send(self, ask_for_threads_every, flush{});
 }
 
 std::unique_ptr<executor::task> worker_state::make_task(order&& job) {

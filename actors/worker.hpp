@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -72,6 +71,7 @@ struct worker_state {
   void on_silence(std::uint32_t greeted_in);
   void retry(const std::string& why);
   void start_waiting();
+  void lack_threads();
   [[nodiscard]] std::unique_ptr<executor::task> make_task(order&& job);
   void send_answers();
   void leave();
@@ -83,7 +83,10 @@ struct worker_state {
   std::map<std::string, const runnable_pipeline*> pipelines;
   std::unique_ptr<executor> pool;
   std::shared_ptr<outbox> done;
-  std::deque<order> waiting; ///< for a slot: right after a reconnection there may be too few; bounded by our slots
+  /// For a slot: right after a reconnection there may be too few. Or for a thread. Bounded by our slots.
+  std::vector<std::unique_ptr<executor::task>> waiting;
+  bool lacks_threads = false;       ///< the system gave none, the last time
+  time_point asks_for_threads{};    ///< it is asked again then
   caf::io::middleman_actor cluster; ///< makes the connections
   std::optional<gate_actor> supervisor;
   bool welcomed = false;

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import resource
 import signal
 import socket
 import struct
@@ -272,6 +273,20 @@ class ComingAndGoing(ClusterTest):
         self.wait_until_all_are_delivered(self.running.submit_all("p", ["a", "b"]))
         self.running.wait_for_line("own worker has not moved for 10 s: it is killed")
         self.assertNotIn(first, self.running.own_workers())
+
+    def test_jobs_that_the_system_gives_no_thread_for_wait_until_it_does(self):
+        self.start({"use": "identity"}, own_slots=0)
+        worker = self.worker(self.running, "narrow")
+        self.running.wait_for_workers(1)
+        with open(f"/proc/{worker.pid}/statm") as pages:
+            has = int(pages.read().split()[0]) * resource.getpagesize()
+        limits = resource.prlimit(worker.pid, resource.RLIMIT_AS, (has + (1 << 20), resource.RLIM_INFINITY))
+        sent = self.running.submit_all("p", [f"m{number}" for number in range(20)])
+        worker.wait_for_line("the system gives no thread for a job")
+        resource.prlimit(worker.pid, resource.RLIMIT_AS, limits)
+        worker.wait_for_line("there are threads for all jobs again")
+        self.wait_until_all_are_delivered(sent)
+        self.assertEqual((self.busy(), self.deaths()), (0, 0))
 
     def test_workers_find_a_supervisor_that_was_killed_and_started_again(self):
         self.start({"use": "delay", "min": "5ms", "max": "50ms"})
