@@ -153,7 +153,7 @@ class Exhausted(HeldTest):
         passed = [*range(1, 12), *range(15, 22)]
         self.assert_nothing_wrong(check_book(self.book.entries("d"), sent, passed=passed))
 
-    def test_what_is_held_is_not_shown_with_the_attempts_for_another_destination(self):
+    def test_what_is_held_is_shown_with_its_own_attempts_and_not_those_for_another_destination(self):
         self.start([{"name": "a", "url": self.book.url()}, {"name": "b", "url": self.book.url()}],
                    GIVES_UP_SOON, transforms=[FAILS_ALWAYS])  # fmt: skip
         self.running.submit_all("p", ["one", "two"])
@@ -169,7 +169,7 @@ class Exhausted(HeldTest):
 
         at_a, at_b = eventually("it is tried again, for b alone", shown)
         self.assertEqual((at_a["state"], at_b["state"]), ("held", "pending"))
-        self.assertNotIn("attempts", at_a)
+        self.assertEqual(at_a["attempts"]["failed"], held["attempts"])
         head = self.running.get("/v1/pipelines/p/destinations/a")["blocked_by"]
         self.assertEqual((head["phase"], head["attempts"], head["next_attempt"]), ("held", held["attempts"], None))
 
@@ -276,6 +276,24 @@ class DeadLetters(HeldTest):
         self.running.kill()
         self.running = self.restart(self.running)
         self.assertEqual(self.dead_letters(), letters)
+
+    def test_those_of_a_destination_that_left_are_listed_with_the_others_page_by_page(self):
+        retry = {**ONE_ATTEMPT, "on_exhausted": "dead_letter"}
+        names = ["2", "left", "9"]  # names may be numbers, as the journal gives them to destinations
+        self.start([{"name": name, "url": self.book.url()} for name in names], retry, transforms=[FAILS_ALWAYS])
+        self.running.submit_all("p", ["a", "b"])
+        for name in names:
+            self.running.wait_until_settled("p", name, 2)
+        self.assertEqual(self.running.stop(), 0)
+        stays = [one for one in self.running.config["pipeline"][0]["destination"] if one["name"] != "left"]
+        self.running.config["pipeline"][0]["destination"] = stays
+        self.running = self.restart(self.running)
+        listed, path = [], "/v1/pipelines/p/dead-letters?limit=1"
+        while path and len(listed) <= 6:
+            page = self.running.get(path)
+            listed += [(letter["destination"], letter["sequence"]) for letter in page["dead_letters"]]
+            path = page["next"] and f"/v1/pipelines/p/dead-letters?limit=1&after={page['next']}"
+        self.assertEqual(listed, [(name, seq) for name in ("2", "", "9") for seq in (1, 2)])
 
     def test_more_than_max_dead_letters_in_a_row_hold_the_lane(self):
         destinations = [{"name": "d", "url": self.book.url(), "max_dead_letters": 3}]

@@ -157,7 +157,8 @@ public:
   /// Appends what goes into a request, ascending, and makes it sent. Nothing of a key goes while a request of it is
   /// under way, it rests, or an outcome without a delivery before it is not durable; and no more than `max_unsaved`
   /// that are sent, or settled and not saved. What was handed over cannot leave the window: of one key that is a single
-  /// message or at most a sixteenth of `window_bytes`, so that a key which fails from then on leaves room for others.
+  /// message or at most a sixteenth of `window_bytes`, so that a key which fails from then on leaves room for others,
+  /// and for the first time at most `most_request_bytes`.
   void release(const key_release& what, time_point now, std::vector<released_slot>& out);
   /// Those of them that are sent are ready again.
   void take_back(std::span<const sequence> messages);

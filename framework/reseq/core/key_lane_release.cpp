@@ -78,7 +78,8 @@ std::size_t key_lane::take(slot k, std::size_t most, time_point now, std::vector
     const bool first_time = !e.handed;
     if (unsaved_ >= limits_.max_unsaved || (first_time && key.trouble.alone && taken > 0)) break;
     taken_bytes += e.what.bytes;
-    if (first_time && taken > 0 && taken_bytes > limits_.window_bytes / 16) break; // see `release`
+    const auto most_bytes = std::min(limits_.window_bytes / 16, most_request_bytes);
+    if (first_time && taken > 0 && taken_bytes > most_bytes) break; // see `release`
     if (!std::exchange(e.handed, true)) ++key.handed;
     if (!std::exchange(e.unsaved, true)) ++unsaved_;
     change(e, slot_state::sent);

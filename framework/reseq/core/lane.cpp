@@ -117,12 +117,15 @@ void lane::settle(sequence seq, time_point now) {
 
 void lane::release(std::size_t count, sequence limit, const progress& book, time_point now,
                    std::vector<released_slot>& out) {
+  std::uint64_t taken_bytes = 0;
   for (std::size_t n = 0; n < count;) {
     if (pass(book)) continue;
     if (cursor_ == next_ || cursor_ >= limit) return;
     auto& s = slot(cursor_);
     const bool first_time = s.deliveries == 0;
     if (s.state != slot_state::ready || (first_time && unsaved_ >= limits_.max_unsaved)) return;
+    taken_bytes += s.bytes;
+    if (first_time && n > 0 && taken_bytes > most_request_bytes) return;
     change(s, slot_state::sent);
     if (s.count_delivery()) ++unsaved_;
     latest_finish_ = std::max(latest_finish_, s.finished);

@@ -41,6 +41,10 @@ private:
   bool known_ = false;
 };
 
+/// Of several messages in one request: a store takes no more than a gibibyte, and a batch that it cannot take would be
+/// repeated as it is for ever. A single message goes whatever its size.
+inline constexpr std::uint64_t most_request_bytes = std::uint64_t{64} << 20U;
+
 /// More than a million deliveries of a message are counted as a million.
 inline constexpr std::uint32_t most_deliveries = (1U << 20U) - 1;
 
@@ -124,8 +128,8 @@ public:
   void settle(sequence seq, time_point now);
 
   /// Appends up to `count` messages to `out` and makes them sent: ready, everything before them settled or sent,
-  /// outcomes without a delivery before them durable by `book`, no more than `max_unsaved` handed over, and none of
-  /// them at or after `limit`.
+  /// outcomes without a delivery before them durable by `book`, no more than `max_unsaved` handed over, none of them at
+  /// or after `limit`, and for the first time no more than `most_request_bytes`.
   void release(std::size_t count, sequence limit, const progress& book, time_point now,
                std::vector<released_slot>& out);
   /// Nothing goes out for the first time before something is saved: `max_unsaved` are handed over.

@@ -55,6 +55,20 @@ using numbers = std::vector<std::uint64_t>;
 
 } // namespace
 
+TEST_CASE("a request carries no more bytes than a store takes, but for a single message, and goes again as it was") {
+  constexpr auto half = most_request_bytes / 2;
+  lane_fixture f({8, 10 * most_request_bytes, 8});
+  for (int i = 0; i < 5; ++i) f.admit(0);
+  for (std::uint64_t seq = 1; seq <= 5; ++seq)
+    f.window.finish(sequence{seq}, std::make_shared<content>(), seq == 4 ? 3 * half : half, opened);
+  CHECK(f.release(8) == numbers{1, 2});
+  f.window.take_back();
+  CHECK(f.release(2) == numbers{1, 2});
+  CHECK(f.release(8) == numbers{3});
+  CHECK(f.release(8) == numbers{4});
+  CHECK(f.release(8) == numbers{5});
+}
+
 TEST_CASE("only the contiguous head run is released") {
   lane_fixture f({8, 1000, 8});
   for (int i = 0; i < 4; ++i) f.admit();
