@@ -11,8 +11,9 @@
 /// share a transaction if `batch` says so. It is called again for the same message after anything went wrong, and what
 /// it did the time before is gone then: let it do nothing outside of the transaction. What it throws:
 ///
-/// - `permanent_error`, or a `sql_error` by which the server refused the data (SQLSTATE 22…, 23…, 44…; RAISE: P0…): the
-///   message is refused, and held or dead-lettered as `on_refused` says;
+/// - `permanent_error`, or a `sql_error` by which the server refused the data (SQLSTATE 21…, 22…, 23…, 44…; past a
+///   limit: 54…; RAISE: P0…, in other languages than PL/pgSQL: 38…): the message is refused, and held or dead-lettered
+///   as `on_refused` says;
 /// - anything else, also a `sql_error` for want of a partition (23514, too): the destination is failing, and the
 ///   message is tried again until it works.
 #pragma once

@@ -29,6 +29,12 @@ void insert(transaction& tx, const delivery& d) {
              {d.seq.value(), d.at.value(), d.message_id, d.key, d.headers, parameter::bytes(d.body->payload)});
 }
 
+/// The same for a payload column that holds no bytes.
+void insert_as_text(transaction& tx, const delivery& d) {
+  tx.execute("INSERT INTO public.ledger VALUES ($1, $2, $3, $4, $5, $6)",
+             {d.seq.value(), d.at.value(), d.message_id, d.key, d.headers, d.body->payload});
+}
+
 std::unique_ptr<table_place> function_place(delivery_function f = insert) {
   auto place = std::make_unique<table_place>();
   place->sql("CREATE TABLE public.ledger (sequence bigint PRIMARY KEY, position bigint, message_id text, key text, "
@@ -120,6 +126,43 @@ TEST_CASE("a row for which a trigger raises an exception is refused, unless it r
   CHECK(said(receiver->deliver(messages({3}, 1))).starts_with("failing: PostgreSQL: ERROR:  not now"));
   CHECK(said(receiver->deliver(messages({4}, 1))) == "confirmed");
   CHECK(sequences_of(at.seen()) == std::vector<std::uint64_t>{1, 4});
+}
+
+TEST_CASE("a message that goes past a limit of the server's is refused, and the others of its batch get in") {
+  const bool by_function = GENERATE(false, true);
+  const auto place = by_function ? function_place(insert_as_text) : std::make_unique<table_place>();
+  auto& at = *place;
+  at.sql("DROP TABLE IF EXISTS public.ledger; CREATE TABLE public.ledger (sequence bigint, position bigint, message_id "
+         "text, key text, headers jsonb, payload jsonb, delivered_at timestamptz)");
+  const auto receiver = at.access(owner_with(1));
+  constexpr std::size_t too_deep = 100'000;
+  auto batch = messages({1, 2, 3}, 0);
+  for (auto& one : batch) {
+    const bool is_bad = one.item.seq == sequence{2};
+    one.item.body = std::make_shared<const content>(
+      content{is_bad ? std::string(too_deep, '[') + std::string(too_deep, ']') : "[]", "", {}});
+  }
+  const auto refusal = said(receiver->deliver(batch));
+  CHECK(refusal.starts_with("refused: ERROR:  stack depth limit exceeded"));
+  CHECK(refusal.ends_with("(54001)"));
+  CHECK(said(receiver->deliver(std::span(batch).subspan(0, 1))) == "confirmed");
+  CHECK(said(receiver->deliver(std::span(batch).subspan(1, 1))).starts_with("refused: "));
+  batch[2].item.previous = sequence{1};
+  CHECK(said(receiver->deliver(std::span(batch).subspan(2, 1))) == "confirmed");
+  CHECK(at.sql("SELECT FROM public.ledger WHERE sequence IN (1, 3)").size() == 2);
+}
+
+TEST_CASE("a row that the code of a trigger, or the number of rows it finds, keeps out is refused") {
+  const std::string state = GENERATE("54000", "38000", "21000");
+  table_place at;
+  const auto receiver = at.access(owner_with(1));
+  CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");
+  at.sql("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF NEW.message_id = 'm2' THEN "
+         "RAISE EXCEPTION 'no' USING ERRCODE = '" +
+         state + "'; END IF; RETURN NEW; END$$;" +
+         "CREATE TRIGGER no BEFORE INSERT ON public.ledger FOR EACH ROW EXECUTE FUNCTION no()");
+  CHECK(said(receiver->deliver(messages({2, 3}, 1))) == "refused: ERROR:  no (" + state + ")");
+  CHECK(said(receiver->deliver(messages({3}, 1))) == "confirmed");
 }
 
 TEST_CASE("a table that has no partition for a message is failing until it has one; the message is not to blame") {

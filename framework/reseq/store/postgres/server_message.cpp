@@ -55,7 +55,7 @@ server_message read_message(const std::exception& e) {
 }
 
 bool refuses_data(const std::string& state) {
-  constexpr std::array refusing{"22", "23", "44", "P0"};
+  constexpr std::array refusing{"21", "22", "23", "38", "44", "54", "P0"};
   return std::ranges::any_of(refusing, [&](const char* kind) { return state.starts_with(kind); });
 }
 

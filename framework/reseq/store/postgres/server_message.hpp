@@ -18,9 +18,10 @@ struct server_message {
 
 server_message read_message(const std::exception& e);
 
-/// Whether it is a row's data that the server refuses, a constraint that it violates (SQLSTATE 22…, 23…, 44…), or a
-/// trigger or function in PL/pgSQL that raises an exception of no other kind (P0…): so tables refuse rows by rules of
-/// their own.
+/// Whether it is a row's data that the server refuses: a value (SQLSTATE 22…), a constraint that it violates (23…,
+/// 44…), a limit that it goes past (54…: too deep a JSON, too long a key of an index), more rows than there may be
+/// (21…); or a trigger or function that raises an exception of no other kind, in PL/pgSQL (P0…) or another language
+/// (38…): so tables refuse rows by rules of their own.
 bool refuses_data(const std::string& state);
 
 /// Whether a partitioned table has no partition for the row. No constraint has a name then.
