@@ -225,8 +225,10 @@ public:
   virtual result<void> recover(shard_handle shard, const recovery& how, wall_time now) = 0;
 
   /// Forgets messages (and their ids) accepted before `before` that every destination has settled, at most
-  /// `max_messages` of them in one transaction. Says how many. Positions and sequences are never reused after that.
-  /// A message from after `now` was accepted while the clock was ahead: it is as old as the next one that is not.
+  /// `max_messages` of them in one transaction. Says how many, or `max_messages` also when there is more to delete of
+  /// what was forgotten than it has deleted now: either way it is to be called again soon, as each call is short.
+  /// Positions and sequences are never reused after that. A message from after `now` was accepted while the clock was
+  /// ahead: it is as old as the next one that is not.
   virtual result<std::uint64_t> expire(shard_handle shard, wall_time before, wall_time now,
                                        std::uint32_t max_messages) = 0;
 };

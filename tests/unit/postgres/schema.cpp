@@ -1,5 +1,6 @@
 // The schema, its versions, and the tables that messages are in.
 
+#include <future>
 #include <thread>
 #include <vector>
 
@@ -95,6 +96,56 @@ TEST_CASE("partitions that are past retention go, unless somebody reads them jus
   CHECK(shard.read(1, 451).size() == 50);
   CHECK_FALSE(must(shard->find(shard.state.handle, position{450})));
   CHECK(must(shard.commit({submit("m0-1")})).receipts[0] == receipt{"m0-1", false, position{501}});
+}
+
+TEST_CASE("while the enrolment of what is past retention is deleted, everybody reads and writes") {
+  const auto url = postgres_server::shared().create_database();
+  auto options = options_for(url);
+  options.partition_messages = 100;
+  options.indexes = {1, 1};
+  opened shard(must(store::postgres::open_postgres(options)), specs(1));
+  for (int i = 0; i < 30; ++i) must(shard.commit(submit_many("m" + std::to_string(i) + "-", 0, 10)));
+  shard.settle(1, 300);
+  pqxx::connection db(url);
+  sql(db, "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$BEGIN PERFORM "
+          "pg_advisory_xact_lock(1); RETURN NULL; END$$;"
+          "CREATE TRIGGER slow BEFORE DELETE ON reseq.enrolment FOR EACH STATEMENT EXECUTE FUNCTION slow()");
+  sql(db, "SELECT pg_advisory_lock(1)");
+  auto expired =
+    std::async(std::launch::async, [&] { return shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 1000); });
+  pqxx::connection other(url);
+  sql(other, "SET lock_timeout = '500ms'");
+  while (sql(other, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").empty())
+    REQUIRE(expired.wait_for(std::chrono::milliseconds{1}) == std::future_status::timeout);
+  CHECK_NOTHROW(sql(other, "SELECT count(*) FROM reseq.message"));
+  CHECK_NOTHROW(sql(other, "INSERT INTO reseq.message SELECT 301, 1, now(), shard, 'x', '', '', '', '', '', '' FROM "
+                           "reseq.message WHERE position = 300; DELETE FROM reseq.message WHERE position = 301"));
+  sql(db, "SELECT pg_advisory_unlock(1)");
+  CHECK(must(expired.get()) == 300);
+}
+
+TEST_CASE("much enrolment that is past retention goes in slices, and whoever forgets hears that there is more") {
+  const auto url = postgres_server::shared().create_database();
+  auto options = options_for(url);
+  options.partition_messages = 8;
+  options.indexes = {1, 1};
+  opened shard(must(store::postgres::open_postgres(options)), specs(1));
+  for (int i = 0; i < 10; ++i) must(shard.commit({submit("m" + std::to_string(i))}));
+  shard.settle(1, 10);
+  pqxx::connection db(url);
+  sql(db, "INSERT INTO reseq.enrolment SELECT 1, 99, n, n, 0, '' FROM generate_series(1, 5000) AS n");
+  const auto left = [&] {
+    return sql(db, "SELECT count(*) FROM reseq.enrolment WHERE destination = 99")[0][0].as<int>();
+  };
+  const int before = partitions(db);
+  std::vector<int> seen;
+  for (int at_once = 1000; at_once == 1000; seen.push_back(left())) {
+    CHECK(partitions(db) == before);
+    at_once = static_cast<int>(must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 1000)));
+  }
+  CHECK(seen == std::vector{3000, 1000, 0});
+  CHECK(partitions(db) < before);
+  CHECK(sql(db, "SELECT forgotten_sequence FROM reseq.destination")[0][0].as<int>() >= 8);
 }
 
 TEST_CASE("a partition that fills sooner than retention wants is followed by one twice as large") {

@@ -102,13 +102,6 @@ result<bool> drop_oldest(database& db, partitioned_shard& shard) {
     tx.exec("DROP TABLE " + name_of(shard, oldest));
     db.run(tx, "DELETE FROM reseq.message_partition WHERE shard = $1 AND first_position = $2", shard.number,
            oldest.first.value());
-    // Where the sequences stand must outlive their rows.
-    db.run(tx,
-           "WITH gone AS (DELETE FROM reseq.enrolment WHERE shard = $1 AND last_position < $2 "
-           "RETURNING destination, last_sequence) "
-           "UPDATE reseq.destination d SET forgotten_sequence = g.last FROM (SELECT destination, max(last_sequence) "
-           "AS last FROM gone GROUP BY destination) g WHERE d.shard = $1 AND d.id = g.destination",
-           shard.number, oldest.end.value());
     return true;
   });
   if (dropped) shard.partitions.erase(shard.partitions.begin());

@@ -32,8 +32,9 @@ bool partition_is_due(const partitioned_shard& shard, std::uint64_t messages);
 result<void> add_partition(database& db, partitioned_shard& shard, std::uint64_t messages,
                            const partition_limits& limits, std::chrono::milliseconds patience);
 
-/// Drops the oldest partition if all of it is past retention and in no index; whether it did. `errc::unavailable`, and
-/// nobody has waited long, when somebody reads from it just then.
+/// Drops the oldest partition if all of it is past retention and indexed; whether it did. Nobody can read or write any
+/// message meanwhile, so nothing that takes long is done along with it. `errc::unavailable`, and nobody has waited
+/// long, when somebody reads from it just then.
 result<bool> drop_oldest(database& db, partitioned_shard& shard);
 
 } // namespace reseq::store::postgres

@@ -7,6 +7,7 @@
 #include "reseq/store/postgres/enrolment_table.hpp"
 #include "reseq/store/postgres/fence.hpp"
 #include "reseq/store/postgres/partitions.hpp"
+#include "reseq/store/postgres/sweep.hpp"
 
 namespace reseq::store::postgres {
 
@@ -154,6 +155,9 @@ result<std::uint64_t> expire(database& db, partitioned_shard& shard, wall_time b
   if (!done) return tl::unexpected(done.error());
   const std::uint64_t messages = done->upto - shard.forgotten;
   shard.forget_up_to(done->upto);
+  const auto more = sweep(db, shard);
+  if (!more) return tl::unexpected(more.error());
+  if (*more) return max_messages;
   // Somebody reading from it just now only means that it goes another time.
   if (const auto dropped = drop_oldest(db, shard); !dropped && !is_lock_timeout(dropped.error()))
     return tl::unexpected(dropped.error());
