@@ -33,10 +33,12 @@ constexpr const char* find_ids =
 constexpr const char* find_unrouted_ids =
   "SELECT id, 0, fingerprint FROM reseq.unrouted WHERE shard = $1 AND id = ANY ($2::text[])";
 
+// A row may be there: from a transaction that was in doubt, and is not known to have happened.
 constexpr const char* insert_enrolment =
   "INSERT INTO reseq.enrolment SELECT $1::integer, e.destination, e.first, e.last, e.last_position, e.positions "
   "FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[]) AS e (destination, first, last, "
-  "last_position, positions)";
+  "last_position, positions) ON CONFLICT (shard, destination, first_sequence) DO UPDATE SET last_sequence = "
+  "excluded.last_sequence, last_position = excluded.last_position, positions = excluded.positions";
 
 constexpr const char* write_last_save =
   "INSERT INTO reseq.last_save VALUES ($1, $2, $3) "

@@ -25,7 +25,7 @@ struct partitioned_shard : owned_shard {
 
   std::vector<message_partition> partitions; ///< ascending, without gaps; never empty once opened
   time_point next_partition_from{};          ///< one that is not needed yet is tried again from then on
-  position swept;                            ///< up to here, what was forgotten is deleted but for whole partitions
+  position swept;                            ///< up to here, what was forgotten is deleted
   std::atomic<std::uint64_t> forgotten_position{0};
   std::string gone_back; ///< what was seen, once the database was found to lack what it had confirmed
 

@@ -13,17 +13,13 @@ namespace {
 /// Everybody who reads queues behind whoever waits for a table's strongest lock, so that wait is short.
 constexpr const char* wait_shortly = "SET LOCAL lock_timeout = '50ms'";
 
-std::string name_of(const partitioned_shard& shard, const message_partition& which) {
-  return "reseq.message_" + std::to_string(shard.number) + "_" + std::to_string(which.first.value());
-}
-
 std::string bound(const partitioned_shard& shard, position at) {
   return "(" + std::to_string(shard.number) + ", " + std::to_string(at.value()) + ")";
 }
 
 /// Made apart and then attached: `CREATE TABLE … PARTITION OF` would wait for every reader, and they for it.
 void create(database& db, pqxx::work& tx, const partitioned_shard& shard, message_partition& made) {
-  const std::string name = name_of(shard, made);
+  const std::string name = table_of(shard, made);
   tx.exec("CREATE TABLE " + name + " (LIKE reseq.message INCLUDING ALL, PRIMARY KEY (position))");
   tx.exec("CREATE INDEX ON " + name + " (id_key)");
   tx.exec("ALTER TABLE reseq.message ATTACH PARTITION " + name + " FOR VALUES FROM " + bound(shard, made.first) +
@@ -35,7 +31,23 @@ void create(database& db, pqxx::work& tx, const partitioned_shard& shard, messag
   made.created = wall_time{std::chrono::milliseconds{row[0][0].as<std::int64_t>()}};
 }
 
+/// As many messages as come in the time that one is to last, by how long the last one did; at most twice as many as
+/// that has, as it may have been a burst.
+std::uint64_t next_size(const message_partition& last, std::chrono::milliseconds lasted,
+                        const partition_limits& limits) {
+  const std::uint64_t size = last.end - last.first;
+  const std::uint64_t most = std::max(2 * size, limits.messages);
+  const double times = std::chrono::duration<double>(limits.fills_in) / std::max(lasted, std::chrono::milliseconds{1});
+  const double come = static_cast<double>(size) * times;
+  if (come >= static_cast<double>(most)) return most;
+  return std::max(limits.messages, static_cast<std::uint64_t>(come));
+}
+
 } // namespace
+
+std::string table_of(const partitioned_shard& shard, const message_partition& which) {
+  return "reseq.message_" + std::to_string(shard.number) + "_" + std::to_string(which.first.value());
+}
 
 void read_partitions(database& db, pqxx::work& tx, partitioned_shard& shard) {
   const auto rows = db.run(tx,
@@ -71,8 +83,7 @@ result<void> add_partition(database& db, partitioned_shard& shard, std::uint64_t
     if (auto held = hold(db, tx, fence::write, ours); !held) return tl::unexpected(std::move(held.error()));
     const auto age = tx.exec("SELECT (extract(epoch FROM now()) * 1000)::bigint")[0][0].as<std::int64_t>() -
                      newest.created.time_since_epoch().count();
-    std::uint64_t size = newest.end - newest.first;
-    if (std::chrono::milliseconds{age} < limits.fills_in) size *= 2;
+    const std::uint64_t size = next_size(newest, std::chrono::milliseconds{age}, limits);
     // After a recovery the next position may lie far behind what any partition was made for.
     const position next = std::max(newest.end, shard.heads.last + 1);
     message_partition made{newest.end, next + std::max(size, 8 * messages), {}};
@@ -98,8 +109,8 @@ result<bool> drop_oldest(database& db, partitioned_shard& shard) {
     std::array<owned_shard*, 1> ours{&shard};
     if (auto held = hold(db, tx, fence::write, ours); !held) return tl::unexpected(std::move(held.error()));
     tx.exec(wait_shortly);
-    tx.exec("ALTER TABLE reseq.message DETACH PARTITION " + name_of(shard, oldest));
-    tx.exec("DROP TABLE " + name_of(shard, oldest));
+    tx.exec("ALTER TABLE reseq.message DETACH PARTITION " + table_of(shard, oldest));
+    tx.exec("DROP TABLE " + table_of(shard, oldest));
     db.run(tx, "DELETE FROM reseq.message_partition WHERE shard = $1 AND first_position = $2", shard.number,
            oldest.first.value());
     return true;

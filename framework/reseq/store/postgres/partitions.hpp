@@ -1,9 +1,10 @@
-/// The tables that a shard's messages are in: few, by ranges of position, so that what is past retention goes a table
-/// at a time.
+/// The tables that a shard's messages are in: few, by ranges of position, so that where many come, what is past
+/// retention goes a table at a time.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 
 #include "reseq/model/error.hpp"
 #include "reseq/store/postgres/database.hpp"
@@ -12,9 +13,11 @@
 namespace reseq::store::postgres {
 
 struct partition_limits {
-  std::uint64_t messages = std::uint64_t{1} << 20U; ///< of the first one; at least 8
-  duration fills_in{};                              ///< one that fills sooner is followed by one twice as large
+  std::uint64_t messages = std::uint64_t{1} << 20U; ///< of the first one, and the least of the others; at least 8
+  duration fills_in{};                              ///< the others are made as large as it takes to last so long
 };
+
+std::string table_of(const partitioned_shard& shard, const message_partition& which);
 
 /// Reads `shard.partitions` anew.
 void read_partitions(database& db, pqxx::work& tx, partitioned_shard& shard);

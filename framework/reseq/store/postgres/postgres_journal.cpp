@@ -17,7 +17,8 @@ namespace reseq::store::postgres {
 
 namespace {
 
-/// A shard's partitions are at most about so many, and what is past retention is kept at most so much longer.
+/// A partition lasts for so much of the retention where many messages come, so that about so many have what is kept;
+/// and what is past retention is kept at most so much longer, to go with its partition.
 constexpr int partitions_in_retention = 4;
 
 /// What other operations than `commit` do may be done again.

@@ -19,7 +19,7 @@ struct postgres_options {
   std::string node;                                ///< recorded as the owner, for people
   duration retention = std::chrono::hours{7 * 24}; ///< sizes the partitions; `expire` says what is forgotten
   write_behind_limits indexes;
-  std::uint64_t partition_messages = 1U << 20U;      ///< of the first one; later ones grow with what comes
+  std::uint64_t partition_messages = 1U << 20U;      ///< of the first one; later ones go by what comes
   std::chrono::milliseconds takeover_patience{1000}; ///< then the session of the owner before is ended
   std::chrono::milliseconds doubt_patience{3000};    ///< a broken commit waits so long for the server to come back
   std::chrono::milliseconds reconnect_patience{200}; ///< and one whose session had ended before it, for another session

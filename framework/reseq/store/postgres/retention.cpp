@@ -140,7 +140,7 @@ struct gone {
 } // namespace
 
 result<std::uint64_t> expire(database& db, partitioned_shard& shard, wall_time before, wall_time now,
-                             std::uint32_t max_messages) {
+                             std::uint32_t max_messages, duration patience) {
   const auto done = db.transact([&](pqxx::work& tx) -> result<gone> {
     std::array<owned_shard*, 1> ours{&shard};
     if (auto held = hold(db, tx, fence::write, ours); !held) return tl::unexpected(std::move(held.error()));
@@ -155,7 +155,7 @@ result<std::uint64_t> expire(database& db, partitioned_shard& shard, wall_time b
   if (!done) return tl::unexpected(done.error());
   const std::uint64_t messages = done->upto - shard.forgotten;
   shard.forget_up_to(done->upto);
-  const auto more = sweep(db, shard);
+  const auto more = sweep(db, shard, before, patience);
   if (!more) return tl::unexpected(more.error());
   if (*more) return max_messages;
   // Somebody reading from it just now only means that it goes another time.

@@ -191,7 +191,7 @@ result<std::uint64_t> writer::expire(partitioned_shard& shard, wall_time before,
   auto db = ready();
   if (!db) return tl::unexpected(std::move(db.error()));
   if (auto fine = refuse_gone_back(shard); !fine) return tl::unexpected(std::move(fine.error()));
-  auto gone = postgres::expire(**db, shard, before, now, max_messages);
+  auto gone = postgres::expire(**db, shard, before, now, max_messages, options_.opening.partitions.fills_in);
   if (!gone) gone.error() = note_gone_back(**db, gone.error());
   return gone;
 }
