@@ -167,6 +167,19 @@ TEST_CASE("index rows of a slice whose commit was in doubt are written again") {
   CHECK(at.number("last_sequence FROM reseq.enrolment") == 100);
 }
 
+TEST_CASE("forgetting the ids that no route wanted reads none of another pipeline's, whatever the statistics") {
+  kept_journal at;
+  {
+    auto shard = at.open();
+    at.sql("INSERT INTO reseq.unrouted (shard, id, fingerprint, accepted) SELECT 99, 'x' || n, '', now() FROM "
+           "generate_series(1, 300000) AS n");
+    if (GENERATE(false, true)) at.sql("ANALYZE reseq.unrouted");
+    for (int i = 0; i < 10; ++i) must(shard.commit({submit("m" + std::to_string(i), {})}));
+    CHECK(expire(shard) == 10);
+  }
+  CHECK(at.rows_read("unrouted", 10) < 1000);
+}
+
 TEST_CASE("deleting enrolment reads none that stays, whatever the statistics") {
   kept_journal at;
   at.options.indexes = {1, 1};

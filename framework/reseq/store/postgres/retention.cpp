@@ -39,10 +39,11 @@ public:
   std::uint64_t forget_unrouted(std::uint64_t most) {
     if (!shard_.has_unrouted || most == 0) return 0;
     return db_
-      .run(tx_,
-           "DELETE FROM reseq.unrouted WHERE number IN (SELECT number FROM reseq.unrouted WHERE shard = $1 ORDER BY "
-           "number LIMIT $2) AND accepted < to_timestamp($3::bigint / 1000.0)",
-           shard_.number, most, before_ms_)
+      .run(
+        tx_,
+        "DELETE FROM reseq.unrouted WHERE ctid = ANY (ARRAY(SELECT ctid FROM reseq.unrouted WHERE shard = $1 ORDER BY "
+        "number LIMIT $2)) AND accepted < to_timestamp($3::bigint / 1000.0)",
+        shard_.number, most, before_ms_)
       .affected_rows();
   }
 

@@ -9,7 +9,7 @@ namespace reseq::store::postgres {
 namespace {
 
 /// Step N brings version N - 1 to N. Steps that were released are never changed.
-constexpr std::array<const char*, 2> steps = {R"sql(
+constexpr std::array<const char*, 3> steps = {R"sql(
 CREATE TABLE reseq.secret (id_hash_key uuid NOT NULL);
 INSERT INTO reseq.secret VALUES (gen_random_uuid());
 
@@ -170,6 +170,10 @@ CREATE TABLE reseq.lost (
   recovery bigint NOT NULL,
   PRIMARY KEY (shard, destination, first_sequence)
 );
+)sql",
+                                              R"sql(
+-- By number alone, one shard's oldest ids were found only by passing over those of all others.
+ALTER TABLE reseq.unrouted DROP CONSTRAINT unrouted_pkey, ADD PRIMARY KEY (shard, number);
 )sql"};
 
 /// Any number that nobody else uses: "reseq" in ASCII.
