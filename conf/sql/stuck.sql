@@ -6,6 +6,10 @@ WITH assigned AS (
   SELECT shard, destination, max(sequence) AS last
   FROM (
     SELECT shard, destination, last_sequence AS sequence FROM reseq.enrolment
+    UNION ALL -- what the index does not have any more
+    SELECT shard, id, forgotten_sequence FROM reseq.destination
+    UNION ALL -- what a recovery has passed over
+    SELECT shard, destination, last_sequence FROM reseq.lost
     UNION ALL -- what the index does not have yet
     SELECT m.shard, split_part(one, ':', 1)::bigint, split_part(one, ':', 2)::bigint
     FROM reseq.message m
@@ -16,8 +20,11 @@ WITH assigned AS (
   GROUP BY shard, destination
 )
 SELECT s.pipeline, d.name AS destination, coalesce(a.last, 0) AS accepted, coalesce(p.watermark, 0) AS settled,
-  coalesce(a.last, 0) - coalesce(p.watermark, 0) AS behind, coalesce(p.last_delivered, 0) AS last_delivered,
-  coalesce(p.paused, false) AS paused
+  coalesce(a.last, 0) - coalesce(p.watermark, 0) - (
+    SELECT coalesce(sum(l.last_sequence - greatest(l.first_sequence, coalesce(p.watermark, 0) + 1) + 1), 0)
+    FROM reseq.lost l
+    WHERE l.shard = d.shard AND l.destination = d.id AND l.last_sequence > coalesce(p.watermark, 0)
+  ) AS behind, coalesce(p.last_delivered, 0) AS last_delivered, coalesce(p.paused, false) AS paused
 FROM reseq.destination d
 JOIN reseq.shard s ON s.number = d.shard
 LEFT JOIN reseq.progress p ON p.shard = d.shard AND p.destination = d.id

@@ -1,6 +1,9 @@
 // The schema, its versions, and the tables that messages are in.
 
+#include <fstream>
 #include <future>
+#include <iterator>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -22,6 +25,14 @@ store::postgres::postgres_options options_for(const std::string& url) {
 pqxx::result sql(pqxx::connection& db, const std::string& statement) {
   pqxx::nontransaction tx(db);
   return tx.exec(statement);
+}
+
+/// Of conf/sql/stuck.sql.
+std::string first_query_of_stuck() {
+  std::ifstream file(RESEQ_CONF "/sql/stuck.sql");
+  const std::string all(std::istreambuf_iterator<char>(file), {});
+  const auto begin = all.find("WITH assigned");
+  return all.substr(begin, all.find(';', begin) - begin);
 }
 
 int partitions(pqxx::connection& db) {
@@ -96,6 +107,18 @@ TEST_CASE("partitions that are past retention go, unless somebody reads them jus
   CHECK(shard.read(1, 451).size() == 50);
   CHECK_FALSE(must(shard->find(shard.state.handle, position{450})));
   CHECK(must(shard.commit({submit("m0-1")})).receipts[0] == receipt{"m0-1", false, position{501}});
+
+  shard.settle(1, 501);
+  const auto as_the_file_asks = [&] { return sql(db, first_query_of_stuck())[0]; };
+  CHECK(as_the_file_asks()["accepted"].as<int>() == 501);
+  CHECK(as_the_file_asks()["behind"].as<int>() == 0);
+  must(shard->expire(shard.state.handle, at_ms(5000), at_ms(10'000), 1000));
+  sql(db, "DELETE FROM reseq.enrolment; UPDATE reseq.destination SET forgotten_sequence = 501; UPDATE reseq.shard SET "
+          "indexed_position = 501");
+  CHECK(as_the_file_asks()["behind"].as<int>() == 0);
+  sql(db, "INSERT INTO reseq.lost VALUES (1, 1, 502, 600, 1)");
+  CHECK(as_the_file_asks()["accepted"].as<int>() == 600);
+  CHECK(as_the_file_asks()["behind"].as<int>() == 0); // of what is lost nothing waits
 }
 
 TEST_CASE("while the enrolment of what is past retention is deleted, everybody reads and writes") {
