@@ -82,6 +82,14 @@ std::string cutting_proxy::url(const std::string& database) const {
   return "postgresql:///" + database + "?host=" + directory_.string() + "&user=reseq";
 }
 
+void cutting_proxy::hang_at(const std::string& what, hanging when) {
+  const std::lock_guard hold(mutex_);
+  hang_at_ = what;
+  hangs_ = when;
+}
+
+void cutting_proxy::hang_no_more() { hang_at({}); }
+
 void cutting_proxy::accept_all() {
   while (!stopping_) {
     pollfd waiting{listening_, POLLIN, 0};
@@ -120,9 +128,30 @@ bool cutting_proxy::pass_from_client(int client, int server) {
   const bool commits = bytes.find("COMMIT") != std::string::npos;
   const cut where = commits ? where_.exchange(cut::never) : cut::never;
   if (where == cut::before_commit) return false;
+  if (hangs_at(bytes, server)) {
+    wait_until_nothing_hangs(client);
+    return false;
+  }
   if (!send_all(server, bytes)) return false;
   if (where == cut::after_commit) receive(server);
   return where == cut::never;
+}
+
+bool cutting_proxy::hangs_at(const std::string& bytes, int server) {
+  const std::lock_guard hold(mutex_);
+  if (hang_at_.empty() || bytes.find(hang_at_) == std::string::npos) return false;
+  if (hangs_ == hanging::after && send_all(server, bytes)) receive(server);
+  return true;
+}
+
+/// Or until the client has gone.
+void cutting_proxy::wait_until_nothing_hangs(int client) {
+  for (bool hangs = true; hangs && !stopping_;) {
+    pollfd gone{client, POLLRDHUP, 0};
+    if (poll(&gone, 1, look_up_ms) > 0) return;
+    const std::lock_guard hold(mutex_);
+    hangs = !hang_at_.empty();
+  }
 }
 
 } // namespace reseq::test

@@ -1,8 +1,10 @@
-/// Stands between a program and a PostgreSQL server; cuts connections, or resets sessions, where it is told to.
+/// Stands between a program and a PostgreSQL server; cuts connections, lets them hang, or resets
+/// sessions, where it is told to.
 #pragma once
 
 #include <atomic>
 #include <filesystem>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -16,6 +18,10 @@ public:
     before_commit, ///< the server does not hear of it
     at_commit,     ///< the server hears of it, and may still be at it
     after_commit,  ///< the server has done it
+  };
+  enum class hanging {
+    before, ///< the server does not hear of it
+    after,  ///< the server has done it
   };
 
   /// `server` is the folder of its unix socket.
@@ -32,11 +38,17 @@ public:
   void reset_sessions() { ++resets_; }
   /// While it does, nobody can connect.
   void refuse(bool whether) { refusing_ = whether; }
+  /// From now on a connection on which a client says `what` stays open, and nothing passes on it any more.
+  void hang_at(const std::string& what, hanging when = hanging::before);
+  /// None does that any more; those that do are closed.
+  void hang_no_more();
 
 private:
   void accept_all();
   void pass_on(int client);
   bool pass_from_client(int client, int server);
+  bool hangs_at(const std::string& bytes, int server);
+  void wait_until_nothing_hangs(int client);
 
   std::filesystem::path server_;
   std::filesystem::path directory_;
@@ -45,6 +57,9 @@ private:
   std::atomic<int> resets_{0};
   std::atomic<bool> refusing_{false};
   std::atomic<bool> stopping_{false};
+  std::mutex mutex_;
+  std::string hang_at_; ///< what is said; empty: nothing hangs
+  hanging hangs_ = hanging::before;
   std::thread accepting_;
   std::vector<std::thread> passing_; ///< the accepting thread's
 };

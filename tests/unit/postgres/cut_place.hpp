@@ -1,7 +1,9 @@
 /// A journal on PostgreSQL whose connections can be cut at the worst moment.
 #pragma once
 
+#include <atomic>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -61,6 +63,24 @@ public:
     auto tx = std::make_unique<pqxx::work>(*holder);
     tx->exec("LOCK TABLE reseq.message IN SHARE UPDATE EXCLUSIVE MODE");
     return {std::move(holder), std::move(tx)};
+  }
+
+  /// From now on, commits wait for the synchronous standby of this name, or for none.
+  void wait_for_standby(postgres_server& server, const std::string& name) {
+    pqxx::connection db(server.url());
+    pqxx::nontransaction tx(db);
+    tx.exec("ALTER SYSTEM SET synchronous_standby_names = '" + name + "'");
+    tx.exec("SELECT pg_reload_conf()");
+    if (name.empty()) return;
+    std::atomic<bool> waits{false};
+    const auto committing = std::async(std::launch::async, [&] {
+      pqxx::connection other(direct_);
+      pqxx::nontransaction(other).exec("SET client_min_messages = error");
+      while (!waits) pqxx::nontransaction(other).exec("SELECT pg_current_xact_id()"); // until the server has noticed
+    });
+    const std::string waiting = " FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    while (!waits) waits = !tx.exec("SELECT" + waiting).empty();
+    while (committing.wait_for(1ms) != std::future_status::ready) tx.exec("SELECT pg_cancel_backend(pid)" + waiting);
   }
 
   void wait_until_held() {

@@ -20,8 +20,6 @@ namespace reseq::test {
 /// A database of its own with the table `ledger`, behind a proxy.
 class table_place final : public receiver_place {
 public:
-  static constexpr std::chrono::seconds timeout{20}; ///< of the receivers' statements
-
   table_place() : proxy(postgres_server::shared().socket_directory()) {
     direct_ = postgres_server::shared().create_database();
     const auto begin = direct_.find("///") + 3;
@@ -31,12 +29,12 @@ public:
   std::unique_ptr<store::transactional_receiver> access(const store::receiver_owner& owner) override {
     if (function)
       return std::make_unique<store::postgres::function_receiver>(store::postgres::server_url(url_), owner, timeout,
-                                                                  function);
+                                                                  function, store::postgres::listener{}, grace);
     const auto to =
       store::postgres::parse_table_url(url_ + (url_.find('?') == std::string::npos ? "?" : "&") + "table=" + table);
     REQUIRE(to.has_value());
-    return std::make_unique<store::postgres::table_receiver>(*to, owner, timeout,
-                                                             [this](const std::string& news) { told.push_back(news); });
+    const auto tell = [this](const std::string& news) { told.push_back(news); };
+    return std::make_unique<store::postgres::table_receiver>(*to, owner, timeout, tell, grace);
   }
 
   std::vector<seen_message> seen() override {
@@ -75,7 +73,9 @@ public:
   }
 
   std::string table = "ledger";
-  std::vector<std::string> told; ///< by the receivers
+  duration timeout = std::chrono::seconds{20}; ///< of the receivers' statements …
+  duration grace = std::chrono::seconds{5};    ///< … and for the server to say so
+  std::vector<std::string> told;               ///< by the receivers
   cutting_proxy proxy;
   delivery_function function; ///< empty: the table itself takes the messages
 

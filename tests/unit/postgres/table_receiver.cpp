@@ -581,7 +581,7 @@ TEST_CASE("a table's URL names the table, and the rest is libpq's") {
 
 TEST_CASE("a database that is away, or whose password is wrong, is named without the password") {
   const auto to = parse_table_url("postgresql://u:hush@127.0.0.1:1/db?table=t");
-  table_receiver receiver(*to, owner_with(1), table_place::timeout);
+  table_receiver receiver(*to, owner_with(1), std::chrono::seconds{20});
   receiver.open();
   const auto answer = said(receiver.deliver(messages({1}, 0)));
   CHECK(answer.starts_with("failing: PostgreSQL: cannot connect"));

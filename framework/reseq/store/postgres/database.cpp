@@ -1,6 +1,7 @@
 #include "reseq/store/postgres/database.hpp"
 
 #include <random>
+#include <sstream>
 
 #include "reseq/store/postgres/server_message.hpp"
 #include "reseq/store/postgres/session_check.hpp"
@@ -86,11 +87,58 @@ bool takes_transactions(pqxx::connection& db) {
   }
 }
 
-/// The server's process that it is.
-result<int> prepare_journal(pqxx::connection& db) {
-  if (db.server_version() < oldest_server)
+tl::unexpected<error> cannot_connect(session_for use, const std::string& why) {
+  const auto* where = use == session_for::journal ? "; store.postgres says where to" : "";
+  return fail(errc::unavailable, "cannot connect: " + why + where, "PostgreSQL");
+}
+
+/// As "30 s".
+std::string in_seconds(std::chrono::nanoseconds time) {
+  std::ostringstream out;
+  out << std::chrono::duration<double>(time).count() << " s";
+  return out.str();
+}
+
+} // namespace
+
+database::database(std::unique_ptr<pqxx::connection> connected, const server_url& url, session_for use,
+                   silence_limit longest_silence)
+  : connection_(std::move(connected)), deadline_(connection_->sock()), longest_silence_(longest_silence), url_(url),
+    use_(use), names_(own_names()) {
+  if (use == session_for::journal)
+    hears_ = hear_notices(*connection_, [this](std::string_view said) { warnings_ += said; });
+}
+
+result<std::unique_ptr<database>> database::connect(const server_url& url, session_for use,
+                                                    silence_limit longest_silence) {
+  if (!url.mistake().empty()) return cannot_connect(use, url.mistake());
+  try {
+    auto connected = std::make_unique<pqxx::connection>(url.conninfo());
+    auto made = std::make_unique<database>(std::move(connected), url, use, longest_silence);
+    if (auto ready = made->set_up(); !ready) return tl::unexpected(std::move(ready.error()));
+    return made;
+  } catch (const std::exception& e) {
+    return cannot_connect(use, url.without_secrets(e.what()));
+  }
+}
+
+result<void> database::set_up() {
+  const answer_expected until_it_is(*this);
+  try {
+    never_reconnect(*connection_);
+    if (use_ == session_for::receiver) tell_more(*connection_);
+    pqxx::nontransaction(*connection_).exec(session_settings);
+    if (takes_transactions(*connection_)) return use_ == session_for::journal ? set_up_journal() : result<void>{};
+    return cannot_connect(use_, deadline_.passed() ? not_answered("a BEGIN").what : no_transactions);
+  } catch (const std::exception& e) {
+    return cannot_connect(use_, deadline_.passed() ? not_answered("a statement").what : url_.without_secrets(e.what()));
+  }
+}
+
+result<void> database::set_up_journal() {
+  if (connection_->server_version() < oldest_server)
     return fail(errc::incompatible, "PostgreSQL 13 or later is needed", "store.postgres");
-  pqxx::nontransaction tx(db);
+  pqxx::nontransaction tx(*connection_);
   tx.exec(journal_settings);
   const auto is = tx.exec("SELECT current_setting('server_encoding'), pg_is_in_recovery(), pg_backend_pid()");
   // It would be read as well, and lags. The next attempt may lead to another server.
@@ -100,36 +148,8 @@ result<int> prepare_journal(pqxx::connection& db) {
                 "the database's encoding is " + std::string(view_of(is[0][0])) +
                   ": create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
                 "store.postgres");
-  return is[0][2].as<int>();
-}
-
-} // namespace
-
-database::database(std::unique_ptr<pqxx::connection> connected, const server_url& url, session_for use, int backend)
-  : connection_(std::move(connected)), url_(url), use_(use), backend_(backend), names_(own_names()) {
-  if (use == session_for::journal)
-    hears_ = hear_notices(*connection_, [this](std::string_view said) { warnings_ += said; });
-}
-
-result<std::unique_ptr<database>> database::connect(const server_url& url, session_for use) {
-  const bool for_journal = use == session_for::journal;
-  const auto cannot = [&](const std::string& why) {
-    return fail(errc::unavailable, "cannot connect: " + why + (for_journal ? "; store.postgres says where to" : ""),
-                "PostgreSQL");
-  };
-  if (!url.mistake().empty()) return cannot(url.mistake());
-  try {
-    auto connected = std::make_unique<pqxx::connection>(url.conninfo());
-    never_reconnect(*connected);
-    if (!for_journal) tell_more(*connected);
-    pqxx::nontransaction(*connected).exec(session_settings);
-    if (!takes_transactions(*connected)) return cannot(no_transactions);
-    const auto backend = for_journal ? prepare_journal(*connected) : result<int>{0};
-    if (!backend) return tl::unexpected(backend.error());
-    return std::make_unique<database>(std::move(connected), url, use, *backend);
-  } catch (const std::exception& e) {
-    return cannot(url.without_secrets(e.what()));
-  }
+  backend_ = is[0][2].as<int>();
+  return {};
 }
 
 const std::string& database::prepared(const char* sql) {
@@ -159,7 +179,16 @@ error database::doubt_commit() {
           "PostgreSQL"};
 }
 
-error database::explain(const std::exception_ptr& what) {
+error database::not_answered(const char* asked) {
+  broken_ = true;
+  given_up_ = std::string("the server has not answered ") + asked + " for " +
+              in_seconds(longest_silence_.value_or(std::chrono::seconds{0})) +
+              ", and was given up: it hangs, or waits for a synchronous standby that is away";
+  return {errc::unavailable, given_up_, "PostgreSQL"};
+}
+
+error database::explain(const std::exception_ptr& what, const char* asked) {
+  if (deadline_.passed()) return not_answered(asked);
   try {
     std::rethrow_exception(what);
   } catch (const pqxx::in_doubt_error& e) {

@@ -109,14 +109,15 @@ constexpr const char* take_record =
 
 } // namespace
 
-void wait_for_others(pqxx::work& tx) {
+void wait_for_other_makers(database& db, pqxx::work& tx) {
   // Any number that nobody else uses: "reseq", and one more than the journal's.
-  tx.exec("SELECT pg_advisory_xact_lock(491328464242)");
+  db.run_text(tx, "SELECT pg_advisory_xact_lock(491328464242)");
 }
 
-fenced_receiver::fenced_receiver(server_url server, receiver_owner owner, duration timeout, listener tell)
-  : server_(std::move(server)), owner_(std::move(owner)), ours_(owner_.ours), timeout_(timeout), tell_(std::move(tell)),
-    use_(&with_journals) {}
+fenced_receiver::fenced_receiver(server_url server, receiver_owner owner, duration timeout, listener tell,
+                                 duration grace)
+  : server_(std::move(server)), owner_(std::move(owner)), ours_(owner_.ours), timeout_(timeout), grace_(grace),
+    tell_(std::move(tell)), use_(&with_journals) {}
 
 result<receiver_record> fenced_receiver::open() {
   if (auto connected = connect(); !connected) return tl::unexpected(std::move(connected.error()));
@@ -171,7 +172,7 @@ std::optional<core::receiver_answer> fenced_receiver::find_policy(database&, con
   return std::nullopt;
 }
 
-receiver_record fenced_receiver::newest(pqxx::work&) { return {}; }
+receiver_record fenced_receiver::newest(database&, pqxx::work&) { return {}; }
 
 std::optional<core::receiver_answer> fenced_receiver::find_other(database&, std::span<const received>) {
   return std::nullopt;
@@ -189,11 +190,11 @@ std::string fenced_receiver::in_a_line(const server_message& said) const {
 result<void> fenced_receiver::connect() {
   if (db_ && !db_->broken()) return {};
   db_.reset();
-  auto made = database::connect(server_, session_for::receiver);
+  auto made = database::connect(server_, session_for::receiver, timeout_ + grace_);
   if (!made) return tl::unexpected(std::move(made.error()));
   auto& db = **made;
   auto fits =
-    db.transact([&](pqxx::work& tx) { return prepare_records(tx).and_then([&] { return prepare(db, tx); }); });
+    db.transact([&](pqxx::work& tx) { return prepare_records(db, tx).and_then([&] { return prepare(db, tx); }); });
   if (fits) fits = announce_in_time(db);
   if (fits) db_ = std::move(*made);
   return fits;
@@ -223,7 +224,7 @@ result<void> fenced_receiver::announce_in_time(database& db) {
 /// Where there are messages that may be somebody else's, nothing is written.
 void fenced_receiver::announce(database& db, pqxx::work& tx) {
   if (db.run(tx, use_->look, owner_.pipeline, owner_.destination).empty())
-    if (const auto there = newest(tx); may_claim(there)) make_record(db, tx, owner_.owner, there);
+    if (const auto there = newest(db, tx); may_claim(there)) make_record(db, tx, owner_.owner, there);
   db.run(tx, use_->announce, owner_.pipeline, owner_.destination, std::to_string(owner_.owner.value()), owner_.journal,
          std::to_string(ours_.value()));
 }
@@ -237,7 +238,7 @@ void fenced_receiver::make_record(database& db, pqxx::work& tx, epoch owner, con
          std::to_string(there.last.value()), there.last_message, owner_.journal);
 }
 
-result<void> fenced_receiver::prepare_records(pqxx::work& tx) {
+result<void> fenced_receiver::prepare_records(database& db, pqxx::work& tx) {
   const auto bound = std::chrono::ceil<std::chrono::milliseconds>(timeout_).count();
   tx.exec("SET statement_timeout = " + std::to_string(bound));
   // What a function does between two statements may take as long as one of them.
@@ -245,14 +246,14 @@ result<void> fenced_receiver::prepare_records(pqxx::work& tx) {
   session_ = tx.exec("SELECT pg_backend_pid()")[0][0].as<int>();
   use_ = &with_journals;
   if (look_at_records(tx).has_journals) return {};
-  wait_for_others(tx);
+  wait_for_other_makers(db, tx);
   const auto found = look_at_records(tx);
   if (!found.is_there) {
     const auto schema = tx.exec("SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'reseq'");
-    if (schema.empty()) tx.exec("CREATE SCHEMA reseq");
-    tx.exec(records);
+    if (schema.empty()) db.run_text(tx, "CREATE SCHEMA reseq");
+    db.run_text(tx, records);
   } else if (!found.has_journals && found.may_alter) {
-    tx.exec(more_columns);
+    db.run_text(tx, more_columns);
   } else if (!found.has_journals) {
     use_ = &without_journals;
     tell("reseq.delivered does not say whose journal a row is of, and the role may not alter it: another installation "
@@ -286,7 +287,7 @@ result<receiver_record> fenced_receiver::recorded(pqxx::work& tx, const char* qu
 }
 
 result<receiver_record> fenced_receiver::unrecorded(pqxx::work& tx) {
-  auto there = newest(tx);
+  auto there = newest(*db_, tx);
   if (may_claim(there)) return fail(errc::conflict, "the destination's row was deleted", "reseq.delivered");
   const bool says_whose = use_ == &with_journals;
   there.unclaimed = unclaimed(there.last, owner_, "reseq.delivered, which has no row of this destination,",
@@ -324,7 +325,7 @@ result<void> fenced_receiver::write(std::span<const received> items, std::option
     try {
       instead = take(*db_, tx, items.subspan(*there));
       // What is refused must be told from what fails, before the commit.
-      if (!instead) tx.exec("SET CONSTRAINTS ALL IMMEDIATE");
+      if (!instead) db_->run_text(tx, "SET CONSTRAINTS ALL IMMEDIATE");
     } catch (const pqxx::sql_error& e) {
       auto said = read_message(e);
       outdated_ = is_outdated(said.state);

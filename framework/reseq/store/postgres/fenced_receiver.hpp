@@ -1,6 +1,7 @@
 /// A destination in any PostgreSQL database that takes messages in transactions of its own.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -18,6 +19,9 @@
 namespace reseq::store::postgres {
 
 struct fenced_receiver_statements;
+
+/// How much longer than a statement's timeout, at whose end the server says so, one waits for a server that does not.
+inline constexpr std::chrono::seconds grace_for_timeout{5};
 
 /// Each call of `deliver` is one transaction: it locks the destination's row in `reseq.delivered`, looks at the epoch
 /// and the last sequence there, takes what is new, and writes both. A transaction whose commit is in doubt is cleared
@@ -38,8 +42,10 @@ struct fenced_receiver_statements;
 /// them.
 class fenced_receiver : public transactional_receiver {
 public:
-  /// `timeout` is of each statement, and some seconds more than that may pass between two.
-  fenced_receiver(server_url server, receiver_owner owner, duration timeout, listener tell = {});
+  /// `timeout` is of each statement, and some seconds more than that may pass between two. A server that has answered
+  /// nothing `grace` after that hangs: its connection is given up, and the destination is failing.
+  fenced_receiver(server_url server, receiver_owner owner, duration timeout, listener tell = {},
+                  duration grace = grace_for_timeout);
 
   result<receiver_record> open() override;
   result<receiver_record> take_over(sequence settled) override;
@@ -67,7 +73,7 @@ protected:
   virtual position position_of(database& db, sequence received);
 
   /// The last message that is there, where it can be seen without a record of it; of that, `last` and `last_message`.
-  virtual receiver_record newest(pqxx::work& tx);
+  virtual receiver_record newest(database& db, pqxx::work& tx);
 
   /// What the server said, in one line and without a password.
   [[nodiscard]] std::string in_a_line(const server_message& said) const;
@@ -77,7 +83,7 @@ protected:
 
 private:
   result<void> connect();
-  result<void> prepare_records(pqxx::work& tx);
+  result<void> prepare_records(database& db, pqxx::work& tx);
   result<void> announce_in_time(database& db);
   void announce(database& db, pqxx::work& tx);
   [[nodiscard]] bool may_claim(const receiver_record& there) const;
@@ -94,6 +100,7 @@ private:
   sequence compared_;          ///< up to here it has the journal's messages, as far as that can be seen
   std::size_t to_compare_ = 0; ///< so many first have to be
   duration timeout_;
+  duration grace_;
   listener tell_;
   const fenced_receiver_statements* use_; ///< as `reseq.delivered` is
   std::unique_ptr<database> db_;
@@ -102,6 +109,6 @@ private:
 };
 
 /// Other sessions that create tables for destinations wait for this one.
-void wait_for_others(pqxx::work& tx);
+void wait_for_other_makers(database& db, pqxx::work& tx);
 
 } // namespace reseq::store::postgres

@@ -59,9 +59,21 @@ std::string cut_off(std::string_view statement, const std::vector<parameter>& pa
   return why;
 }
 
+/// The function's: only its statements wait for the server.
+class own_time {
+public:
+  explicit own_time(database& db) : db_(db) { db_.expect_nothing(); }
+  ~own_time() { db_.expect_answer(); }
+  own_time(const own_time&) = delete;
+  own_time& operator=(const own_time&) = delete;
+
+private:
+  database& db_;
+};
+
 class open_transaction final : public transaction {
 public:
-  explicit open_transaction(pqxx::work& tx) : tx_(tx) {}
+  open_transaction(database& db, pqxx::work& tx) : db_(db), tx_(tx), not_waiting_(db) {}
 
   sql_result execute(std::string_view statement, const std::vector<parameter>& parameters) override {
     if (ends_transaction(statement))
@@ -72,6 +84,7 @@ public:
       failed.emplace(why, "22021"); // as the server says where it gets to see such a byte
       throw *failed;
     }
+    const database::answer_expected soon(db_);
     try {
       return read(run_once(tx_, std::string(statement), parameters));
     } catch (const pqxx::broken_connection&) {
@@ -100,7 +113,9 @@ private:
     return out;
   }
 
+  database& db_;
   pqxx::work& tx_;
+  own_time not_waiting_;
 };
 
 core::receiver_answer answer_of(const sql_error& e, bool misplaced) {
@@ -123,14 +138,14 @@ bool ends_transaction(std::string_view statement) {
 }
 
 function_receiver::function_receiver(server_url server, receiver_owner owner, duration timeout, delivery_function f,
-                                     listener tell)
-  : fenced_receiver(std::move(server), std::move(owner), timeout, std::move(tell)), f_(std::move(f)) {}
+                                     listener tell, duration grace)
+  : fenced_receiver(std::move(server), std::move(owner), timeout, std::move(tell), grace), f_(std::move(f)) {}
 
 result<void> function_receiver::prepare(database&, pqxx::work&) { return {}; }
 
-std::optional<core::receiver_answer> function_receiver::take(database&, pqxx::work& tx,
+std::optional<core::receiver_answer> function_receiver::take(database& db, pqxx::work& tx,
                                                              std::span<const received> items) {
-  open_transaction open(tx);
+  open_transaction open(db, tx);
   for (const auto& [item, headers] : items) {
     try {
       f_(open, {owner().pipeline + "/" + owner().destination + "/" + std::to_string(item.seq.value()), item.seq,

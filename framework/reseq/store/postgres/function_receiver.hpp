@@ -12,8 +12,10 @@ namespace reseq::store::postgres {
 /// As `fenced_receiver`. What the function throws is read as `model/transaction.hpp` says.
 class function_receiver : public fenced_receiver {
 public:
-  /// `timeout` is of each statement, and some seconds more than that may pass between two.
-  function_receiver(server_url server, receiver_owner owner, duration timeout, delivery_function f, listener tell = {});
+  /// `timeout` is of each statement, and some seconds more than that may pass between two; `grace` as `fenced_receiver`
+  /// has it, of which the function's own time is no part.
+  function_receiver(server_url server, receiver_owner owner, duration timeout, delivery_function f, listener tell = {},
+                    duration grace = grace_for_timeout);
 
 private:
   result<void> prepare(database& db, pqxx::work& tx) override;

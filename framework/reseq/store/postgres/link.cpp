@@ -10,11 +10,11 @@ namespace reseq::store::postgres {
 namespace {
 
 /// As `database::connect`, to where sessions are whole.
-result<std::unique_ptr<database>> connect_past_poolers(const server_url& url) {
-  auto made = database::connect(url);
+result<std::unique_ptr<database>> connect_past_poolers(const server_url& url, silence_limit longest_silence) {
+  auto made = database::connect(url, session_for::journal, longest_silence);
   if (!made) return made;
   // A pool may have no room for two of them.
-  if (auto other = database::connect(url))
+  if (auto other = database::connect(url, session_for::journal, longest_silence))
     if (auto own = refuse_transaction_pooler(**made, **other); !own) return tl::unexpected(std::move(own.error()));
   return made;
 }
@@ -29,8 +29,8 @@ std::chrono::milliseconds backoff::next() {
 }
 
 link::link(const server_url& url, std::unique_ptr<database> connected, std::string what_for, listener tell)
-  : url_(url), what_for_(std::move(what_for)), tell_(std::move(tell)), current_(std::move(connected)),
-    thread_([this](const std::stop_token& stop) { connect_again(stop); }) {}
+  : url_(url), what_for_(std::move(what_for)), tell_(std::move(tell)), longest_silence_(connected->longest_silence()),
+    current_(std::move(connected)), thread_([this](const std::stop_token& stop) { connect_again(stop); }) {}
 
 link::~link() = default;
 
@@ -54,12 +54,12 @@ result<database*> link::get(std::chrono::milliseconds longest) {
 
 void link::give_up_current() {
   const bool lost = current_->lost_session();
-  tell_("PostgreSQL: the " + what_for_ + " connection broke" + (lost ? std::string(": ") + not_sessions : "") +
-        "; connecting again");
+  const std::string why = lost ? not_sessions : current_->given_up();
+  tell_("PostgreSQL: the " + what_for_ + " connection broke" + (why.empty() ? "" : ": " + why) + "; connecting again");
   current_.reset();
   const std::lock_guard hold(mutex_);
   suspects_pooler_ = lost;
-  if (lost) why_ = not_sessions;
+  if (!why.empty()) why_ = why;
 }
 
 void link::connect_again(const std::stop_token& stop) {
@@ -69,7 +69,8 @@ void link::connect_again(const std::stop_token& stop) {
   while (changed_.wait(lock, stop, [&] { return wanted_ && !next_; }) && !stop.stop_requested()) {
     const bool suspects_pooler = suspects_pooler_;
     lock.unlock();
-    auto made = suspects_pooler ? connect_past_poolers(url_) : database::connect(url_);
+    auto made = suspects_pooler ? connect_past_poolers(url_, longest_silence_)
+                                : database::connect(url_, session_for::journal, longest_silence_);
     lock.lock();
     if (made) {
       next_ = std::move(*made);

@@ -39,7 +39,7 @@ private:
 /// transactions different sessions is named, and the server is away, for as long as it does that.
 class link {
 public:
-  /// Takes over a connection that works; `what_for` names it in news.
+  /// Takes over a connection that works; those after it are as patient. `what_for` names it in news.
   link(const server_url& url, std::unique_ptr<database> connected, std::string what_for, listener tell);
   ~link();
   link(const link&) = delete;
@@ -60,6 +60,7 @@ private:
   const server_url& url_;
   std::string what_for_;
   listener tell_;
+  silence_limit longest_silence_;
   std::unique_ptr<database> current_; ///< the caller's
   std::uint64_t session_ = 1;
 

@@ -108,13 +108,15 @@ result<id_keys::secret> read_secret(database& db) {
 
 result<std::unique_ptr<journal>> open_postgres(const postgres_options& options) {
   auto url = std::make_unique<server_url>(options.url);
-  auto writing = database::connect(*url);
+  auto writing = database::connect(*url, session_for::journal, options.longest_silence);
   if (!writing) return tl::unexpected(std::move(writing.error()));
-  auto reading = database::connect(*url);
+  auto reading = database::connect(*url, session_for::journal, options.longest_silence);
   if (!reading) return tl::unexpected(std::move(reading.error()));
   if (auto sessions = refuse_transaction_pooler(**writing, **reading); !sessions)
     return tl::unexpected(std::move(sessions.error()));
+  (*writing)->allow_silence({}); // another process may be at it, and each step takes what it takes
   if (auto ready = prepare_schema(**writing); !ready) return tl::unexpected(std::move(ready.error()));
+  (*writing)->allow_silence(options.longest_silence);
   const auto secret = read_secret(**writing);
   if (!secret) return tl::unexpected(secret.error());
   return std::make_unique<postgres_journal>(std::move(url), std::move(*writing), std::move(*reading), *secret, options);

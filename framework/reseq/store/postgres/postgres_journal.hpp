@@ -14,6 +14,11 @@
 
 namespace reseq::store::postgres {
 
+/// A server that has not answered a statement for so long hangs, and is connected to anew: while one waits for it,
+/// nothing asks the next host of the URL. Far longer than what it waits for a lock, which it says (five seconds), than
+/// any statement, and than most interruptions that end by themselves: what was being committed is in doubt.
+inline constexpr std::chrono::seconds longest_silence_of_server{30};
+
 struct postgres_options {
   std::string url;                                 ///< `postgresql://…`, as libpq takes it
   std::string node;                                ///< recorded as the owner, for people
@@ -23,6 +28,7 @@ struct postgres_options {
   std::chrono::milliseconds takeover_patience{1000}; ///< then the session of the owner before is ended
   std::chrono::milliseconds doubt_patience{3000};    ///< a broken commit waits so long for the server to come back
   std::chrono::milliseconds reconnect_patience{200}; ///< and one whose session had ended before it, for another session
+  std::chrono::milliseconds longest_silence = longest_silence_of_server;
   listener tell = [](const std::string&) {};
 };
 

@@ -29,23 +29,23 @@ bool has_rule(pqxx::work& tx, const std::string& quoted) {
 }
 
 /// Of how many of `items` there is a row, in the table or in one that inherits from it.
-std::size_t rows_of(pqxx::work& tx, std::span<const received> items, const std::string& quoted) {
+std::size_t rows_of(database& db, pqxx::work& tx, std::span<const received> items, const std::string& quoted) {
   std::string which;
   for (const auto& one : items)
     which += (which.empty() ? "" : " OR ") + std::string("sequence = '") + std::to_string(one.item.seq.value()) + "'";
-  return tx.exec("SELECT count(DISTINCT sequence) FROM " + quoted + " WHERE " + which)[0][0].as<std::size_t>();
+  return db.run_text(tx, "SELECT count(DISTINCT sequence) FROM " + quoted + " WHERE " + which)[0][0].as<std::size_t>();
 }
 
 /// The first row under a sequence of `items` that has another id, and this one. The columns may be of any type that
 /// takes what was inserted: the server compares, and says it as text.
-std::optional<std::pair<sequence, std::string>> other_row(pqxx::work& tx, std::span<const received> items,
+std::optional<std::pair<sequence, std::string>> other_row(database& db, pqxx::work& tx, std::span<const received> items,
                                                           const std::string& quoted) {
   std::string other;
   for (const auto& [item, headers] : items)
     other += (other.empty() ? "" : " OR ") + std::string("(sequence = '") + std::to_string(item.seq.value()) +
              "' AND message_id <> " + tx.quote(item.message->id()) + ")";
   const auto rows =
-    tx.exec("SELECT sequence::text::bigint, message_id::text FROM " + quoted + " WHERE " + other + " LIMIT 1");
+    db.run_text(tx, "SELECT sequence::text::bigint, message_id::text FROM " + quoted + " WHERE " + other + " LIMIT 1");
   if (rows.empty()) return std::nullopt;
   return std::pair{sequence{rows[0][0].as<std::uint64_t>()}, std::string(view_of(rows[0][1]))};
 }
@@ -78,18 +78,18 @@ core::failing changes(const std::string& who, const inserted_rows::changed_row& 
 
 } // namespace
 
-table_receiver::table_receiver(table_url to, receiver_owner owner, duration timeout, listener tell)
-  : fenced_receiver(server_url(to.server), std::move(owner), timeout, std::move(tell)), to_(std::move(to)) {}
+table_receiver::table_receiver(table_url to, receiver_owner owner, duration timeout, listener tell, duration grace)
+  : fenced_receiver(server_url(to.server), std::move(owner), timeout, std::move(tell), grace), to_(std::move(to)) {}
 
 result<void> table_receiver::prepare(database& db, pqxx::work& tx) {
   auto columns = columns_of(tx, to_.quoted());
   if (auto right = check_place(tx, !columns.empty()); !right) return right;
   if (columns.empty()) {
-    wait_for_others(tx);
+    wait_for_other_makers(db, tx);
     columns = columns_of(tx, to_.quoted());
   }
   if (columns.empty()) {
-    tx.exec("CREATE TABLE IF NOT EXISTS " + to_.quoted() + " " + new_table);
+    db.run_text(tx, "CREATE TABLE IF NOT EXISTS " + to_.quoted() + " " + new_table);
     columns = columns_of(tx, to_.quoted());
     tell("made the table " + to_.schema + "." + to_.table + ", which was not there");
   }
@@ -128,23 +128,23 @@ std::optional<core::receiver_answer> table_receiver::take(database& db, pqxx::wo
   for (int tries = 0; tries < 2; ++tries) {
     const auto rows = values.insert(db, tx, insertion_);
     if (rows.changed) return changes(changer(insertion_, to_.quoted()), *rows.changed, items);
-    if (rows.count > 0) return look_at_rows(tx, items, rows.count);
+    if (rows.count > 0) return look_at_rows(db, tx, items, rows.count);
     const auto columns = columns_of(tx, to_.quoted());
-    if (is_current(tx, insertion_, columns, to_)) return look_at_rows(tx, items, 0);
+    if (is_current(tx, insertion_, columns, to_)) return look_at_rows(db, tx, items, 0);
     if (auto fits = adapt_to(columns, db, tx); !fits) return core::failing{fits.error().text(), std::nullopt};
   }
   return core::failing{"the table " + to_.quoted() + " is being altered", std::nullopt};
 }
 
 /// What is wrong with rows that were just inserted, `rows` of them.
-std::optional<core::receiver_answer> table_receiver::look_at_rows(pqxx::work& tx, std::span<const received> items,
-                                                                  std::size_t rows) {
+std::optional<core::receiver_answer> table_receiver::look_at_rows(database& db, pqxx::work& tx,
+                                                                  std::span<const received> items, std::size_t rows) {
   const bool all = rows == items.size();
   const bool readable = insertion_.readable;
   if (all && (insertion_.how != table_insertion::way::unseen || !readable)) return std::nullopt;
-  if (!all && !has_rule(tx, to_.quoted()) && (!readable || rows_of(tx, items, to_.quoted()) < items.size()))
+  if (!all && !has_rule(tx, to_.quoted()) && (!readable || rows_of(db, tx, items, to_.quoted()) < items.size()))
     return core::refused{"a trigger of the table " + to_.quoted() + " lets no row in (it returns NULL)"};
-  if (const auto changed = readable ? other_row(tx, items, to_.quoted()) : std::nullopt)
+  if (const auto changed = readable ? other_row(db, tx, items, to_.quoted()) : std::nullopt)
     return changes("a trigger of the table " + to_.quoted() + ", or a rule,", "message_id",
                    "of sequence " + std::to_string(changed->first.value()) + " it is " + changed->second);
   return std::nullopt;
@@ -192,14 +192,14 @@ position table_receiver::position_of(database& db, sequence received) {
 }
 
 /// Where the sequence is no number for the server, an index on it does not help.
-receiver_record table_receiver::newest(pqxx::work& tx) {
+receiver_record table_receiver::newest(database& db, pqxx::work& tx) {
   if (!insertion_.readable) return {};
   const auto is_number = tx.exec("SELECT" + std::string(of_table) + tx.quote(to_.quoted()) +
                                  ") AND attname = 'sequence' AND 'N' = (SELECT typcategory FROM pg_catalog.pg_type "
                                  "WHERE oid = atttypid)");
   const auto order = is_number.empty() ? "sequence::text::bigint" : "sequence";
-  const auto rows = tx.exec("SELECT sequence::text::bigint, message_id::text FROM " + to_.quoted() +
-                            " WHERE sequence IS NOT NULL ORDER BY " + order + " DESC LIMIT 1");
+  const auto rows = db.run_text(tx, "SELECT sequence::text::bigint, message_id::text FROM " + to_.quoted() +
+                                      " WHERE sequence IS NOT NULL ORDER BY " + order + " DESC LIMIT 1");
   if (rows.empty()) return {};
   return {{}, sequence{rows[0][0].as<std::uint64_t>()}, rows[0][1].is_null() ? "" : std::string(view_of(rows[0][1]))};
 }
@@ -207,7 +207,7 @@ receiver_record table_receiver::newest(pqxx::work& tx) {
 std::optional<core::receiver_answer> table_receiver::find_other(database& db, std::span<const received> items) {
   using row = std::optional<std::pair<sequence, std::string>>;
   const auto found =
-    db.transact([&](pqxx::work& tx) -> result<row> { return other_row(tx, items, to_.quoted()); }).value_or(row{});
+    db.transact([&](pqxx::work& tx) -> result<row> { return other_row(db, tx, items, to_.quoted()); }).value_or(row{});
   if (!found) return std::nullopt;
   const auto which = std::ranges::find_if(items, [&](const received& one) { return one.item.seq == found->first; });
   return which == items.end() ? std::nullopt : std::optional(other_history(which->item, found->second));

@@ -26,8 +26,9 @@ namespace reseq::store::postgres {
 /// takes each once, that is no fault of the message's: the destination is failing.
 class table_receiver : public fenced_receiver {
 public:
-  /// `timeout` is of each statement.
-  table_receiver(table_url to, receiver_owner owner, duration timeout, listener tell = {});
+  /// `timeout` is of each statement, `grace` as `fenced_receiver` has it.
+  table_receiver(table_url to, receiver_owner owner, duration timeout, listener tell = {},
+                 duration grace = grace_for_timeout);
 
 private:
   result<void> prepare(database& db, pqxx::work& tx) override;
@@ -35,11 +36,12 @@ private:
   core::receiver_answer answer_to(database& db, const server_message& refusal) override;
   std::optional<core::receiver_answer> find_policy(database& db, const server_message& denial) override;
   position position_of(database& db, sequence received) override;
-  receiver_record newest(pqxx::work& tx) override;
+  receiver_record newest(database& db, pqxx::work& tx) override;
   std::optional<core::receiver_answer> find_other(database& db, std::span<const received> items) override;
 
   result<void> check_place(pqxx::work& tx, bool is_there) const;
-  std::optional<core::receiver_answer> look_at_rows(pqxx::work& tx, std::span<const received> items, std::size_t rows);
+  std::optional<core::receiver_answer> look_at_rows(database& db, pqxx::work& tx, std::span<const received> items,
+                                                    std::size_t rows);
   result<bool> leaves_empty(database& db, const std::string& column);
   result<void> adapt_to(const table_columns& columns, database& db, pqxx::work& tx);
 
