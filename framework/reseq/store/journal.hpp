@@ -206,7 +206,8 @@ public:
   /// How `what`, which is settled, ended, as far as that is recorded: a skip is for as long as its message.
   virtual result<recorded_end> end_of(shard_handle shard, core::enrolment what) = 0;
 
-  /// The epoch that the journal has now; greater than ours means that we were taken over.
+  /// The epoch that the journal has now; greater than ours means that we were taken over. Where a later owner may be
+  /// one of a copy that has taken the journal's place, no answer: `errc::unavailable`.
   virtual result<epoch> current_epoch(shard_handle shard) = 0;
 
   /// Shards that were found to have gone back in time since the last call. Nothing of them is committed or expired any

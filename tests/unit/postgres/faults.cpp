@@ -239,6 +239,47 @@ TEST_CASE(
   CHECK(at.sql("SELECT FROM reseq.progress WHERE watermark > 0").size() == 0);
 }
 
+TEST_CASE("who owns a shard is not known where a commit would wait for a standby, and backlogs are read meanwhile") {
+  postgres_server server;
+  place at(server);
+  at.options.longest_silence = 500ms;
+  opened shard(must(at.open()), specs(1));
+  must(shard.commit({submit("a")}));
+  const auto owner = [&] { return shard->current_epoch(shard.state.handle); };
+  REQUIRE(must(owner()) == shard.state.owner);
+  at.wait_for_standby(server, "away");
+  const auto sessions = [&] { return at.sql("SELECT FROM pg_stat_activity WHERE application_name = 'reseq'").size(); };
+  for (const auto until = std::chrono::steady_clock::now() + 3s; std::chrono::steady_clock::now() < until;) {
+    const auto unknown = owner();
+    REQUIRE_FALSE(unknown.has_value());
+    REQUIRE(unknown.error().code == errc::unavailable);
+    REQUIRE(shard.read(1, 1).size() == 1);
+    REQUIRE(sessions() <= 4); // writing, reading, asking, and one that asked before
+  }
+  CHECK(at.news.empty());
+  at.wait_for_standby(server, "");
+  auto known = owner();
+  while (!known) known = owner();
+  CHECK(*known == shard.state.owner);
+}
+
+TEST_CASE("who owns a shard is not said while somebody takes it over") {
+  place at;
+  opened shard(must(at.open()), specs(1));
+  must(shard->current_epoch(shard.state.handle));
+  pqxx::connection other(postgres_server::shared().url(at.sql("SELECT current_database()")[0][0].c_str()));
+  pqxx::work takeover(other);
+  takeover.exec("SELECT FROM reseq.shard FOR UPDATE");
+  takeover.exec("UPDATE reseq.shard SET epoch = epoch + 1");
+  auto asking = std::async(std::launch::async, [&] { return shard->current_epoch(shard.state.handle); });
+  while (at.sql("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()").empty())
+    REQUIRE(asking.wait_for(0s) != std::future_status::ready);
+  takeover.commit();
+  auto known = asking.get();
+  while (!known) known = shard->current_epoch(shard.state.handle);
+  CHECK(*known == shard.state.owner + 1);
+}
+
 TEST_CASE("a session that ended while nobody used it is another one's before anybody hears of it") {
   place at;
   at.options.reconnect_patience = 30s;

@@ -16,7 +16,7 @@ namespace {
 using hanging = cutting_proxy::hanging;
 using std::chrono::steady_clock;
 
-constexpr auto patience = 300ms;
+constexpr auto patience = 500ms;
 constexpr auto far_longer = 10s;
 
 /// What `ask` answers; where it waits for ever, after `release`.
@@ -54,7 +54,7 @@ TEST_CASE("a commit that a server never answers is in doubt, and is found when t
   at.proxy.refuse(true);
   at.proxy.hang_at("COMMIT", when);
   CHECK(code_of(in_time(at.proxy, [&] { return shard.commit({submit("b")}); })) == errc::in_doubt);
-  CHECK(at.news.find("connection broke: the server has not answered a COMMIT for 0.3 s") != std::string::npos);
+  CHECK(at.news.find("connection broke: the server has not answered a COMMIT for 0.5 s") != std::string::npos);
 
   at.proxy.hang_no_more();
   at.proxy.refuse(false);
@@ -85,7 +85,7 @@ TEST_CASE("a commit that hangs in one of its statements did not happen, and can 
   const auto failed = in_time(at.proxy, [&] { return shard.commit({submit("a")}); });
   CHECK(code_of(failed) == errc::unavailable);
   CHECK(failed.error().what.find("is away") != std::string::npos);
-  CHECK(failed.error().what.find("has not answered a statement for 0.3 s") != std::string::npos);
+  CHECK(failed.error().what.find("has not answered a statement for 0.5 s") != std::string::npos);
   at.proxy.hang_no_more();
   CHECK(commits_again(shard, {submit("a")})[0] == receipt{"a", false, position{1}});
 }
@@ -172,10 +172,10 @@ TEST_CASE("a destination's function may take longer than a server that hangs, an
   at.sql("CREATE TABLE public.ledger (sequence bigint PRIMARY KEY, position bigint, message_id text, key text, headers "
          "jsonb, payload bytea)");
   at.function = [&](transaction& tx, const delivery& d) {
-    std::this_thread::sleep_for(2 * patience);
+    std::this_thread::sleep_for(patience * 5 / 4);
     tx.execute("INSERT INTO public.ledger VALUES ($1, $2, $3, $4, '{}', '')",
                {d.seq.value(), d.at.value(), d.message_id, d.key});
-    std::this_thread::sleep_for(2 * patience);
+    std::this_thread::sleep_for(patience * 5 / 4);
   };
   const auto receiver = at.access(owner_with(1));
   CHECK(said(receiver->deliver(messages({1}, 0))) == "confirmed");

@@ -106,6 +106,22 @@ public:
     }
   }
 
+  /// What `sql` answers, as `run`, in a transaction that the server ends by itself: while the answer is on its way to
+  /// us, who may be stopped, nothing is locked. Errors are those of `transact`.
+  template <class... Arguments>
+  result<pqxx::result> run_alone(const char* sql, const Arguments&... arguments) {
+    const answer_expected until_it_is(*this);
+    try {
+      pqxx::nontransaction tx(*connection_);
+      warnings_.clear();
+      auto rows = run(tx, sql, arguments...);
+      if (!warnings_.empty()) return tl::unexpected(doubt_commit());
+      return rows;
+    } catch (...) {
+      return tl::unexpected(explain(std::current_exception(), "a statement"));
+    }
+  }
+
   /// Whether it can be used again.
   [[nodiscard]] bool broken() const { return broken_ || !connection_->is_open(); }
   /// Of a journal's: `errc::unavailable` when a transaction found itself in another of the server's processes than the

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "reseq/store/postgres/database.hpp"
+#include "reseq/store/postgres/epoch_check.hpp"
 #include "reseq/store/postgres/link.hpp"
 #include "reseq/store/postgres/reader.hpp"
 #include "reseq/store/postgres/schema.hpp"
@@ -41,7 +42,8 @@ public:
                options.doubt_patience,
                options.reconnect_patience,
                options.tell}),
-      reading_(*url_, std::move(reading), "reading", options.tell), reader_(reading_, keys_) {}
+      reading_(*url_, std::move(reading), "reading", options.tell), owners_(*url_, options.longest_silence),
+      reader_(reading_, owners_, keys_) {}
 
   [[nodiscard]] std::string identity() const override { return identity_; }
 
@@ -90,6 +92,7 @@ private:
   const std::string identity_;
   writer writer_;
   link reading_;
+  epoch_check owners_;
   reader reader_;
 };
 

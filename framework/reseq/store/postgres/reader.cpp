@@ -235,11 +235,4 @@ result<recorded_end> reader::end_of(const partitioned_shard& shard, core::enrolm
   });
 }
 
-result<epoch> reader::current_epoch(const partitioned_shard& shard) {
-  return with([&](database& db, pqxx::work& tx) -> result<epoch> {
-    const auto rows = db.run(tx, "SELECT epoch FROM reseq.shard WHERE number = $1", shard.number);
-    return rows.empty() ? epoch{} : epoch{rows[0][0].as<std::uint64_t>()};
-  });
-}
-
 } // namespace reseq::store::postgres

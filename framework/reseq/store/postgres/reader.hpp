@@ -10,6 +10,7 @@
 #include "reseq/model/error.hpp"
 #include "reseq/store/codec.hpp"
 #include "reseq/store/journal.hpp"
+#include "reseq/store/postgres/epoch_check.hpp"
 #include "reseq/store/postgres/link.hpp"
 #include "reseq/store/postgres/partitioned_shard.hpp"
 
@@ -18,7 +19,7 @@ namespace reseq::store::postgres {
 /// The reading half of `journal`, for shards that were looked up. Of a shard it uses only what any thread may.
 class reader {
 public:
-  reader(link& to, const id_keys& keys) : link_(to), keys_(keys) {}
+  reader(link& to, epoch_check& owners, const id_keys& keys) : link_(to), owners_(owners), keys_(keys) {}
 
   result<std::vector<core::backlog_item>> read(const partitioned_shard& shard, destination_id destination,
                                                sequence from, std::uint32_t max_messages, std::uint64_t max_bytes);
@@ -30,13 +31,14 @@ public:
   result<std::vector<dead_letter>> dead_letters(const partitioned_shard& shard, std::optional<core::enrolment> after,
                                                 std::uint32_t limit);
   result<recorded_end> end_of(const partitioned_shard& shard, core::enrolment what);
-  result<epoch> current_epoch(const partitioned_shard& shard);
+  result<epoch> current_epoch(const partitioned_shard& shard) { return owners_.owner_of(shard); }
 
 private:
   template <class F>
   auto with(F&& what);
 
   link& link_;
+  epoch_check& owners_;
   const id_keys& keys_;
 };
 
