@@ -41,10 +41,22 @@ std::string_view fingerprint_of(const submission& one) {
 
 } // namespace
 
-bare_postgres::bare_postgres(const std::string& url, way how, lock what) : db_(url), how_(how), what_(what) {
-  table_ = "bare_" + std::to_string(static_cast<int>(how)) + std::to_string(static_cast<int>(what));
+bare_postgres::bare_postgres(const std::string& url, way how, lock what)
+  : db_(url), how_(how), what_(what),
+    table_("bare_" + std::to_string(static_cast<int>(how)) + std::to_string(static_cast<int>(what)) + "_" +
+           std::to_string(db_.backendpid())) {
+  make_table();
+  prepare();
+}
+
+bare_postgres::bare_postgres(const std::string& url, const bare_postgres& first)
+  : db_(url), how_(first.how_), what_(first.what_), table_(first.table_) {
+  prepare();
+}
+
+void bare_postgres::make_table() {
   pqxx::nontransaction tx(db_);
-  tx.exec("SET synchronous_commit = on; SET work_mem = '32MB'; CREATE TABLE " + table_ +
+  tx.exec("CREATE TABLE " + table_ +
           " (position bigint PRIMARY KEY, id_key bigint NOT NULL, accepted timestamptz NOT NULL, shard integer NOT "
           "NULL, id text NOT NULL, enrolled text NOT NULL, fingerprint bytea NOT NULL, key text NOT NULL, content_type "
           "text NOT NULL, headers text NOT NULL, payload bytea NOT NULL); CREATE INDEX ON " +
@@ -52,14 +64,18 @@ bare_postgres::bare_postgres(const std::string& url, way how, lock what) : db_(u
           "_owner (number integer PRIMARY KEY, epoch bigint NOT NULL); "
           "INSERT INTO " +
           table_ + "_owner VALUES (1, 1)");
+}
+
+void bare_postgres::prepare() {
+  pqxx::nontransaction(db_).exec("SET synchronous_commit = on; SET work_mem = '32MB'");
   const std::string into = "INSERT INTO " + table_ + " " + columns;
-  if (how == way::unnest)
+  if (how_ == way::unnest)
     db_.prepare("insert", into +
                             " SELECT m.position, m.id_key, now(), 1, m.id, m.enrolled, m.fingerprint, m.key, m.type, "
                             "m.headers, m.payload FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], "
                             "$5::bytea[], $6::text[], $7::text[], $8::text[], $9::bytea[]) AS m (position, id_key, id, "
                             "enrolled, fingerprint, key, type, headers, payload)");
-  if (how == way::json)
+  if (how_ == way::json)
     db_.prepare("insert",
                 into + " SELECT m.position, m.id_key, now(), 1, m.id, m.enrolled, m.fingerprint, m.key, m.type, "
                        "m.headers, convert_to(m.payload, 'UTF8') FROM jsonb_to_recordset($1::jsonb) AS m "

@@ -30,6 +30,8 @@ enum class lock {
 class bare_postgres {
 public:
   bare_postgres(const std::string& url, way how, lock what);
+  /// Another connection, to the table of `first`, of which it commits batches.
+  bare_postgres(const std::string& url, const bare_postgres& first);
 
   struct batch {
     std::vector<std::string> columns;              ///< as `how` wants them
@@ -43,6 +45,8 @@ public:
   void commit(const batch& rows);
 
 private:
+  void make_table();
+  void prepare();
   void take_lock(pqxx::work& tx);
 
   pqxx::connection db_;

@@ -66,7 +66,9 @@ private:
       const auto moved = moved_.find(route);
       const sequence last = moved == moved_.end() ? known->second.last : moved->second;
       if (last >= known->second.limit)
-        return error{errc::full, "the backlog of destination " + known->second.name + " is full", known->second.name};
+        return error{errc::full,
+                     "the backlog of destination " + known->second.name + " is full: max_pending messages wait there",
+                     known->second.name};
     }
     return std::nullopt;
   }
